@@ -1,0 +1,1 @@
+"""The daemon: deletion events in, model versions and receipts out."""

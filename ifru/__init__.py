@@ -1,0 +1,1 @@
+"""Recommendation unlearning by influence functions: the library behind the ifrud daemon."""

@@ -1,0 +1,73 @@
+"""What a model was trained on and is tested on, with the ids of both sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ifru.interactions.ids import Ids
+from ifru.interactions.table import Int64, Interactions
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Row positions to delete, ascending and unique, in each of the two tables."""
+
+    train: Int64
+    holdout: Int64
+
+    def __len__(self) -> int:
+        return len(self.train) + len(self.holdout)
+
+    def __or__(self, other: Deletion) -> Deletion:
+        return Deletion(np.union1d(self.train, other.train), np.union1d(self.holdout, other.holdout))
+
+    @staticmethod
+    def nothing() -> Deletion:
+        return Deletion(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training rows, held-out rows and the ids of both sides. Held-out rows are personal data too."""
+
+    train: Interactions
+    holdout: Interactions
+    users: Ids
+    items: Ids
+
+    def of_user(self, user: int) -> Deletion:
+        """Everything recorded or drawn for a user."""
+        return Deletion(
+            self.train.with_companions(self.train.rows_of_user(user)),
+            self.holdout.with_companions(self.holdout.rows_of_user(user)),
+        )
+
+    def of_item(self, item: int) -> Deletion:
+        """Everything recorded for an item, with its negatives, and the negatives in which it was drawn."""
+        return Deletion(
+            self.train.with_companions(self.train.rows_of_item(item)),
+            self.holdout.with_companions(self.holdout.rows_of_item(item)),
+        )
+
+    def of_pair(self, user: int, item: int) -> Deletion:
+        """Everything recorded for one pair, with its negatives."""
+        return Deletion(
+            self.train.with_companions(self.train.rows_of_pair(user, item)),
+            self.holdout.with_companions(self.holdout.rows_of_pair(user, item)),
+        )
+
+    def retire(self, deletion: Deletion) -> Deletion:
+        """Delete rows, and forget the ids of entities that have none left; returns what was still alive."""
+        retired = Deletion(self.train.retire(deletion.train), self.holdout.retire(deletion.holdout))
+        for ids, side in ((self.users, "user"), (self.items, "item")):
+            touched = np.union1d(getattr(self.train, side)[retired.train], getattr(self.holdout, side)[retired.holdout])
+            left = getattr(self.train, f"{side}_degree")[touched] + getattr(self.holdout, f"{side}_degree")[touched]
+            for row in touched[left == 0]:
+                ids.forget(int(row))
+        return retired
+
+    def copy(self) -> Dataset:
+        """An independent data set with the same row positions."""
+        return Dataset(self.train.copy(), self.holdout.copy(), self.users.copy(), self.items.copy())

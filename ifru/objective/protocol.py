@@ -1,0 +1,97 @@
+"""The training objective, and every derivative of it that unlearning needs.
+
+    L(θ) = Σ_z w_z·ℓ(s_z(θ), y_z) + (λ/2)(‖p_u‖² + ‖q_i‖²)        over the retained interactions z = (u, i)
+
+Axes: N interactions (deleted ones keep their place and count nothing), M listed ones, R = U + I rows (users first),
+K columns of a row, S rows of a support.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ifru.interactions.table import Int64, Interactions
+from ifru.losses import Loss
+from ifru.models.pairwise import PairwiseModel
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """first [N] = w·ℓ'(s), second [N] = w·ℓ''(s), at the parameters they were computed at."""
+
+    first: Tensor
+    second: Tensor
+
+
+class Coupling(Protocol):
+    """How the rows [S] of a support pull at each other: the off-diagonal part of H_SS, from the interactions in it."""
+
+    @property
+    def interactions(self) -> int:
+        """Number of retained interactions with both ends in the support."""
+        ...
+
+    def product(self, x: Tensor) -> Tensor:
+        """That part of H_SS x [S, K], exact."""
+        ...
+
+
+class Objective(Protocol):
+    """L on one device. Implementations agree to rounding; which one is used is a matter of speed."""
+
+    interactions: Interactions
+    model: PairwiseModel
+    loss: Loss
+    l2: float
+    device: torch.device
+    dtype: torch.dtype
+    ridge: Tensor
+    """[R]: λ times the number of a row's retained interactions."""
+
+    def retire(self, interaction: Int64) -> None:
+        """Interactions [M], already retired in `interactions`, count nothing from now on."""
+        ...
+
+    def scores(self, theta: Tensor, interaction: Tensor | None = None) -> Tensor:
+        """s [N], or [M] of some interactions."""
+        ...
+
+    def value(self, theta: Tensor) -> float:
+        """L, summed in float64."""
+        ...
+
+    def slopes(self, theta: Tensor) -> Slopes:
+        """The derivatives of the weighted losses in their scores."""
+        ...
+
+    def gradient(self, theta: Tensor, slopes: Slopes, rows: Tensor | None = None) -> Tensor:
+        """∇L [R, K], or [S, K] of some rows."""
+        ...
+
+    def product(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Tensor:
+        """∇²L x [R, K], exact: with the second derivative of the score, not Gauss-Newton's."""
+        ...
+
+    def blocks(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Tensor:
+        """Gauss-Newton diagonal blocks B_e [S, K, K]: positive definite wherever the row has interactions."""
+        ...
+
+    def pull(self, theta: Tensor, slopes: Slopes, interaction: Tensor) -> tuple[Tensor, Tensor]:
+        """rows [S], ascending, and their part [S, K] of ∇L that comes from some interactions, penalty included."""
+        ...
+
+    def coupling(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Coupling:
+        """The coupling of rows [S], ascending, at θ."""
+        ...
+
+    def spread(self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> int:
+        """Carry the move of rows [S], ascending, from `before` [S, K] to `theta` over to all that depends on it.
+
+        Updates `slopes` of their interactions and `debt` [R, K] of them and their neighbours in place, exactly.
+        Returns the number of interactions read.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Training to a proven optimum."""
