@@ -21,9 +21,12 @@ Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=10
 
 
 class _Request(BaseModel):
+    """id, source: two requests are the same one if both agree; a source is only needed where ids of several clash."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: Name
+    source: Annotated[str, StringConstraints(strict=True, max_length=1024)] = ""
     time: AwareDatetime
 
 

@@ -79,40 +79,48 @@ def split(recorded: Recorded, rule: LabelRule, holdout: float, seed: int) -> Dat
 def read_file(path: Path, value_column: str | None) -> Recorded:
     """Read the columns that are needed. Raises DataError with the file, and the column where it is one."""
     table = _read_table(path)
-    user, users = _numbered(_column(table, "user", path), path)
-    item, items = _numbered(_column(table, "item", path), path)
+    user, users = _ids(table, "user", path)
+    item, items = _ids(table, "item", path)
     value = None if value_column is None else _values(table, value_column, path)
     return Recorded(user, item, value, _times(table, path), users, items)
 
 
 def _read_table(path: Path) -> pa.Table:
+    form = "Parquet" if path.suffix == ".parquet" else "CSV"
     try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path)
-        # Ids stay text: '007' and '7' are two users.
-        names = [*_ALIASES["user"], *_ALIASES["item"]]
-        options = pa.csv.ConvertOptions(column_types={name: pa.string() for name in names})
-        return pa.csv.read_csv(path, convert_options=options)
+        table = pq.read_table(path) if form == "Parquet" else _read_csv(path)
+        names = table.column_names
     except FileNotFoundError as error:
         raise DataError(f"{path}: there is no such file") from error
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: cannot be read as {'Parquet' if path.suffix == '.parquet' else 'CSV'}") from error
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: cannot be read as {form}") from error
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{path}: column {repeated[0]!r} is there {names.count(repeated[0])} times")
+    if table.num_rows == 0:
+        raise DataError(f"{path}: has no rows")
+    return table
 
 
-def _column(table: pa.Table, role: str, path: Path) -> pa.ChunkedArray:
-    for name in _ALIASES[role]:
-        if name in table.column_names:
-            return table[name]
-    raise DataError(
-        f"{path}: no {role} column; it is looked for as {', '.join(_ALIASES[role])}, "
-        f"and the file has {', '.join(table.column_names)}"
-    )
+def _read_csv(path: Path) -> pa.Table:
+    # Ids stay text: '007' and '7' are two users.
+    names = [*_ALIASES["user"], *_ALIASES["item"]]
+    options = pa.csv.ConvertOptions(column_types={name: pa.string() for name in names})
+    return pa.csv.read_csv(path, convert_options=options)
 
 
-def _numbered(column: pa.ChunkedArray, path: Path) -> tuple[NDArray[np.int32], list[str]]:
-    if column.null_count:
-        raise DataError(f"{path}: {column.null_count} rows have no user or no item")
-    encoded = pc.cast(column, pa.string()).combine_chunks().dictionary_encode()
+def _ids(table: pa.Table, role: str, path: Path) -> tuple[NDArray[np.int32], list[str]]:
+    """A row number for every row, and the external id of every row number."""
+    name = next((name for name in _ALIASES[role] if name in table.column_names), None)
+    if name is None:
+        raise DataError(
+            f"{path}: no {role} column; it is looked for as {', '.join(_ALIASES[role])}, "
+            f"and the file has {', '.join(table.column_names)}"
+        )
+    column = _cast(table[name], name, pa.string(), "ids that are neither text nor numbers", path)
+    missing = pc.sum(pc.fill_null(pc.equal(column, ""), fill_value=True)).as_py()
+    if missing:
+        raise DataError(f"{path}: column {name!r} is empty in {missing} rows")
+    encoded = column.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), encoded.dictionary.to_pylist()
@@ -121,25 +129,30 @@ def _numbered(column: pa.ChunkedArray, path: Path) -> tuple[NDArray[np.int32], l
 def _values(table: pa.Table, name: str, path: Path) -> NDArray[np.float64]:
     if name not in table.column_names:
         raise DataError(f"{path}: the label rule reads column {name!r}, the file has {', '.join(table.column_names)}")
-    try:
-        values = pc.cast(table[name], pa.float64()).to_numpy()
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: column {name!r} holds something that is not a number") from error
+    values = _cast(table[name], name, pa.float64(), "something that is not a number", path).to_numpy()
     if not np.isfinite(values).all():
         raise DataError(f"{path}: column {name!r} has empty or infinite values")
     return np.asarray(values, dtype=np.float64)
 
 
 def _times(table: pa.Table, path: Path) -> NDArray[np.int64] | None:
-    for name in _ALIASES["time"]:
-        if name not in table.column_names:
-            continue
-        column = table[name]
-        if pa.types.is_timestamp(column.type):
-            return np.asarray(pc.cast(column, pa.timestamp("us")).to_numpy().astype(np.int64))
-        try:
-            seconds = pc.cast(column, pa.float64()).to_numpy()
-        except pa.ArrowInvalid as error:
-            raise DataError(f"{path}: column {name!r} is neither a timestamp nor seconds since the epoch") from error
-        return np.asarray((seconds * 1e6).astype(np.int64))
-    return None
+    name = next((name for name in _ALIASES["time"] if name in table.column_names), None)
+    if name is None:
+        return None
+    problem = "something that is neither a timestamp nor seconds since the epoch"
+    if pa.types.is_temporal(table[name].type):
+        column = _cast(table[name], name, pa.timestamp("us"), problem, path)
+    else:
+        seconds = _cast(table[name], name, pa.float64(), problem, path)
+        column = _cast(pc.round(pc.multiply(seconds, 1e6)), name, pa.int64(), problem, path)
+    if column.null_count:
+        raise DataError(f"{path}: column {name!r} is empty in {column.null_count} rows")
+    return np.asarray(column.to_numpy().astype(np.int64))
+
+
+def _cast(column: pa.ChunkedArray, name: str, to: pa.DataType, problem: str, path: Path) -> pa.ChunkedArray:
+    """A column as another type; where that is a coarser timestamp, digits below it are dropped."""
+    try:
+        return pc.cast(column, to, safe=not pa.types.is_temporal(to))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{path}: column {name!r} holds {problem}") from error

@@ -94,7 +94,7 @@ class Interactions:
         """Positions of the retained rows that somebody recorded for a pair; sampled negatives are not among them."""
         start, end = self.user_start[user], self.user_start[user + 1]
         first, last = start + np.searchsorted(self.item[start:end], [item, item + 1])
-        rows = np.arange(first, last)
+        rows = np.arange(first, last, dtype=np.int64)
         return rows[self.alive[rows] & (self.origin[rows] == rows)]
 
     def with_companions(self, rows: Int64) -> Int64:

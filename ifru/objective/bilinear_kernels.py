@@ -40,6 +40,24 @@ def _slopes(score, label, weight, loss):
 
 
 @njit(cache=True, parallel=True, fastmath=_MATH)
+def value(theta, user, item, label, weight, rank, bias, loss):
+    """Σ w·ℓ(s), in float64 throughout: a trust region compares values that agree to many digits."""
+    total = 0.0
+    for z in prange(len(user)):
+        if weight[z] != 0.0:
+            p, q, score = theta[user[z]], theta[item[z]], 0.0
+            for k in range(rank):
+                score += np.float64(p[k]) * np.float64(q[k])
+            if bias:
+                score += np.float64(p[rank]) + np.float64(q[rank])
+            if loss == 0:
+                total += weight[z] * (max(score, 0.0) + math.log1p(math.exp(-abs(score))) - label[z] * score)
+            else:
+                total += weight[z] * 0.5 * (score - label[z]) ** 2
+    return total
+
+
+@njit(cache=True, parallel=True, fastmath=_MATH)
 def slopes(theta, user, item, label, weight, rank, bias, loss, first, second):
     """first, second [N] <- w·ℓ'(s), w·ℓ''(s). item [N] holds row numbers, U already added."""
     for z in prange(len(user)):
@@ -201,3 +219,39 @@ def spread(before, theta, rows, side, start, order, other, skip, label, weight, 
             if bias:
                 debt[f, rank] += new - old
     return read
+
+
+@njit(cache=True, fastmath=_MATH)
+def pull_along(theta, rows, step, side, start, order, other, first, second, rank, bias, debt):
+    """debt [R, K] += what a step [S, K] of one side's rows adds to their neighbours', to first order."""
+    read = 0
+    for m in range(len(rows)):
+        e = rows[m]
+        for j in range(start[e - side], start[e - side + 1]):
+            z = order[j]
+            slope, curvature = first[z], second[z]
+            if slope == 0.0 and curvature == 0.0:
+                continue
+            read += 1
+            f = other[z]
+            tangent = step[m, 0] * theta[f, 0]
+            for k in range(1, rank):
+                tangent += step[m, k] * theta[f, k]
+            if bias:
+                tangent += step[m, rank]
+            tangent *= curvature
+            for k in range(rank):
+                debt[f, k] += tangent * theta[e, k] + slope * step[m, k]
+            if bias:
+                debt[f, rank] += tangent
+    return read
+
+
+@njit(cache=True)
+def mark_neighbours(rows, side, start, order, other, near):
+    """near [R] <- True for one side's rows and for every row that they have an interaction with."""
+    for m in range(len(rows)):
+        e = rows[m]
+        near[e] = True
+        for j in range(start[e - side], start[e - side + 1]):
+            near[other[order[j]]] = True

@@ -59,6 +59,11 @@ class CompiledObjective(TorchObjective):
         self._tangent = np.empty(len(interactions), self._label.numpy().dtype)
         self._place = np.full(self.rows, -1, dtype=np.int64)
 
+    def value(self, theta: Tensor) -> float:
+        ends = self._ends_user, self._ends_item
+        data = kernels.value(theta.numpy(), *ends, self._label.numpy(), self._weight.numpy(), *self._form, self._loss)
+        return float(data + self.penalty(theta))
+
     def slopes(self, theta: Tensor) -> Slopes:
         slopes = Slopes(torch.empty_like(self._label), torch.empty_like(self._label))
         kernels.slopes(
@@ -112,6 +117,22 @@ class CompiledObjective(TorchObjective):
         inside = interaction[:found]
         first, second = slopes.first.numpy()[inside], slopes.second.numpy()[inside]
         return CompiledCoupling(theta.numpy()[numbers], ends[:found], first, second, self._form)
+
+    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor, debt: Tensor) -> int:
+        numbers, read = rows.numpy(), 0
+        first, second = slopes.first.numpy(), slopes.second.numpy()
+        for mine, side in self._sides(numbers):
+            read += kernels.pull_along(
+                theta.numpy(), numbers[mine], step.numpy()[mine], *side, first, second, *self._form, debt.numpy()
+            )
+        return read
+
+    def neighbours(self, rows: Tensor) -> Tensor:
+        numbers = rows.numpy()
+        near = np.zeros(self.rows, dtype=np.bool_)
+        for mine, side in self._sides(numbers):
+            kernels.mark_neighbours(numbers[mine], *side, near)
+        return torch.from_numpy(np.flatnonzero(near))
 
     def spread(self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> int:
         numbers, at = rows.numpy(), theta.numpy()

@@ -88,6 +88,17 @@ class Objective(Protocol):
         """The coupling of rows [S], ascending, at θ."""
         ...
 
+    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor, debt: Tensor) -> int:
+        """Add to `debt` [R, K] what a step [S, K] of rows [S], ascending, adds to their neighbours', to first order.
+
+        Returns the number of interactions read.
+        """
+        ...
+
+    def neighbours(self, rows: Tensor) -> Tensor:
+        """Rows, ascending, that have an interaction with one of rows [S], and those rows themselves."""
+        ...
+
     def spread(self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> int:
         """Carry the move of rows [S], ascending, from `before` [S, K] to `theta` over to all that depends on it.
 

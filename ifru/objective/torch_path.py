@@ -80,10 +80,16 @@ class TorchObjective:
         )
 
     def value(self, theta: Tensor) -> float:
-        score = self.scores(theta).double()
-        data = (self._weight.double() * self.loss.value(score, self._label.double())).sum()
-        penalty = (self.ridge.double() * theta.double().square().sum(1)).sum() / 2
-        return float(data + penalty)
+        data = 0.0
+        for part in self._chunks(None):
+            user, item = self._ends(theta, part)
+            score = self.model.scores(user.double(), item.double())
+            data += float((self._weight[part] * self.loss.value(score, self._label[part].double())).sum())
+        return data + self.penalty(theta)
+
+    def penalty(self, theta: Tensor) -> float:
+        """The ridge term of L, in float64."""
+        return float((self.ridge.double() * theta.double().square().sum(1)).sum() / 2)
 
     def slopes(self, theta: Tensor) -> Slopes:
         return self._slopes(self.scores(theta), slice(None))
@@ -137,6 +143,28 @@ class TorchObjective:
         ends = theta[rows[user]], theta[rows[item]]
         first, second = slopes.first[interaction, None], slopes.second[interaction, None]
         return TorchCoupling(self.model, user, item, ends, first, second)
+
+    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor, debt: Tensor) -> int:
+        along = torch.zeros_like(theta)
+        along[rows] = step
+        interaction = self._incident(rows)
+        for part in self._chunks(interaction):
+            user, item = self._user[part], self._item[part]
+            ends = theta[user], theta[item]
+            of_user, of_item = self.model.jacobians(*ends)
+            second, first = slopes.second[part, None], slopes.first[part, None]
+            nothing = torch.zeros_like(of_user)
+            bent_user, _ = self.model.curvature(*ends, nothing, along[item])
+            _, bent_item = self.model.curvature(*ends, along[user], nothing)
+            debt.index_add_(0, user, second * (of_item * along[item]).sum(1, True) * of_user + first * bent_user)
+            debt.index_add_(0, item, second * (of_user * along[user]).sum(1, True) * of_item + first * bent_item)
+        return len(interaction)
+
+    def neighbours(self, rows: Tensor) -> Tensor:
+        interaction = self._incident(rows)
+        near = torch.zeros(self.rows, dtype=torch.bool, device=self.device)
+        near[rows] = near[self._user[interaction]] = near[self._item[interaction]] = True
+        return near.nonzero()[:, 0]
 
     def spread(self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> int:
         interaction = self._incident(rows)

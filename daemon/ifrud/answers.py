@@ -1,0 +1,80 @@
+"""Which requests of a batch are new, what they delete, and what they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from ifru.interactions import Dataset, Deletion
+from ifru.requests import resolve
+from ifrud.intake import Arrival
+from ifrud.receipts import Receipt, ReceiptState
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a batch comes to.
+
+    fresh: request id -> state, for requests that were never answered before; hashes: their keyed hashes, same order.
+    repeated: the first receipts of requests that were. again: how many requests stood twice in the batch.
+    """
+
+    deletion: Deletion
+    fresh: Mapping[str, ReceiptState]
+    hashes: Sequence[str]
+    repeated: Sequence[Receipt]
+    again: int
+
+    def receipts(self, version: int, time: datetime, residual: float | None) -> list[Receipt]:
+        """A receipt for each request; those of `version` first, then the repeated ones."""
+        new = [
+            Receipt.of(name, state, version, time, residual if state == "published" else None)
+            for name, state in self.fresh.items()
+        ]
+        return [*new, *self.repeated]
+
+    def count(self, state: ReceiptState) -> int:
+        return sum(answer == state for answer in self.fresh.values())
+
+
+def answer(
+    arrivals: Sequence[Arrival],
+    dataset: Dataset,
+    keyed_hash: Callable[[str], str],
+    first_receipt: Callable[[str, str], Receipt | None],
+) -> Answers:
+    """Find the rows that requests mean.
+
+    first_receipt: (request id, its keyed hash) -> the receipt that it got before, if any.
+    """
+    fresh: dict[str, ReceiptState] = {}
+    hashes: list[str] = []
+    repeated: dict[str, Receipt] = {}
+    parts: list[Deletion] = []
+    for arrival in arrivals:
+        name = arrival.request.id
+        if name in fresh or name in repeated:
+            continue
+        hashed = keyed_hash(name)
+        receipt = first_receipt(name, hashed)
+        if receipt is not None:
+            repeated[name] = receipt
+            continue
+        part = resolve(arrival.request, dataset)
+        parts.append(part)
+        hashes.append(hashed)
+        fresh[name] = "published" if len(part) else "nothing_to_erase"
+    again = len(arrivals) - len(fresh) - len(repeated)
+    return Answers(_union(parts), fresh, hashes, list(repeated.values()), again)
+
+
+def _union(parts: Sequence[Deletion]) -> Deletion:
+    if not parts:
+        return Deletion.nothing()
+    return Deletion(
+        np.unique(np.concatenate([part.train for part in parts])),
+        np.unique(np.concatenate([part.holdout for part in parts])),
+    )

@@ -1,0 +1,108 @@
+"""When a micro-batch closes. The policy is apart from the state, and the time is passed in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ifrud.sources import Event
+
+
+class Closed(StrEnum):
+    """Why a batch closed, as the end of a sentence."""
+
+    FULL = "it was full"
+    AGE = "its oldest event had waited long enough"
+    IDLE = "no more events came"
+    STOP = "the daemon is stopping"
+
+
+@dataclass(frozen=True)
+class BatchPolicy:
+    """Limits of a batch: events, events under backlog, bytes of payload, seconds."""
+
+    max_requests: int
+    max_backlog: int
+    max_bytes: int
+    max_age: float
+    idle: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events in the order in which they were read, at least one."""
+
+    events: Sequence[Event]
+    closed: Closed
+
+
+class Batcher:
+    """Collects events until they are a batch.
+
+    A batch that closes full doubles the limit of the next one, up to max_backlog: one combined update is cheaper
+    than two. Any other batch shows that the source has run dry, and takes the limit back to max_requests.
+    """
+
+    def __init__(self, policy: BatchPolicy) -> None:
+        self._policy = policy
+        self._limit = policy.max_requests
+        self._events: list[Event] = []
+        self._bytes = 0
+        self._oldest = 0.0
+        self._newest = 0.0
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    @property
+    def room(self) -> int:
+        """How many more events the batch takes."""
+        return max(0, self._limit - len(self._events))
+
+    def add(self, events: Sequence[Event], now: float) -> None:
+        """Take events that were read at `now` (seconds)."""
+        if not events:
+            return
+        if not self._events:
+            self._oldest = now
+        self._newest = now
+        self._events.extend(events)
+        self._bytes += sum(len(event.payload or b"") for event in events)
+
+    def patience(self, now: float) -> float | None:
+        """Seconds for which the batch may still wait for events; None while it has none."""
+        if not self._events:
+            return None
+        if self._full:
+            return 0.0
+        due = min(self._newest + self._policy.idle, self._oldest + self._policy.max_age)
+        return max(0.0, due - now)
+
+    def close(self, now: float, stopping: bool = False) -> Batch | None:
+        """The batch, where it is due; None where it is empty or may still grow."""
+        reason = self._due(now, stopping)
+        if reason is None:
+            return None
+        batch = Batch(tuple(self._events), reason)
+        grown = min(2 * self._limit, self._policy.max_backlog)
+        self._limit = grown if reason is Closed.FULL else self._policy.max_requests
+        self._events, self._bytes = [], 0
+        return batch
+
+    @property
+    def _full(self) -> bool:
+        return len(self._events) >= self._limit or self._bytes >= self._policy.max_bytes
+
+    def _due(self, now: float, stopping: bool) -> Closed | None:
+        if not self._events:
+            return None
+        if self._full:
+            return Closed.FULL
+        if stopping:
+            return Closed.STOP
+        if now - self._oldest >= self._policy.max_age:
+            return Closed.AGE
+        if now - self._newest >= self._policy.idle:
+            return Closed.IDLE
+        return None

@@ -1,0 +1,27 @@
+"""The `ifrud` command."""
+
+from __future__ import annotations
+
+import typer
+
+from ifrud.cli.run import run
+from ifrud.cli.status import status
+from ifrud.cli.submit import submit
+
+app = typer.Typer(
+    name="ifrud",
+    help="Deletion requests in, new versions of the model and receipts out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(submit)
+app.command()(status)
+
+
+def main() -> None:
+    """Run the command line; ends the process."""
+    app()

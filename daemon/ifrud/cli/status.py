@@ -1,0 +1,47 @@
+"""`ifrud status`: what a running daemon says about itself."""
+
+from __future__ import annotations
+
+import urllib.error
+import urllib.request
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from ifrud.status import Status
+
+_SECONDS = 10.0
+
+
+def status(
+    url: Annotated[str, typer.Option(help="Where the daemon's admin port is.")] = "http://127.0.0.1:9377",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Show the version, the position and the counts of a running daemon.
+
+    Exit codes: 0 it answered and takes requests, 1 it answered and does not take requests, 5 it did not answer.
+    """
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/status", timeout=_SECONDS) as response:
+            found = Status.model_validate_json(response.read())
+    except (OSError, ValueError, ValidationError) as error:
+        reason = error.reason if isinstance(error, urllib.error.URLError) else error
+        typer.echo(f"No daemon answered at {url}: {reason}. Say where its admin port is with --url.", err=True)
+        raise typer.Exit(5) from None
+    if json:
+        typer.echo(found.model_dump_json(indent=2))
+    else:
+        Console().print(_table(found))
+    raise typer.Exit(0 if found.state == "ready" else 1)
+
+
+def _table(found: Status) -> Table:
+    table = Table(show_header=False, box=None)
+    for name, value in found.model_dump().items():
+        if name == "positions":
+            value = ", ".join(f"{partition}: {position}" for partition, position in value.items())  # noqa: PLW2901
+        table.add_row(name.replace("_", " "), "-" if value is None or value == "" else str(value))
+    return table

@@ -1,0 +1,68 @@
+"""`ifrud submit`: send deletion requests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from ifru.errors import IfruError
+from ifrud.outboxes import OutboxError
+from ifrud.problems import InvalidSettings
+from ifrud.settings import SubmitSettings, load_settings
+from ifrud.submit import submit as send
+
+
+def _option(text: str, metavar: str) -> Any:
+    return typer.Option(metavar=metavar, help=text, show_default=False)
+
+
+Events = Annotated[str | None, _option("Send to kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")]
+Users = Annotated[list[str] | None, _option("Forget this user; may be given several times.", "ID")]
+Items = Annotated[list[str] | None, _option("Forget this item; may be given several times.", "ID")]
+File = Annotated[Path | None, _option("Send the requests in a file, one JSON document a line.", "FILE.jsonl")]
+Config = Annotated[Path | None, _option("Read settings from a YAML file, as `ifrud run` does.", "FILE")]
+
+
+def submit(
+    events: Events = None, user: Users = None, item: Items = None, file: File = None, config: Config = None
+) -> None:
+    """Send deletion requests to the stream that a daemon reads.
+
+    Requests are checked first, and none is sent where one is wrong. For --user and --item the ids of the requests are
+    printed, which their receipts will name.
+
+    Exit codes: 0 sent; 2 nothing was sent, because a setting or a request is wrong; 5 the stream could not be written.
+    """
+    try:
+        settings = load_settings(SubmitSettings, config, {} if events is None else {"events": events})
+        made = [*_made("erase_user", user or []), *_made("erase_item", item or [])]
+        requests = [*(json.dumps(request).encode() for request in made), *_read(file)]
+        if not requests:
+            raise InvalidSettings(["nothing to send; say what with --user, --item or --file"])
+        sent = send(requests, settings.events, settings.kafka, max_bytes=settings.max_event_bytes)
+    except IfruError as error:
+        typer.echo(error, err=True)
+        raise typer.Exit(5 if isinstance(error, OutboxError) else 2) from None
+    for request in made:
+        typer.echo(f"{request['id']} {request['type']}")
+    typer.echo(f"{sent} requests sent")
+
+
+def _made(kind: str, subjects: Iterable[str]) -> list[dict[str, str]]:
+    time = datetime.now(UTC).isoformat()
+    return [{"id": str(uuid4()), "type": kind, "subject": subject, "time": time} for subject in subjects]
+
+
+def _read(file: Path | None) -> list[bytes]:
+    if file is None:
+        return []
+    try:
+        return [line for line in file.read_bytes().splitlines() if line.strip()]
+    except OSError as error:
+        raise InvalidSettings([f"--file: {str(file)!r} cannot be read ({error.strerror})"]) from None

@@ -1,0 +1,37 @@
+"""Exit codes of `ifrud run`, so that a supervisor knows whether starting again can help."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ifru.errors import IfruError
+from ifru.snapshots import CommitLost, CommitUnknown
+from ifrud.problems import InvalidSettings
+
+
+class Exit(IntEnum):
+    """OK: drained, or told to stop. BUG: ours. SETTINGS: mend them first. LOST: another writer published first.
+
+    UNKNOWN: it is not known whether the last version was published; the next start finds out.
+    FAILED: the source, the store or an outbox failed for good, or the events are not what they should be.
+    """
+
+    OK = 0
+    BUG = 1
+    SETTINGS = 2
+    LOST = 3
+    UNKNOWN = 4
+    FAILED = 5
+
+
+def exit_for(error: IfruError) -> Exit:
+    """The exit code for an error that ended the daemon."""
+    match error:
+        case InvalidSettings():
+            return Exit.SETTINGS
+        case CommitLost():
+            return Exit.LOST
+        case CommitUnknown():
+            return Exit.UNKNOWN
+        case _:
+            return Exit.FAILED

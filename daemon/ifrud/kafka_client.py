@@ -1,0 +1,101 @@
+"""What all Kafka clients of the daemon share: how brokers are reached, how long they are waited for, their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kafka.errors import KafkaError, KafkaTimeoutError
+
+from ifru.errors import IfruError
+from ifrud.settings import KafkaSettings
+
+CLIENT_ID = "ifrud"
+_SSL_FILES = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long a client waits, in milliseconds.
+
+    bootstrap: for the first broker to answer. request: for one answer.
+    delivery: for a record to be acknowledged, retries included. group: for an answer about a group's offsets.
+    metadata: the age at which what is known of a topic is asked for again, so that new partitions are found.
+    """
+
+    bootstrap: int = 30_000
+    request: int = 30_000
+    delivery: int = 120_000
+    group: int = 5_000
+    metadata: int = 10_000
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+@contextmanager
+def raising(kind: type[IfruError], what: str) -> Iterator[None]:
+    """Turn the client's errors into one of ours, with `what` in front."""
+    try:
+        yield
+    except (KafkaError, OSError) as error:
+        raise kind(f"{what}: {error}") from error
+
+
+@contextmanager
+def connecting(kind: type[IfruError], servers: Sequence[str]) -> Iterator[None]:
+    """Turn the client's errors while it connects into one of ours that says what to look at."""
+    try:
+        yield
+    except KafkaTimeoutError as error:
+        raise kind(
+            f"no Kafka broker answered at {', '.join(servers)}; is the address right, is the broker up, "
+            "and does it expect another kafka.security_protocol or other credentials?"
+        ) from error
+    except (KafkaError, OSError) as error:
+        raise kind(f"Kafka at {', '.join(servers)}: {error}") from error
+
+
+def arguments(servers: Sequence[str], settings: KafkaSettings, timeouts: Timeouts) -> dict[str, Any]:
+    """Arguments for every kafka-python client.
+
+    Raises FileNotFoundError for a certificate or key file that does not exist: the client itself would only retry.
+    """
+    result: dict[str, Any] = {
+        "bootstrap_servers": list(servers),
+        "client_id": CLIENT_ID,
+        "security_protocol": settings.security_protocol,
+        "bootstrap_timeout_ms": timeouts.bootstrap,
+        "request_timeout_ms": timeouts.request,
+        "metadata_max_age_ms": timeouts.metadata,
+    }
+    if settings.security_protocol.startswith("SASL"):
+        result |= _sasl(settings)
+    if settings.security_protocol.endswith("SSL"):
+        result |= _ssl(settings)
+    return result
+
+
+def _sasl(settings: KafkaSettings) -> dict[str, Any]:
+    password = settings.sasl_password
+    return {
+        "sasl_mechanism": settings.sasl_mechanism,
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": None if password is None else password.get_secret_value(),
+    }
+
+
+def _ssl(settings: KafkaSettings) -> dict[str, Any]:
+    result: dict[str, Any] = {"ssl_check_hostname": settings.ssl_check_hostname}
+    for name in _SSL_FILES:
+        path = getattr(settings, name)
+        if path is None:
+            continue
+        if not path.is_file():
+            raise FileNotFoundError(f"kafka.{name} is {str(path)!r}; there is no such file")
+        result[name] = str(path)
+    if settings.ssl_password is not None:
+        result["ssl_password"] = settings.ssl_password.get_secret_value()
+    return result

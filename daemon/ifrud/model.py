@@ -1,0 +1,92 @@
+"""The model that the engine thread owns: the newest version, and how it becomes the next one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from ifru.engine import Engine, Settled, Update
+from ifru.interactions import Dataset, Deletion
+from ifru.models import Tables
+from ifru.snapshots import Change, FullState, Manifest, Residual, Writer
+
+NOTHING_DELETED = "nothing was deleted"
+
+
+class Model:
+    """The newest version in memory, with the writer of the next.
+
+    full_every: of so many versions one is full, the others are deltas.
+    """
+
+    def __init__(self, engine: Engine, manifest: Manifest, writer: Writer, full_every: int) -> None:
+        self.engine = engine
+        self.manifest = manifest
+        self._writer = writer
+        self._full_every = full_every
+        self._settled: Settled | None = None
+
+    @property
+    def dataset(self) -> Dataset:
+        return self.engine.dataset
+
+    def positions(self, source: str) -> Mapping[int, int]:
+        """How far the newest version has read a source."""
+        return self.manifest.positions.get(source, {})
+
+    def forget(self, deletion: Deletion) -> Update | None:
+        """Delete rows and move the parameters; None where there is nothing to delete."""
+        return self.engine.apply(deletion) if len(deletion) else None
+
+    def refine(self, stop: Callable[[], bool]) -> Update | None:
+        """Pay off debt without deleting; None where there is nothing left to gain."""
+        return self.engine.refine(stop)
+
+    def publish(
+        self,
+        update: Update | None,
+        positions: Mapping[str, Mapping[int, int]],
+        events: Sequence[str],
+        receipts: Sequence[bytes],
+    ) -> Manifest:
+        """Commit the version after the newest. Raises StoreError, CommitLost or CommitUnknown."""
+        width = self.engine.tables.user.shape[1]
+        no_rows, no_values = torch.empty(0, dtype=torch.int64), torch.empty(0, width)
+        change = Change(
+            user_rows=no_rows if update is None else update.user_rows.cpu(),
+            user_values=no_values if update is None else update.user_values.cpu(),
+            item_rows=no_rows if update is None else update.item_rows.cpu(),
+            item_values=no_values if update is None else update.item_values.cpu(),
+            deletion=Deletion.nothing() if update is None else update.deletion,
+            positions=positions,
+            events=events,
+            residual=self._residual(update),
+            receipts=receipts,
+            full=self._full() if self._full_is_due() else None,
+        )
+        self.manifest = self._writer.commit(self.manifest, change)
+        return self.manifest
+
+    def settle(self) -> Settled:
+        """Bring the debt up to date, and say what the newest version really owes."""
+        self._settled = self.engine.settle()
+        return self._settled
+
+    def _residual(self, update: Update | None) -> Residual:
+        settled = self._settled
+        return Residual(
+            influence=None if update is None else update.influence,
+            settled=None if settled is None else settled.influence,
+            total=None if settled is None else settled.total,
+            added_energy=0.0 if settled is None else settled.added_energy,
+            method="none" if update is None else update.method,
+            reason=NOTHING_DELETED if update is None else update.reason,
+        )
+
+    def _full_is_due(self) -> bool:
+        return self.manifest.version + 1 - self.manifest.base >= self._full_every
+
+    def _full(self) -> FullState:
+        tables = self.engine.tables
+        return FullState(Tables(tables.user.cpu(), tables.item.cpu()), self.engine.dataset)

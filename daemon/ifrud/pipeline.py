@@ -1,0 +1,144 @@
+"""What is done with one batch, from its events to its receipts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ifru.engine import Update
+from ifrud.answered import Answered
+from ifrud.answers import Answers, answer
+from ifrud.batcher import Batch
+from ifrud.intake import Gate, Intake
+from ifrud.metrics import Stopwatch
+from ifrud.model import Model
+from ifrud.outboxes import Outbox
+from ifrud.positions import advanced
+from ifrud.receipts import Receipt
+from ifrud.report import Asked, Done, Reporter
+from ifrud.sources import Source
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Where events come from, and where answers go."""
+
+    source: Source
+    receipts: Outbox
+    dead_letters: Outbox
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """What the store knows: the model, and which requests were answered. keyed_hash: of a request's id."""
+
+    model: Model
+    answered: Answered
+    keyed_hash: Callable[[str], str]
+
+
+class Pipeline:
+    """Turns batches into versions and receipts.
+
+    It remembers nothing that the newest version's manifest does not say. So a process that dies before a commit is
+    followed by one that does the same work again, and one that dies after it by one that sends the same receipts again.
+    utc: the time of day.
+    """
+
+    def __init__(
+        self, knowledge: Knowledge, ends: Ends, gate: Gate, reporter: Reporter, utc: Callable[[], datetime]
+    ) -> None:
+        self._model = knowledge.model
+        self._answered = knowledge.answered
+        self._keyed_hash = knowledge.keyed_hash
+        self._ends = ends
+        self._gate = gate
+        self._reporter = reporter
+        self._utc = utc
+
+    @property
+    def positions(self) -> Mapping[int, int]:
+        """How far the newest version has read the source."""
+        return self._model.positions(self._ends.source.name)
+
+    @property
+    def answered_last(self) -> bool:
+        """Whether the newest version answered requests, and was not trained or refined."""
+        return len(self._model.manifest.events) > 0
+
+    def resume(self) -> None:
+        """Go on where the newest version ends: seek there, and repeat its receipts, which may never have been sent."""
+        manifest = self._model.manifest
+        self._ends.source.seek(self.positions)
+        receipts = self._answered.receipts(manifest.version)
+        self._ends.receipts.send([receipt.record() for receipt in receipts])
+        self._reporter.ready(manifest, self.positions, len(receipts))
+
+    def process(self, batch: Batch, watch: Stopwatch) -> None:
+        """Publish the version that has forgotten what a batch asks for, and answer its requests.
+
+        1. Tell requests from bad events. 2. Send the bad ones away: before the commit, so that none is ever lost.
+        3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
+        7. Settle what the model still owes. 8. Show lag tools how far the source was read.
+        Raises what these raise; only 5 changes what a next process starts from.
+        """
+        # 1
+        with watch.stage("decode"):
+            intake = self._gate.read(batch.events)
+        # 2
+        with watch.stage("dead_letters"):
+            self._ends.dead_letters.send([letter.record() for letter in intake.letters])
+        # 3
+        with watch.stage("resolve"):
+            answers = answer(intake.arrivals, self._model.dataset, self._keyed_hash, self._answered.receipt)
+        # 4
+        with watch.stage("update"):
+            update = self._model.forget(answers.deletion)
+        # 5
+        positions = advanced(self.positions, batch.events)
+        with watch.stage("commit"):
+            receipts = self._commit(update, answers, positions)
+        # 6
+        with watch.stage("receipts"):
+            self._ends.receipts.send([receipt.record() for receipt in receipts])
+        self._reporter.answered(intake)
+        # 7
+        with watch.stage("settle"):
+            settled = self._model.settle()
+        # 8
+        with watch.stage("acknowledge"):
+            self._ends.source.acknowledge(positions)
+        done = Done(self._model.manifest, _asked(batch, intake, answers), update, settled, watch.seconds)
+        self._reporter.done(done, positions)
+
+    def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
+        """Publish a better version of the same data, where there is one. stop(): asked all the time."""
+        with watch.stage("refine"):
+            update = self._model.refine(stop)
+        if update is None or len(update.user_rows) + len(update.item_rows) == 0:
+            return
+        with watch.stage("commit"):
+            self._answered.add(self._model.publish(update, {}, (), ()))
+        with watch.stage("settle"):
+            settled = self._model.settle()
+        self._reporter.done(Done(self._model.manifest, None, update, settled, watch.seconds), self.positions)
+
+    def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
+        influence = None if update is None else update.influence
+        receipts = answers.receipts(self._model.manifest.version + 1, self._utc(), influence)
+        lines = [receipt.line() for receipt in receipts]
+        manifest = self._model.publish(update, {self._ends.source.name: positions}, answers.hashes, lines)
+        self._answered.add(manifest)
+        return receipts
+
+
+def _asked(batch: Batch, intake: Intake, answers: Answers) -> Asked:
+    return Asked(
+        events=len(batch.events),
+        closed=batch.closed,
+        published=answers.count("published"),
+        nothing_to_erase=answers.count("nothing_to_erase"),
+        duplicates=len(answers.repeated) + answers.again,
+        dead_letters=len(intake.letters),
+    )

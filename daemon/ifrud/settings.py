@@ -1,0 +1,235 @@
+"""What an operator can set, and where it may come from: flags, then environment, then a YAML file, then defaults."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar, cast
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    YamlConfigSettingsSource,
+)
+
+from ifrud.endpoints import FORMS, parse_endpoint
+from ifrud.problems import InvalidSettings, nearest, problems
+
+PREFIX = "IFRUD_"
+# Kubernetes sets these for a service that is called ifrud, in every pod of the namespace.
+_SERVICE_LINK = re.compile(r"^IFRUD_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)$")
+
+STORES = "s3://BUCKET/PREFIX, file:///DIR or memory://NAME"
+_STORE_SHAPE = re.compile(r"s3://[^/@]+(/.*)?|file:///.+|memory://.*")
+
+
+def _stream(url: str) -> str:
+    parse_endpoint(url)
+    return url
+
+
+def _store(url: str) -> str:
+    if "@" in url:
+        raise ValueError("URL holds credentials; they belong in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    if not _STORE_SHAPE.fullmatch(url):
+        raise ValueError(f"URL {url!r} is no store; allowed are {STORES}")
+    return url
+
+
+StreamUrl = Annotated[str, AfterValidator(_stream), Field(description=FORMS)]
+StoreUrl = Annotated[str, AfterValidator(_store), Field(description=STORES)]
+
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BatchSettings(_Group):
+    """When a micro-batch closes. It grows from max_requests to max_backlog while events wait behind it."""
+
+    max_requests: PositiveInt = 1000
+    max_backlog: PositiveInt = 10_000
+    max_bytes: PositiveInt = 64 * 1024 * 1024
+    max_age_ms: NonNegativeFloat = 200
+    idle_ms: NonNegativeFloat = 20
+
+    @model_validator(mode="after")
+    def _ordered(self) -> BatchSettings:
+        if self.max_backlog < self.max_requests:
+            raise ValueError(
+                f"max_backlog is {self.max_backlog}; at least max_requests, {self.max_requests}, is allowed"
+            )
+        return self
+
+
+class EngineSection(_Group):
+    """How far an update goes, and where it is computed: `ifru.engine.EngineSettings`, and the device.
+
+    It is written out here because the engine takes seconds to import, and wrong settings are told at once.
+    """
+
+    tolerance: Share = 0.02
+    refined: Share = 0.001
+    support: Literal["auto", "residual", "global"] = "auto"
+    products: PositiveInt = 200
+    steps: PositiveInt = 20
+    cache_bytes: PositiveInt = 1 << 30
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+
+
+class AdminSettings(_Group):
+    """The HTTP port for probes, metrics and `ifrud status`. Port 0 lets the kernel choose."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 9377
+    file: Path | None = None
+    stalled_after_s: PositiveFloat = 120
+
+
+class LogSettings(_Group):
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class KafkaSettings(_Group):
+    """How brokers are reached. The group only shows lag to tools; positions live in the store.
+
+    accept_lost: partition -> offset up to which events that retention has removed are given up.
+    """
+
+    group: str | None = "ifrud"
+    accept_lost: dict[NonNegativeInt, NonNegativeInt] = {}
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    ssl_certfile: Path | None = None
+    ssl_keyfile: Path | None = None
+    ssl_password: SecretStr | None = None
+    ssl_check_hostname: bool = True
+
+    @model_validator(mode="after")
+    def _complete(self) -> KafkaSettings:
+        if self.security_protocol.startswith("SASL"):
+            for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+                if getattr(self, name) is None:
+                    raise ValueError(f"{name} is not set; security_protocol {self.security_protocol} needs it")
+        return self
+
+
+class Common(BaseSettings):
+    """What all commands read from the same file and environment."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
+    )
+
+    events: StreamUrl
+    batch: BatchSettings = BatchSettings()
+    engine: EngineSection = EngineSection()
+    admin: AdminSettings = AdminSettings()
+    log: LogSettings = LogSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    max_event_bytes: PositiveInt = 256 * 1024
+    max_consecutive_bad: PositiveInt = 1000
+    remember_versions: PositiveInt = 1000
+    refine: bool = True
+    refine_after_ms: NonNegativeFloat = 500
+    full_every: PositiveInt = 100
+
+
+class Settings(Common):
+    """What `ifrud run` needs."""
+
+    store: StoreUrl
+    receipts: StreamUrl
+    dead_letters: StreamUrl
+
+
+class SubmitSettings(Common):
+    """What `ifrud submit` needs: the daemon's settings as far as they say where events go."""
+
+    store: StoreUrl | None = None
+    receipts: StreamUrl | None = None
+    dead_letters: StreamUrl | None = None
+
+
+S = TypeVar("S", bound=Common)
+
+
+def load_settings(kind: type[S], config: Path | None, flags: Mapping[str, Any]) -> S:
+    """Settings from flags (nested as in the YAML file), environment, file and defaults, in this order.
+
+    Raises InvalidSettings, which names every field that is wrong, its value and what is allowed.
+    """
+
+    class Layered(kind):  # type: ignore[valid-type, misc]
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            file = YamlConfigSettingsSource(settings_cls, yaml_file=config)
+            return init_settings, env_settings, file
+
+    _check_environment(os.environ)
+    if config is not None:
+        _check_file(config)
+    try:
+        return cast("S", Layered(**flags))
+    except ValidationError as error:
+        raise InvalidSettings(problems(error, kind)) from None
+    except SettingsError as error:
+        raise InvalidSettings([f"environment: {error}; allowed is JSON, or one variable a field"]) from None
+
+
+def _check_environment(environment: Mapping[str, str]) -> None:
+    unknown = []
+    for name in sorted(environment):
+        if not name.upper().startswith(PREFIX) or _SERVICE_LINK.match(name.upper()):
+            continue
+        field = name[len(PREFIX) :].lower().split("__")[0]
+        if field not in Settings.model_fields:
+            close = nearest(field, Settings.model_fields)
+            unknown.append(f"{name}: is not a setting; the nearest is {PREFIX}{close.upper()}")
+    if unknown:
+        raise InvalidSettings(unknown)
+
+
+def _check_file(path: Path) -> None:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidSettings([f"--config: {str(path)!r} cannot be read ({error.strerror})"]) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidSettings([f"--config: {str(path)!r} is not valid YAML: {' '.join(str(error).split())}"]) from None
+    if content is not None and not isinstance(content, dict):
+        kind = type(content).__name__
+        raise InvalidSettings([f"--config: {str(path)!r} holds a {kind}; allowed is a mapping of settings"])

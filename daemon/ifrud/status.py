@@ -1,0 +1,63 @@
+"""What the daemon says about itself: written by the engine thread, read by the admin port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+State = Literal["starting", "ready", "stopping"]
+
+
+class Status(BaseModel):
+    """One moment of the daemon. Counts are since its start.
+
+    in_hand: events that were read and are in no version yet. lag: what the source holds beyond the newest version, in
+    events on Kafka, in bytes in a file.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    state: State = "starting"
+    started: datetime
+    store: str
+    source: str
+    version: int | None = None
+    positions: dict[int, int] = {}
+    in_hand: int = 0
+    lag: int | None = None
+    batches: int = 0
+    requests: int = 0
+    nothing_to_erase: int = 0
+    duplicates: int = 0
+    dead_letters: int = 0
+    deleted_interactions: int = 0
+    retained_interactions: int | None = None
+    holdout_interactions: int | None = None
+    residual_influence: float | None = None
+    residual_influence_total: float | None = None
+    last_version: str | None = None
+    last_version_time: datetime | None = None
+
+
+class Board:
+    """The newest status and the engine thread's heartbeat. One thread writes, any thread reads."""
+
+    def __init__(self, status: Status, clock: Callable[[], float]) -> None:
+        self.status = status
+        self._clock = clock
+        self._beat = clock()
+
+    def beat(self) -> None:
+        """Say that the engine thread is alive."""
+        self._beat = self._clock()
+
+    def silence(self) -> float:
+        """Seconds since the last beat."""
+        return self._clock() - self._beat
+
+    def update(self, **changes: Any) -> None:
+        """Replace the status by a copy with some fields changed."""
+        self.status = self.status.model_copy(update=changes)

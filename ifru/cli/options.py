@@ -1,0 +1,49 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import torch
+import typer
+
+from ifru.errors import IfruError
+
+StoreUrl = Annotated[
+    str,
+    typer.Argument(
+        metavar="URL",
+        help="Where the versions are: file:///FOLDER, s3://BUCKET/PREFIX or memory://NAME.",
+        show_default=False,
+    ),
+]
+VersionNumber = Annotated[
+    int | None, typer.Option("--version", metavar="N", min=1, help="Which version.", show_default="the newest")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text for people.")]
+
+
+class Precision(StrEnum):
+    """Floating-point numbers that models are computed in."""
+
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float32 if self is Precision.FLOAT32 else torch.float64
+
+
+def device_of(name: str) -> torch.device:
+    """The device of a name; `auto` is a GPU where there is one. Raises IfruError for one that cannot be used."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise IfruError(
+            f"device {name!r} cannot be used here; allowed are auto, cpu, and cuda where there is one"
+        ) from error
+    return device

@@ -1,0 +1,148 @@
+"""`ifru train`: from a data file to version 1 of a model."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ifru.cli.options import Json, Precision, device_of
+from ifru.cli.output import print_facts, print_json, progress
+from ifru.errors import IfruError
+from ifru.interactions import Dataset
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import load_dataset
+from ifru.models import ModelConfig
+from ifru.snapshots import Manifest, NoVersion, Reader, Residual, Store, Writer, open_store
+from ifru.training import L2_GRID, TrainedModel
+from ifru.training import train as train_model
+
+
+class Model(StrEnum):
+    """Models that can be trained."""
+
+    MF = "mf"
+
+
+class LossChoice(StrEnum):
+    """Losses that can be trained on."""
+
+    BCE = "bce"
+    SQUARED = "squared"
+
+
+def train(
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="A data file: .csv, .csv.gz or .parquet.", show_default=False)
+    ],
+    out: Annotated[
+        str, typer.Option("--out", metavar="URL", help="Where version 1 goes: an empty prefix.", show_default=False)
+    ],
+    model: Annotated[Model, typer.Option(help="Which model.")] = Model.MF,
+    rank: Annotated[int, typer.Option(min=1, help="Dimensions of a row.")] = 16,
+    l2: Annotated[
+        float | None, typer.Option(help="Penalty λ per interaction.", show_default="chosen by validation")
+    ] = None,
+    loss: Annotated[LossChoice, typer.Option(help="What is minimised.")] = LossChoice.BCE,
+    label: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="'rating>=4' (a column and a threshold), 'rating' (a column as it is) or "
+            "'positive:1' (all rows positive, one sampled negative each).",
+        ),
+    ] = "rating>=4",
+    holdout: Annotated[float, typer.Option(help="Share of the rows that is kept for testing.")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    bias: Annotated[bool, typer.Option("--bias", help="Give every user and item a bias.")] = False,
+    dtype: Annotated[Precision, typer.Option(help="Precision that training runs in.")] = Precision.FLOAT32,
+    json: Json = False,
+) -> None:
+    """Train a model to a stationary point, prove how close to the optimum it is, and publish it as version 1."""
+    start = time.perf_counter()
+    candidates = [ModelConfig(name=model.value, rank=rank, bias=bias, loss=loss.value, l2=each) for each in _grid(l2)]
+    where, store = device_of(device), _empty_store(out)
+    with progress() as report:
+        dataset = load_dataset(data, LabelRule.parse(label), holdout, seed)
+        trained = train_model(dataset, candidates, seed=seed, device=where, dtype=dtype.dtype, report=report)
+        report("publishing", None)
+        manifest = publish(store, trained, dataset)
+    published = {"version": manifest.version, "store": out, "seconds": time.perf_counter() - start}
+    if json:
+        print_json(_facts(trained, dataset) | published)
+    else:
+        print_facts(_for_people(trained, dataset) | published)
+
+
+def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
+    """Write a trained model as version 1 of an empty prefix."""
+    residual = Residual(
+        influence=None, settled=None, total=0.0, added_energy=0.0, method="training", reason=trained.trained.reason
+    )
+    quality = {} if trained.auc is None else {"auc": trained.auc}
+    writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
+    return writer.start(trained.config, trained.tables, dataset, quality, residual)
+
+
+def _grid(l2: float | None) -> tuple[float, ...]:
+    if l2 is None:
+        return L2_GRID
+    if not 0 < l2 < float("inf"):
+        raise IfruError(f"--l2 is {l2}; allowed are numbers above 0")
+    return (l2,)
+
+
+def _empty_store(url: str) -> Store:
+    """Open a store before any work is done for it. Raises IfruError where its prefix is in use."""
+    store = open_store(url)
+    try:
+        version = Reader(store).newest()
+    except NoVersion:
+        return store
+    raise IfruError(f"{url} is in use, it has version {version}; a model is trained into an empty prefix: name another")
+
+
+def _facts(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
+    proof, tried = trained.proof, trained.selection
+    return {
+        "ready": trained.ready,
+        "verdict": trained.verdict,
+        "objective": trained.trained.objective,
+        "gradient_norm": trained.trained.gradient_norm,
+        "reason": trained.trained.reason,
+        "gap": proof.gap,
+        "relative_gap": proof.relative_gap,
+        "sigma_over_lambda": proof.sigma_over_lambda,
+        "rms_bound": proof.rms_bound,
+        "auc": trained.auc,
+        "l2": trained.config.l2,
+        "tried": [{"l2": config.l2, "auc": auc} for config, auc in (tried.tried if tried else ())],
+        "rank": trained.config.rank,
+        "rows": {"train": dataset.train.retained, "holdout": dataset.holdout.retained},
+        "users": dataset.train.users,
+        "items": dataset.train.items,
+    }
+
+
+def _for_people(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
+    train, proof, config = dataset.train, trained.proof, trained.config
+    chosen = ""
+    if trained.selection:
+        tried = ", ".join(f"{tried.l2:g}: {auc:.4f}" for tried, auc in trained.selection.tried)
+        chosen = f" (chosen by AUC on validation rows: {tried})"
+    return {
+        "verdict": trained.verdict,
+        "objective": trained.trained.objective,
+        "gradient norm": trained.trained.gradient_norm,
+        "relative gap": proof.relative_gap,
+        "AUC, held out": trained.auc,
+        "model": f"{config.name}, rank {config.rank}, λ {config.l2:g}{chosen}",
+        "rows": f"{train.retained:,} trained on, {dataset.holdout.retained:,} held out",
+        "ids": f"{train.users:,} users, {train.items:,} items",
+    }

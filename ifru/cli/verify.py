@@ -1,0 +1,132 @@
+"""`ifru verify`: an update held against a real retrain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from ifru.cli.options import Json, StoreUrl, VersionNumber, device_of
+from ifru.cli.output import console, print_facts, print_json, progress, readable
+from ifru.engine import EngineSettings
+from ifru.errors import IfruError, RequestError
+from ifru.requests import Request, parse_request
+from ifru.snapshots import Reader, open_store
+from ifru.verify import BySet, Verification
+from ifru.verify import verify as verify_update
+
+
+def verify(
+    url: StoreUrl,
+    requests: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Requests to forget, one JSON document a line.", show_default=False),
+    ],
+    version: VersionNumber = None,
+    tolerance: Annotated[
+        float | None,
+        typer.Option(help="Residual influence that the update may leave.", show_default="the engine's own"),
+    ] = None,
+    refine: Annotated[bool, typer.Option("--refine", help="Go on as idle time would, before comparing.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the retraining; the second one takes the next.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    json: Json = False,
+) -> None:
+    """Answer requests by one update, retrain without what they name, and say how far apart the two are.
+
+    Publishes nothing. `left` is what the update leaves of the change that retraining makes (0: the retrained model,
+    1: nothing forgotten); `floor` is the same for a second retraining from another seed.
+    """
+    settings = _settings(tolerance)
+    where, asked = device_of(device), read_requests(requests)
+    with progress() as report:
+        loaded = Reader(open_store(url)).load(version)
+        found = verify_update(
+            loaded.manifest.model,
+            loaded.tables,
+            loaded.dataset,
+            asked,
+            settings=settings,
+            refine=refine,
+            device=where,
+            seed=seed,
+            report=report,
+        )
+    if json:
+        print_json({"version": loaded.manifest.version} | asdict(found))
+    else:
+        print_verification(found)
+
+
+def read_requests(path: Path) -> list[Request]:
+    """Requests of a JSONL file. Raises IfruError that names the file, the line and the field."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise IfruError(f"{path}: cannot be read: {error.strerror}") from error
+    return [_request(path, number, line) for number, line in enumerate(lines, 1) if line.strip()]
+
+
+def print_verification(found: Verification) -> None:
+    """The comparison as a table, and what it comes to in one sentence."""
+    table = Table("pairs", "left", "floor", box=None, pad_edge=False)
+    for name in ("forget", "neighbours", "holdout"):
+        table.add_row(_NAMES[name], readable(getattr(found.left, name)), readable(getattr(found.floor, name)))
+    console().print(table)
+    auc, seconds = found.auc, found.seconds
+    refined = f", {readable(seconds.refine)} refinement" if seconds.refine else ""
+    print_facts(
+        {
+            "requests": f"{found.requests:,}, of which {found.unknown:,} name nothing",
+            "deleted rows": found.deletions,
+            "update": f"{found.method}, ended by: {found.reason}",
+            "residual influence": f"{readable(found.residual_influence)}; exact {readable(found.settled_influence)}",
+            "AUC, held out": f"{_auc(auc.before)} before, {_auc(auc.after)} after, {_auc(auc.retrained)} retrained",
+            "distance in predictions": f"{found.rms.true:.1e} RMS, proven at most {found.rms.bound:.1e}",
+            "seconds": f"{readable(seconds.update)} update{refined}, {readable(seconds.retrain)} retrain",
+        }
+    )
+    console().print(conclusion(found), soft_wrap=True, highlight=False)
+
+
+_NAMES = {"forget": "forgotten", "neighbours": "neighbouring", "holdout": "held out"}
+
+
+def conclusion(found: Verification) -> str:
+    """What a verification comes to, in one sentence."""
+    times = found.seconds.retrain / (found.seconds.update + found.seconds.refine)
+    return (
+        f"Of the change that retraining makes, the update leaves {_shares(found.left)}, and retraining takes "
+        f"{times:,.3g} times as long; two retrains differ by {_shares(found.floor)}."
+    )
+
+
+def _shares(by_set: BySet) -> str:
+    shares = (
+        f"{100 * share:.2g} % on {_NAMES[name]} pairs"
+        for name in ("forget", "holdout")
+        if (share := getattr(by_set, name)) is not None
+    )
+    return " and ".join(shares) or "nothing that can be measured"
+
+
+def _auc(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _settings(tolerance: float | None) -> EngineSettings:
+    if tolerance is None:
+        return EngineSettings()
+    if not 0 < tolerance < 1:
+        raise IfruError(f"--tolerance is {tolerance}; allowed are numbers between 0 and 1")
+    return EngineSettings(tolerance=tolerance)
+
+
+def _request(path: Path, number: int, line: bytes) -> Request:
+    try:
+        return parse_request(line)
+    except RequestError as error:
+        raise IfruError(f"{path}, line {number}: {error}") from error

@@ -1,0 +1,194 @@
+"""The influence engine: it keeps the debt, and pays it off where it matters.
+
+    debt      r = ∇L(θ; retained data), exact and current, for every row
+    deletion  adds to the debt of the rows it touches
+    update    moves the rows of a support, and with them the debt of those rows and their neighbours
+    what is left is measured, published and carried to the next batch; nothing is dropped
+
+Axes: R = U + I rows (users first), S rows of a support, T touched rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ifru.engine.cache import Counters, CurvatureCache
+from ifru.engine.residual import Support, choose
+from ifru.engine.settings import EngineSettings
+from ifru.engine.solve import on_support
+from ifru.engine.state import Removal, State
+from ifru.engine.stopwatch import Stopwatch
+from ifru.engine.update import Settled, Update
+from ifru.interactions import Dataset, Deletion
+from ifru.models import ModelConfig, Tables
+from ifru.objective import objective_of
+from ifru.pcg import Limits, never
+from ifru.trust_region import REACH, descend
+
+_LOCAL_SHARE = 0.5
+"""A support with a larger share of all interactions than this is left for all rows."""
+
+_MARGIN = 0.7
+"""Share of the tolerance that a support and a solve each aim at, so that both together keep it."""
+
+_EXACTEST = 0.01
+"""No linear solve aims lower than this share of its right-hand side: re-linearising on the debt is worth more."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """How an update came about; see `Update` for the fields."""
+
+    method: str
+    reason: str
+    influence: float
+    iterations: int
+    interactions_read: int
+
+
+class Engine:
+    """One model, its data, and the debt between them. Owned by one thread.
+
+    `apply` answers a batch, `settle` makes the debt exact after the answer is out, `refine` pays it off in idle time.
+    The data set is the engine's own: `apply` deletes from it.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        tables: Tables,
+        dataset: Dataset,
+        settings: EngineSettings,
+        device: torch.device | str = "cpu",
+        added_energy: float = 0.0,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """tables: a stationary point, or what an engine with the same data has left.
+
+        added_energy: `Settled.added_energy` of the engine whose work this one goes on with. now: a clock, in seconds.
+        """
+        self.config, self.dataset, self.settings = config, dataset, settings
+        objective = objective_of(config, dataset.train, torch.device(device), tables.user.dtype)
+        cache = CurvatureCache(objective, tables.user.shape[1], settings.cache_bytes)
+        self.state = State(objective, tables.stacked(), cache)
+        self._now = now
+        self._added = added_energy
+        self._batch = self.state.total_energy
+
+    @property
+    def tables(self) -> Tables:
+        """The parameters as they are now: views, which the next update changes."""
+        return Tables.unstacked(self.state.theta, self.dataset.train.users)
+
+    @property
+    def counters(self) -> Counters:
+        """What the curvature cache has done."""
+        return self.state.cache.counters
+
+    def apply(self, deletion: Deletion) -> Update:
+        """Delete rows and move the parameters towards the retrained model's.
+
+        Ends with a residual influence of at most `settings.tolerance`, as far as that can be told before `settle`.
+        Rows that are deleted already are passed over.
+        """
+        watch = Stopwatch(self._now)
+        with watch.stage("settle"):
+            self.state.settle()
+        before = self.state.theta.clone()
+        with watch.stage("debt"):
+            retired = self.dataset.retire(deletion)
+            removal = self.state.remove(retired.train)
+        self._added += removal.energy
+        self._batch = self.state.total_energy
+        with watch.stage("solve"):
+            answer = self._answer(removal)
+        return self._update(retired, before, answer, watch)
+
+    def settle(self) -> Settled:
+        """Make the debt exact after an update; the next update does it otherwise."""
+        read = self.state.settle()
+        energy = self.state.total_energy
+        total = math.sqrt(energy / self._added) if self._added > 0 else 0.0
+        return Settled(self._influence(energy), total, self._added, read)
+
+    def refine(self, stop: Callable[[], bool] = never) -> Update | None:
+        """Pay off the debt of all batches on all rows, down to `settings.refined`; None where it is paid.
+
+        stop(): asked before every product with the Hessian. A solve that was stopped keeps what it has.
+        """
+        watch = Stopwatch(self._now)
+        self.state.settle()
+        if self._influence(self.state.total_energy) <= self.settings.refined:
+            return None
+        before = self.state.theta.clone()
+        with watch.stage("solve"):
+            answer = self._on_all_rows(self.settings.refined, stop)
+        return self._update(Deletion.nothing(), before, answer, watch)
+
+    def _answer(self, removal: Removal) -> _Answer:
+        if len(removal.touched) == 0:
+            return _Answer("none", "nothing_to_move", self._influence(self.state.total_energy), 0, 0)
+        if self.settings.support == "global" or (self._prefers_all_rows(removal.touched)):
+            return self._on_all_rows(self.settings.tolerance, never)
+        state = self.state
+        allowed = (_MARGIN * self.settings.tolerance) ** 2 * self._batch
+        support = choose(state.objective, state.cache, state.theta, state.slopes, state.debt, removal.touched, allowed)
+        if self._prefers_all_rows(support.rows):
+            return self._on_all_rows(self.settings.tolerance, never)
+        return self._on_support(support)
+
+    def _prefers_all_rows(self, rows: Tensor) -> bool:
+        """Whether a support has so many interactions that all rows are no dearer, and converge further."""
+        ends = float(self.state.objective.ridge[rows].sum()) / self.state.objective.l2
+        return self.settings.support == "auto" and ends > 2 * _LOCAL_SHARE * self.dataset.train.retained
+
+    def _on_support(self, support: Support) -> _Answer:
+        inside = math.sqrt(float(self.state.energy[support.rows].sum()))
+        goal = _MARGIN * self.settings.tolerance * math.sqrt(self._batch) / inside if inside > 0 else 1.0
+        found = on_support(self.state, support.rows, Limits(min(goal, 0.5), self.settings.products, REACH * inside))
+        self.state.move(support.rows, found.solution.x)
+        influence = self._influence(found.solution.residual_norm**2 + support.outside)
+        read = support.interactions_read + found.interactions_read
+        return _Answer("residual", found.solution.reason, influence, found.solution.iterations, read)
+
+    def _on_all_rows(self, tolerance: float, stop: Callable[[], bool]) -> _Answer:
+        """Newton steps on all rows until the exact residual influence is at most `tolerance`."""
+        state, batch = self.state, math.sqrt(self._batch)
+
+        def limits(norm: float, _: float) -> Limits | None:
+            if norm <= tolerance * batch:
+                return None
+            return Limits(max(0.5 * tolerance * batch / norm, _EXACTEST), self.settings.products)
+
+        descent = descend(state.objective, state.point(), state.metric, limits, self.settings.steps, stop)
+        state.arrive(descent.point)
+        read = descent.products * self.dataset.train.retained
+        influence = self._influence(state.total_energy)
+        return _Answer("global", descent.reason, influence, descent.products, read)
+
+    def _influence(self, energy: float) -> float:
+        return math.sqrt(energy / self._batch) if self._batch > 0 else 0.0
+
+    def _update(self, deletion: Deletion, before: Tensor, answer: _Answer, watch: Stopwatch) -> Update:
+        theta, users = self.state.theta, self.dataset.train.users
+        changed = (theta != before).any(1).nonzero()[:, 0]
+        border = int((changed < users).sum())
+        return Update(
+            deletion=deletion,
+            user_rows=changed[:border],
+            user_values=theta[changed[:border]],
+            item_rows=changed[border:] - users,
+            item_values=theta[changed[border:]],
+            influence=answer.influence,
+            method=answer.method,
+            reason=answer.reason,
+            iterations=answer.iterations,
+            interactions_read=answer.interactions_read,
+            seconds=watch.seconds,
+        )

@@ -1,0 +1,27 @@
+"""What an operator may decide about the influence update."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+SupportName = Literal["auto", "residual", "global"]
+
+
+class EngineSettings(BaseModel):
+    """tolerance: the residual influence that an update is published with; 0.2 is a first answer, in a few milliseconds.
+    refined: the residual influence that refinement in idle time goes down to.
+    support: which rows move; auto chooses by predicted work.
+    products: bound on Hessian products of one solve. steps: bound on re-linearisations of one update.
+    cache_bytes: budget of the curvature cache.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tolerance: float = Field(default=0.02, gt=0, lt=1)
+    refined: float = Field(default=0.001, gt=0, lt=1)
+    support: SupportName = "auto"
+    products: PositiveInt = 200
+    steps: PositiveInt = 20
+    cache_bytes: PositiveInt = 1 << 30

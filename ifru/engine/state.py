@@ -1,0 +1,134 @@
+"""The model, its data and its debt, kept consistent: the one place where parameters move.
+
+Axes: N interactions, R = U + I rows (users first), S listed rows, T touched rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ifru.engine.cache import CurvatureCache
+from ifru.interactions.table import Int64
+from ifru.objective import Objective, Slopes
+from ifru.trust_region import Point
+
+_EXACT_EVERY = 64
+"""Settlements between two full recomputations of the debt, which end the drift of its incremental sums."""
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What a deletion did to the debt.
+
+    touched [T]: rows that lost interactions and have some left. emptied: rows that have none left, now zero.
+    energy: energy of what the deletion added to the debt.
+    """
+
+    touched: Tensor
+    emptied: Tensor
+    energy: float
+
+
+class State:
+    """θ [R, K], the slopes [N] at it, its debt r = ∇L [R, K] and the energy r_e·B_e⁻¹ r_e [R] of each row.
+
+    Between `move` and `settle` the debt is that of before the move; everything else that reads it settles first.
+    """
+
+    def __init__(self, objective: Objective, theta: Tensor, cache: CurvatureCache) -> None:
+        self.objective, self.cache = objective, cache
+        self.theta = theta.to(objective.device, objective.dtype).clone()
+        self.rows = torch.arange(len(theta), device=objective.device)
+        self._settlements = 0
+        self._moved: tuple[Tensor, Tensor] | None = None
+        self.slopes: Slopes
+        self.debt: Tensor
+        self.energy: Tensor
+        self._recompute()
+
+    @property
+    def total_energy(self) -> float:
+        """Energy of the whole debt."""
+        return float(self.energy.sum())
+
+    def remove(self, interactions: Int64) -> Removal:
+        """Take interactions [M], already retired in the table, out of the objective and into the debt."""
+        self.settle()
+        objective = self.objective
+        listed = torch.from_numpy(interactions).to(objective.device)
+        rows, pulled = objective.pull(self.theta, self.slopes, listed)
+        objective.retire(interactions)
+        self.slopes.first[listed] = 0
+        self.slopes.second[listed] = 0
+        self.debt[rows] -= pulled
+        empty = objective.ridge[rows] == 0
+        emptied, touched = rows[empty], rows[~empty]
+        for table in (self.theta, self.debt, self.energy):
+            table[emptied] = 0
+        self._drift_by_deletion(interactions, touched)
+        added = self.cache.energies(self.theta, self.slopes, touched, pulled[~empty])
+        self.energy[touched] = self.cache.energies(self.theta, self.slopes, touched, self.debt[touched])
+        return Removal(touched, emptied, float(added.sum()))
+
+    def move(self, rows: Tensor, step: Tensor) -> None:
+        """θ [S] += step [S, K] for rows, ascending; what that does to the debt waits for `settle`."""
+        self.settle()
+        self._moved = (rows, self.theta[rows])
+        self.theta[rows] += step
+
+    def point(self) -> Point:
+        """Where a descent on all rows starts."""
+        self.settle()
+        return Point(self.theta, self.objective.value(self.theta), self.slopes, self.debt)
+
+    def metric(self, point: Point) -> Tensor:
+        """Inverses of all diagonal blocks [R, K, K], as near to a point as the cache keeps them."""
+        self.cache.drifted(self.rows.cpu().numpy(), _share(point.theta - self.theta, self.theta))
+        return self.cache.inverses(point.theta, point.slopes, self.rows)
+
+    def arrive(self, point: Point) -> None:
+        """Take over the point where a descent ended."""
+        self.theta, self.slopes, self.debt = point.theta, point.slopes, point.gradient
+        self.energy = self.cache.energies(self.theta, self.slopes, self.rows, self.debt)
+
+    def settle(self) -> int:
+        """Make the debt exact after a move; returns the number of interactions read."""
+        if self._moved is None:
+            return 0
+        rows, before = self._moved
+        self._moved = None
+        self._settlements += 1
+        step = self.theta[rows] - before
+        share = _share(step, before)
+        incident = float(self.objective.ridge[rows].sum() / self.objective.ridge.sum())
+        if incident > 0.5 or self._settlements % _EXACT_EVERY == 0:
+            self.cache.drifted(self.rows.cpu().numpy(), share)
+            self._recompute()
+            return self.objective.interactions.retained
+        read = self.objective.spread(before, self.theta, self.slopes, rows, self.debt)
+        near = self.objective.neighbours(rows)
+        self.cache.drifted(near.cpu().numpy(), share)
+        self.energy[near] = self.cache.energies(self.theta, self.slopes, near, self.debt[near])
+        return read
+
+    def _recompute(self) -> None:
+        self.slopes = self.objective.slopes(self.theta)
+        self.debt = self.objective.gradient(self.theta, self.slopes)
+        self.energy = self.cache.energies(self.theta, self.slopes, self.rows, self.debt)
+
+    def _drift_by_deletion(self, interactions: Int64, touched: Tensor) -> None:
+        table = self.objective.interactions
+        removed = np.bincount(table.user[interactions], minlength=table.users)
+        removed = np.concatenate([removed, np.bincount(table.item[interactions], minlength=table.items)])
+        degree = np.concatenate([table.user_degree, table.item_degree])
+        numbers = touched.cpu().numpy()
+        self.cache.drifted(numbers, removed[numbers] / degree[numbers])
+
+
+def _share(step: Tensor, before: Tensor) -> float:
+    """How large a step is beside what it moves."""
+    return float(step.norm() / before.norm().clamp(min=torch.finfo(step.dtype).tiny))

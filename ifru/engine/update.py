@@ -1,0 +1,49 @@
+"""What the engine answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ifru.interactions import Deletion
+
+
+@dataclass(frozen=True)
+class Update:
+    """One influence update: what it deleted, which rows it set to which values, and how far it got.
+
+    user_rows, item_rows [S]: row numbers in their own table. user_values, item_values [S, K]: their new values.
+    influence: the residual influence, predicted from the solve; `Settled` has the exact value.
+    method, reason: which support was used, and why the solve ended there.
+    iterations: products with the Hessian. interactions_read: interactions visited, once per product.
+    seconds: time by stage.
+    """
+
+    deletion: Deletion
+    user_rows: Tensor
+    user_values: Tensor
+    item_rows: Tensor
+    item_values: Tensor
+    influence: float
+    method: str
+    reason: str
+    iterations: int
+    interactions_read: int
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The debt, made exact after an update.
+
+    influence: √(energy of the debt / its energy when the batch had been added).
+    total: √(energy of the debt / all energy that batches have added since the last full retrain).
+    added_energy: that sum, to be carried to the next start.
+    interactions_read: interactions visited in order to know.
+    """
+
+    influence: float
+    total: float
+    added_energy: float
+    interactions_read: int

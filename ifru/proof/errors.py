@@ -1,0 +1,9 @@
+"""What can make a proof impossible."""
+
+from __future__ import annotations
+
+from ifru.errors import IfruError
+
+
+class ProofError(IfruError):
+    """Tables, interactions or a dual point about which nothing can be proven."""

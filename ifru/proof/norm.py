@@ -1,0 +1,128 @@
+"""The largest singular value of a sparse matrix, from both sides.
+
+Axes: M is m × n.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ifru.proof.krylov import Krylov
+from ifru.proof.rest import rest_norms
+from ifru.proof.sparse import SparseMatrix
+from ifru.proof.triplets import ASSUMED, Ritz, Triplets
+
+_FAILURE = 1e-12
+"""Probability that a bound is too low, over all trials."""
+_TRIALS = 8
+_ROUNDS = 16
+_REST_STEPS = 60
+_BLOCKS = 3
+"""Blocks by which the basis grows between two looks at it."""
+_RANDOM = 16
+"""Random columns to start with: directions that the caller did not think of."""
+_OPEN = 32
+"""Residuals of unfinished triplets that the basis grows by."""
+_WIDEST = 4
+"""Width of the basis, in multiples of what survives a restart."""
+
+Enough = Callable[[float, float], bool]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What is known of σ_max so far, and the stage that found it out."""
+
+    stage: str
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class SpectralNorm:
+    """lower ≤ σ_max(M) ≤ upper, the second with probability 1 − failure; left [m], right [n]: its singular vectors."""
+
+    lower: float
+    upper: float
+    left: Tensor
+    right: Tensor
+    failure: float
+
+
+def spectral_norm(
+    matrix: SparseMatrix,
+    left: Tensor,
+    right: Tensor,
+    random: torch.Generator,
+    enough: Enough,
+    report: Callable[[Progress], None],
+) -> SpectralNorm:
+    """Close in on σ_max(M) until `enough(lower, upper)`, or until more work does not pay.
+
+    left [m, k], right [n, k]: where the leading singular vectors are thought to be; the result holds wherever they are.
+    """
+    if matrix.shape[0] < matrix.shape[1]:
+        flipped = spectral_norm(matrix.transposed, right, left, random, enough, report)
+        return SpectralNorm(flipped.lower, flipped.upper, flipped.right, flipped.left, flipped.failure)
+    m, n = matrix.shape
+    if matrix.frobenius == 0:
+        return SpectralNorm(0.0, 0.0, left.new_zeros(m), left.new_zeros(n), 0.0)
+    noise = torch.randn(n, _RANDOM, generator=random, dtype=torch.float64)
+    return _close_in(matrix, torch.cat([right, noise], 1), random, enough, report)
+
+
+def _close_in(
+    matrix: SparseMatrix,
+    start: Tensor,
+    random: torch.Generator,
+    enough: Enough,
+    report: Callable[[Progress], None],
+) -> SpectralNorm:
+    """Grow a basis until its triplets promise enough, then have the rest bounded; again, where that falls short."""
+    basis = Krylov(lambda x: matrix.adjoint(matrix.product(x)), start.new_empty(len(start), 0))
+    basis.grow(start)
+    most, upper, trials = start.shape[1] + _OPEN, math.inf, 0
+    for step in range(_ROUNDS):
+        ritz = Ritz.of(matrix, basis, most)
+        triplets = ritz.triplets()
+        last = step == _ROUNDS - 1 or basis.full
+        report(Progress("subspace", triplets.lower, upper))
+        promising = step > 0 and enough(triplets.lower, triplets.upper(ASSUMED * triplets.outside))
+        if last or promising:
+            trials += 1
+            last = last or trials == _TRIALS
+            upper = min(upper, _certified(triplets, random, enough, last))
+            report(Progress("rest", triplets.lower, upper))
+            if last or enough(triplets.lower, upper):
+                break
+        if basis.columns.shape[1] > _WIDEST * most:
+            basis.restart(ritz.right, ritz.values.square())
+        block = _open(ritz, triplets.slack, random)
+        for _ in range(_BLOCKS):
+            block = block if basis.full else basis.grow(block)
+    return SpectralNorm(triplets.lower, upper, triplets.left[:, 0], triplets.right[:, 0], trials * _FAILURE / _TRIALS)
+
+
+def _certified(triplets: Triplets, random: torch.Generator, enough: Enough, last: bool) -> float:
+    """σ_max at most; gives up early, but for the last time, where the rest turns out too large."""
+    lower, least = triplets.lower, math.inf
+    for step, (estimate, bound) in enumerate(rest_norms(triplets, random, _FAILURE / _TRIALS), 1):
+        least = min(least, bound)
+        # What is not enough by itself is not enough with the coupling, which takes long to add.
+        found = enough(lower, least) and enough(lower, triplets.upper(least))
+        if found or step == _REST_STEPS or not (last or enough(lower, triplets.upper(estimate))):
+            break
+    return triplets.upper(least)
+
+
+def _open(ritz: Ritz, slack: float, random: torch.Generator) -> Tensor:
+    """Residuals of the leading triplets that are not finished [n, b], or random directions where all are."""
+    unfinished = torch.nonzero(ritz.open > slack)[:_OPEN, 0]
+    if len(unfinished) == 0:
+        return torch.randn(len(ritz.right), _RANDOM, generator=random, dtype=torch.float64)
+    return ritz.coupling[:, unfinished]

@@ -1,0 +1,80 @@
+"""What a proof sees of the data: the retained interactions, in float64.
+
+Axes: N retained interactions in the order of their table (by user, then item), U users, I items.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ifru.interactions.table import Interactions
+from ifru.losses import Loss
+from ifru.proof.errors import ProofError
+
+
+@dataclass(frozen=True)
+class Retained:
+    """user, item, label, weight [N]; by_item [N]: positions ordered by item, then user; degrees [U], [I].
+
+    lowest, highest [N]: the range of w·ℓ'(s, y) over all scores s, which is where dual points live.
+    """
+
+    user: Tensor
+    item: Tensor
+    label: Tensor
+    weight: Tensor
+    by_item: Tensor
+    user_degree: Tensor
+    item_degree: Tensor
+    lowest: Tensor
+    highest: Tensor
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    @staticmethod
+    def of(interactions: Interactions, loss: Loss) -> Retained:
+        """Raises ProofError where a weight is negative, or where the objective has no lower bound."""
+        alive = interactions.alive
+        place = np.cumsum(alive) - 1
+        label = torch.from_numpy(interactions.label[alive]).double()
+        weight = torch.from_numpy(interactions.weight[alive]).double()
+        if not bool(((weight >= 0) & weight.isfinite() & label.isfinite()).all()):
+            raise ProofError(
+                "a retained interaction has a negative weight, or a weight or label that is not finite; "
+                "allowed are finite labels and finite weights from 0 on, without which the objective is not convex"
+            )
+        far = torch.full_like(label, torch.inf)
+        lowest, highest = weight * loss.slope(-far, label), weight * loss.slope(far, label)
+        lowest, highest = lowest.nan_to_num(nan=0.0), highest.nan_to_num(nan=0.0)
+        if not bool(((lowest <= 0) & (highest >= 0)).all()):
+            raise ProofError(
+                f"a retained label lies outside the range of the {loss.name} loss (labels are between "
+                f"{float(label.min())} and {float(label.max())}), so the objective has no lower bound; "
+                "use labels in the loss's range or another loss"
+            )
+        return Retained(
+            user=torch.from_numpy(interactions.user[alive]).long(),
+            item=torch.from_numpy(interactions.item[alive]).long(),
+            label=label,
+            weight=weight,
+            by_item=torch.from_numpy(place[interactions.item_rows[alive[interactions.item_rows]]]),
+            user_degree=torch.from_numpy(interactions.user_degree).double(),
+            item_degree=torch.from_numpy(interactions.item_degree).double(),
+            lowest=lowest,
+            highest=highest,
+        )
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the retained rows, their order included: equal for equal data, whatever table they stand in."""
+        digest = hashlib.sha256(np.array([len(self.user_degree), len(self.item_degree)], dtype="<i8").tobytes())
+        for column in (self.user, self.item):
+            digest.update(column.numpy().astype("<i4").tobytes())
+        for values in (self.label, self.weight):
+            digest.update(values.numpy().astype("<f4").tobytes())
+        return digest.hexdigest()

@@ -1,0 +1,57 @@
+"""What can go wrong between a version and its store."""
+
+from __future__ import annotations
+
+from ifru.errors import IfruError
+
+
+class StoreError(IfruError):
+    """The store did not do what it was asked to. Nothing is known about whether a write was applied."""
+
+
+class NotFound(StoreError):
+    """The store has no file at this path."""
+
+
+class AlreadyExists(StoreError):
+    """The store refused to create a file, because there is one at this path."""
+
+
+class NoVersion(IfruError):
+    """There is no such version, or it was collected."""
+
+
+class CorruptFile(IfruError):
+    """A stored file is not what was written. `path` names it."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path} {reason}; restore the file from a copy, or go back to an older version")
+        self.path = path
+
+
+class CommitLost(IfruError):
+    """Another writer committed this version first; nothing of ours is visible to any reader.
+
+    `attempt` names the winner; None where its version has been collected since.
+    """
+
+    def __init__(self, version: int, attempt: str | None) -> None:
+        winner = "whose version was collected since" if attempt is None else f"(attempt {attempt})"
+        super().__init__(
+            f"version {version} was committed by another writer {winner}; "
+            "only one writer may work on a prefix: stop the other one, or start this one again after it"
+        )
+        self.version = version
+        self.attempt = attempt
+
+
+class CommitUnknown(IfruError):
+    """The store answered neither whether this version was committed nor by whom. Nothing may be cleaned up."""
+
+    def __init__(self, version: int, attempt: str, reason: str) -> None:
+        super().__init__(
+            f"it is unknown whether version {version} (attempt {attempt}) was committed: {reason}; "
+            "start again when the store answers: the newest version says what was done"
+        )
+        self.version = version
+        self.attempt = attempt

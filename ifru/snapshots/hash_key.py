@@ -1,0 +1,37 @@
+"""The key under which event ids are hashed, so that manifests name no event and no subject."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+
+from ifru.snapshots.errors import AlreadyExists, CorruptFile
+from ifru.snapshots.store import Store
+
+HASH_KEY = "hash-key.json"
+KEY_BYTES = 32
+
+
+def create_hash_key(store: Store, key: bytes) -> None:
+    """Store the key of a prefix, unless it has one: the first one stays, whoever wrote it. Raises StoreError."""
+    try:
+        store.create(HASH_KEY, json.dumps({"key": key.hex()}).encode())
+    except AlreadyExists:
+        return
+
+
+def read_hash_key(store: Store) -> bytes:
+    """The key of a prefix. Raises NotFound where nothing was ever started there, CorruptFile, StoreError."""
+    try:
+        key = bytes.fromhex(json.loads(store.get(HASH_KEY))["key"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptFile(HASH_KEY, "holds no key in hex") from error
+    if len(key) != KEY_BYTES:
+        raise CorruptFile(HASH_KEY, f"holds a key of {len(key)} bytes, not {KEY_BYTES}")
+    return key
+
+
+def event_hash(key: bytes, event_id: str) -> str:
+    """HMAC-SHA256 of an event id, in hex."""
+    return hmac.new(key, event_id.encode(), hashlib.sha256).hexdigest()

@@ -1,0 +1,86 @@
+"""Buckets, and memory in the place of one, through obstore."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from threading import Lock
+
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
+from obstore.store import MemoryStore, S3Store
+
+from ifru.snapshots.errors import AlreadyExists, NotFound, StoreError
+
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_memory: dict[str, MemoryStore] = {}
+_memory_lock = Lock()
+
+
+class ObjectStore:
+    """Implements `Store` on an object store. `url` is only shown in errors."""
+
+    def __init__(self, url: str, inner: S3Store | MemoryStore) -> None:
+        self._url = url.rstrip("/")
+        self._inner = inner
+
+    def get(self, path: str) -> bytes:
+        with self._errors("read", path):
+            return self._inner.get(path).bytes().to_bytes()
+
+    def put(self, path: str, data: bytes) -> None:
+        with self._errors("write", path):
+            self._inner.put(path, data)
+
+    def create(self, path: str, data: bytes) -> None:
+        with self._errors("create", path):
+            self._inner.put(path, data, mode="create")
+
+    def list(self, folder: str) -> list[str]:
+        with self._errors("list", folder):
+            return sorted(entry["path"] for entry in self._inner.list(folder or None).collect())
+
+    def delete(self, path: str) -> None:
+        with suppress(NotFound), self._errors("delete", path):
+            self._inner.delete(path)
+
+    def exists(self, path: str) -> bool:
+        with suppress(NotFound), self._errors("look for", path):
+            self._inner.head(path)
+            return True
+        return False
+
+    @contextmanager
+    def _errors(self, doing: str, path: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NotFound(f"{self._url}/{path}: there is no such file") from error
+        except (AlreadyExistsError, PreconditionError) as error:
+            raise AlreadyExists(f"{self._url}/{path}: exists already") from error
+        except (BaseError, OSError, ValueError) as error:
+            # The rest of the text is a dump of the client's own data structures.
+            reason = str(error).partition("\n\nDebug source")[0]
+            raise StoreError(f"{self._url}/{path}: cannot {doing} it: {reason}") from error
+
+
+def memory_store(url: str) -> ObjectStore:
+    """The store of this name within the process."""
+    with _memory_lock:
+        return ObjectStore(url, _memory.setdefault(url.rstrip("/"), MemoryStore()))
+
+
+def s3_store(url: str, bucket: str, prefix: str, retry_seconds: float) -> ObjectStore:
+    """A prefix of a bucket. Plain HTTP is allowed where the endpoint in the environment is written so."""
+    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
+    try:
+        inner = S3Store(
+            bucket,
+            prefix=prefix or None,
+            client_options={"allow_http": True} if endpoint.startswith("http://") else None,
+            retry_config={"retry_timeout": timedelta(seconds=retry_seconds)},
+        )
+    except (BaseError, ValueError) as error:
+        raise StoreError(f"{url}: cannot be opened: {error}") from error
+    return ObjectStore(url, inner)

@@ -1,0 +1,174 @@
+"""Reading versions. Every byte is checked against its manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+from safetensors import SafetensorError
+
+from ifru.interactions import Dataset, Interactions
+from ifru.snapshots.errors import CorruptFile, NotFound, NoVersion
+from ifru.snapshots.format import (
+    HEAD,
+    MANIFESTS,
+    Manifest,
+    Role,
+    Tombstone,
+    decode_head,
+    decode_manifest,
+    manifest_path,
+    manifest_version,
+)
+from ifru.snapshots.ledger import decode_ledger
+from ifru.snapshots.parquet import decode_ids, decode_interactions
+from ifru.snapshots.store import Store
+from ifru.snapshots.tensors import Delta, decode_delta, decode_tables
+from ifru.snapshots.version import Version, checked, replay
+
+READERS = 8
+"""Requests under way at once."""
+FULL_ROLES: tuple[Role, ...] = ("model", "users", "items", "train", "holdout")
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Reads the versions of a prefix; writes nothing. All methods raise StoreError where the store fails."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def newest(self) -> int:
+        """The newest version. Raises NoVersion on an empty prefix."""
+        return self._newest_from(self._hinted() or self._listed())
+
+    def manifest(self, version: int) -> Manifest:
+        """Raises NoVersion where there is no such version (any more), CorruptFile."""
+        path = manifest_path(version)
+        try:
+            found = decode_manifest(self._store.get(path), version)
+        except NotFound as error:
+            raise NoVersion(f"there is no version {version}: {path} does not exist") from error
+        if isinstance(found, Tombstone):
+            raise NoVersion(f"version {version} was collected; read a newer one")
+        return found
+
+    def load(self, version: int | None = None) -> Version:
+        """A version, the newest by default: its full version with the deltas on it. Raises NoVersion, CorruptFile."""
+        target = self.manifest(self.newest() if version is None else version)
+        base = target if target.kind == "full" else self.manifest(target.base)
+        return self._replayed(self._full(base), target)
+
+    def advance(self, held: Version, version: int | None = None) -> Version:
+        """A later version, the newest by default, from one that is held, which stays as it is.
+
+        Reads only the deltas in between, unless a full version was written since. Raises NoVersion, CorruptFile.
+        """
+        number = held.manifest.version
+        target = self.manifest(self._newest_from(number) if version is None else version)
+        if target.base != held.manifest.base or target.version < number:
+            return self.load(target.version)
+        return self._replayed(held.copy(), target)
+
+    def watch(self, seconds: float, sleep: Callable[[float], None], held: Version | None = None) -> Iterator[Version]:
+        """The newest version, then newer ones as they are published, for ever; some may be skipped.
+
+        held: a version to go on from; it is not yielded. seconds: between two looks, spent in `sleep`.
+        """
+        while True:
+            newer = self._newer(held)
+            if newer is None:
+                sleep(seconds)
+            else:
+                held = newer
+                yield held
+
+    def receipts(self, version: int) -> list[bytes]:
+        """The receipts of a version's batch, one JSON document each. Raises NoVersion, CorruptFile."""
+        return decode_ledger(self._content(self.manifest(version), "ledger"))
+
+    def _newest_from(self, version: int) -> int:
+        # Versions have no gaps and manifests are never deleted, so the end is found by trying the next one.
+        while self._store.exists(manifest_path(version + 1)):
+            version += 1
+        return version
+
+    def _hinted(self) -> int | None:
+        try:
+            version = decode_head(self._store.get(HEAD))
+        except NotFound:
+            return None
+        return version if version and self._store.exists(manifest_path(version)) else None
+
+    def _listed(self) -> int:
+        versions = [manifest_version(path) or 0 for path in self._store.list(MANIFESTS)]
+        if not any(versions):
+            raise NoVersion("there is no version yet: start a model there, or check the URL of the store")
+        return max(versions)
+
+    def _newer(self, held: Version | None) -> Version | None:
+        try:
+            if held is None:
+                return self.load()
+            newest = self._newest_from(held.manifest.version)
+            return None if newest == held.manifest.version else self.advance(held, newest)
+        except NoVersion:
+            # Nothing is published yet, or what was about to be read has been collected: both pass.
+            return None
+
+    def _full(self, manifest: Manifest) -> Version:
+        with ThreadPoolExecutor(len(FULL_ROLES)) as pool:
+            contents = dict(zip(FULL_ROLES, pool.map(partial(self._content, manifest), FULL_ROLES), strict=True))
+
+        def decoded(role: Role, decode: Callable[[bytes], T]) -> T:
+            return _decoded(manifest, role, decode, contents[role])
+
+        tables = decoded("model", decode_tables)
+        users, items = len(tables.user), len(tables.item)
+        interactions: Callable[[bytes], Interactions] = partial(decode_interactions, users=users, items=items)
+        dataset = Dataset(
+            train=decoded("train", interactions),
+            holdout=decoded("holdout", interactions),
+            users=decoded("users", partial(decode_ids, rows=users)),
+            items=decoded("items", partial(decode_ids, rows=items)),
+        )
+        return checked(Version(manifest, tables, dataset))
+
+    def _replayed(self, version: Version, target: Manifest) -> Version:
+        """Deltas up to `target` on top of a version, whose memory is used up."""
+        numbers = range(version.manifest.version + 1, target.version + 1)
+        with ThreadPoolExecutor(READERS) as pool:
+            for manifest, delta in pool.map(partial(self._delta, target), numbers):
+                version = replay(version, manifest, delta)
+        return version
+
+    def _delta(self, target: Manifest, version: int) -> tuple[Manifest, Delta]:
+        manifest = target if version == target.version else self.manifest(version)
+        return manifest, _decoded(manifest, "delta", decode_delta, self._content(manifest, "delta"))
+
+    def _content(self, manifest: Manifest, role: Role) -> bytes:
+        """A file of a version, verified."""
+        file = manifest.file(role)
+        try:
+            data = self._store.get(file.path)
+        except NotFound as error:
+            # A collector overwrites the manifest before it deletes files.
+            self.manifest(manifest.version)
+            raise CorruptFile(file.path, "is missing") from error
+        if len(data) != file.size:
+            raise CorruptFile(file.path, f"has {len(data)} bytes, not {file.size} as its manifest says")
+        if (digest := hashlib.sha256(data).hexdigest()) != file.sha256:
+            raise CorruptFile(file.path, f"has SHA-256 {digest}, not {file.sha256} as its manifest says")
+        return data
+
+
+def _decoded(manifest: Manifest, role: Role, decode: Callable[[bytes], T], data: bytes) -> T:
+    try:
+        return decode(data)
+    except (SafetensorError, KeyError, ValueError, IndexError) as error:
+        path = manifest.file(role).path
+        raise CorruptFile(path, f"is what was written, but holds no {role} of this format") from error

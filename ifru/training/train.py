@@ -1,0 +1,156 @@
+"""From a data set to a model that is ready for unlearning, or to the reason why it is not.
+
+Axes: R rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ifru.errors import DataError
+from ifru.interactions import Dataset, Interactions
+from ifru.models import ModelConfig, Tables, model_of
+from ifru.objective import objective_of
+from ifru.proof import Proof, prove
+from ifru.quality import holdout_auc
+from ifru.training.newton import Plan, Progress, Trained, initial, minimise
+from ifru.training.selection import Selection, select
+
+Report = Callable[[str, float | None], None]
+"""Told what is going on, and which share of it is done, where that is known."""
+
+TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-8}
+"""Gradient norm at which training ends, in √L: what a precision reaches with certainty."""
+
+PROVEN = {torch.float32: 1e-5, torch.float64: 1e-8}
+"""Relative gap up to which an optimum counts as proven."""
+
+
+def silent(what: str, share: float | None) -> None:
+    """A report that nobody reads."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model with all that is known about its training.
+
+    auc: on the held-out rows; None where they hold no two different labels. selection: how the configuration was
+    chosen; None where there was no choice.
+    """
+
+    config: ModelConfig
+    tables: Tables
+    trained: Trained
+    proof: Proof
+    auc: float | None
+    selection: Selection | None
+
+    @property
+    def ready(self) -> bool:
+        """Whether 'the model retrained on what is left' means one thing, so that unlearning has a target."""
+        return self.proof.relative_gap <= PROVEN[self.tables.user.dtype]
+
+    @property
+    def verdict(self) -> str:
+        """'proven optimal', or what is in the way and what to do about it."""
+        if self.ready:
+            return "proven optimal"
+        gap = f"not ready for unlearning: the relative gap to the optimum is {self.proof.relative_gap:.1e}"
+        if self.trained.reason == "steps":
+            return f"{gap}, since training ran out of steps; train in float64 or with a larger --l2"
+        if self.proof.sigma_over_lambda > 1:
+            return f"{gap}, since the optimum needs more dimensions; raise --rank or --l2"
+        return f"{gap}; train in float64"
+
+
+def train(
+    dataset: Dataset,
+    candidates: Sequence[ModelConfig],
+    *,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    report: Report = silent,
+) -> TrainedModel:
+    """Train the best of the candidates on all training rows and prove how good it is; deterministic under a seed.
+
+    Raises DataError for data that the models cannot be trained on.
+    """
+    check_labels(dataset, candidates[0])
+    selection = None
+    if len(candidates) > 1:
+        tried = iter(range(len(candidates)))
+        selection = select(
+            dataset.train,
+            candidates,
+            seed,
+            device,
+            dtype,
+            lambda config: report(f"trying λ = {config.l2:g}", next(tried) / len(candidates)),
+        )
+    config = candidates[0] if selection is None else selection.config
+    trained = fit(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
+    tables = Tables.unstacked(trained.theta, dataset.train.users)
+    report("proving", None)
+    proof = prove(tables, dataset.train, config, random=torch.Generator().manual_seed(seed))
+    return TrainedModel(config, tables, trained, proof, holdout_auc(config, tables, dataset.holdout), selection)
+
+
+def fit(
+    interactions: Interactions,
+    config: ModelConfig,
+    *,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    report: Report = silent,
+) -> Trained:
+    """Train from scratch to a stationary point of the precision; deterministic under a seed."""
+    objective = objective_of(config, interactions, device, dtype)
+    rows = interactions.users + interactions.items
+    start = initial(rows, model_of(config).width, seed, objective)
+    plan = Plan(tolerance=TOLERANCES[dtype])
+    return minimise(objective, start, plan, _Descent(plan, report))
+
+
+def polish(interactions: Interactions, config: ModelConfig, theta: Tensor) -> Trained:
+    """Bring θ [R, K] to a stationary point in float64, from near one: what a comparison takes as the truth."""
+    objective = objective_of(config, interactions, theta.device, torch.float64)
+    return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=TOLERANCES[torch.float64]))
+
+
+def check_labels(dataset: Dataset, config: ModelConfig) -> None:
+    """Raises DataError where there is nothing to train on, or where the loss has no meaning for the labels."""
+    label = dataset.train.label[dataset.train.alive]
+    if len(label) == 0:
+        raise DataError("there are no rows to train on; lower --holdout, or check the data")
+    low, high = float(label.min()), float(label.max())
+    if config.loss == "bce" and not 0 <= low <= high <= 1:
+        raise DataError(
+            f"labels go from {low:g} to {high:g}, and the loss bce takes labels from 0 to 1; "
+            "use --loss squared, or a rule like --label 'rating>=4'"
+        )
+
+
+class _Descent:
+    """How far the gradient has come down from where it started, on a logarithmic scale."""
+
+    def __init__(self, plan: Plan, report: Report) -> None:
+        self._plan = plan
+        self._report = report
+        self._first: float | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        target = self._plan.tolerance * math.sqrt(progress.objective)
+        norm = progress.gradient_norm
+        if not norm > target > 0:
+            self._report("training", 1.0 if norm <= target else 0.0)
+            return
+        self._first = self._first or norm
+        whole = math.log(self._first / target)
+        self._report("training", math.log(self._first / norm) / whole if whole > 0 else 0.0)

@@ -1,0 +1,125 @@
+"""Newton's method with PCG in a trust region: what training and refinement are made of.
+
+The trust region is measured in the norm of the Gauss-Newton diagonal blocks, in lengths of the plain block step:
+it needs no unit. Steps are judged by L, not by the gradient: along soft directions that may rise on the way down.
+
+Axes: N interactions, R rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ifru.curvature import apply
+from ifru.objective import Objective, Slopes
+from ifru.pcg import Limits, Solution, never, solve
+
+REACH = 10.0
+"""First trust region, in lengths of the plain block step: soft directions need several, saddles would take any."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """θ [R, K], L at it, the slopes [N] of its interactions, and ∇L [R, K]."""
+
+    theta: Tensor
+    value: float
+    slopes: Slopes
+    gradient: Tensor
+
+    @staticmethod
+    def at(objective: Objective, theta: Tensor) -> Point:
+        slopes = objective.slopes(theta)
+        return Point(theta, objective.value(theta), slopes, objective.gradient(theta, slopes))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One trust-region step, taken or not: the point after it, the gradient's norm there, and the solve behind it."""
+
+    number: int
+    taken: bool
+    point: Point
+    norm: float
+    solution: Solution
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Where a descent ended, and why: "stationary", "rounding", "stopped" or "steps".
+
+    norm: √(Σ_e g_e·B_e⁻¹ g_e) of the gradient there. products: with the Hessian, in all.
+    """
+
+    point: Point
+    norm: float
+    reason: str
+    products: int
+
+
+def descend(
+    objective: Objective,
+    start: Point,
+    metric: Callable[[Point], Tensor],
+    limits: Callable[[float, float], Limits | None],
+    steps: int,
+    stop: Callable[[], bool] = never,
+    report: Callable[[Step], None] = lambda step: None,
+) -> Descent:
+    """Go down from a point until `limits` has enough.
+
+    metric(point): inverses of the diagonal blocks [R, K, K], asked for at the start and after every step taken.
+    limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough.
+    """
+    point, inverses = start, metric(start)
+    norm, products, reach = gradient_norm(inverses, point.gradient), 0, REACH
+    for number in range(1, steps + 1):
+        wanted = limits(norm, point.value)
+        if wanted is None:
+            return Descent(point, norm, "stationary", products)
+        if stop():
+            return Descent(point, norm, "stopped", products)
+        bounded = Limits(wanted.tolerance, wanted.iterations, reach * norm)
+        solution = _direction(objective, point, inverses, bounded, stop)
+        products += solution.iterations
+        trial = Point.at(objective, point.theta + solution.x)
+        # Below rounding L cannot tell a gain, so the gradient must.
+        resolvable = solution.decrease > 1e-12 * abs(point.value)
+        if not resolvable and gradient_norm(inverses, trial.gradient) >= norm:
+            return Descent(point, norm, "rounding", products)
+        gain = (point.value - trial.value) / solution.decrease if resolvable else 1.0
+        reach = _reach(reach, solution.length / norm, gain)
+        if gain > 1e-4:
+            point, inverses = trial, metric(trial)
+            norm = gradient_norm(inverses, point.gradient)
+        report(Step(number, gain > 1e-4, point, norm, solution))
+    return Descent(point, norm, "steps", products)
+
+
+def gradient_norm(inverses: Tensor, gradient: Tensor) -> float:
+    """√(Σ_e g_e·B_e⁻¹ g_e), summed in float64; half its square is near what L can still fall."""
+    return math.sqrt(max(float((gradient * apply(inverses, gradient)).sum(dtype=torch.float64)), 0.0))
+
+
+def _direction(
+    objective: Objective, point: Point, inverses: Tensor, limits: Limits, stop: Callable[[], bool]
+) -> Solution:
+    return solve(
+        lambda direction, _: objective.product(point.theta, point.slopes, direction),
+        lambda residual: apply(inverses, residual),
+        -point.gradient,
+        limits,
+        stop,
+    )
+
+
+def _reach(reach: float, length: float, gain: float) -> float:
+    """The usual rule: a quarter of a step that disappointed, three times one that was held back."""
+    if gain < 0.25:
+        return 0.25 * length
+    return 3 * reach if gain > 0.75 and length > 0.8 * reach else reach

@@ -1,0 +1,303 @@
+"""How much of what retraining changes does an update leave undone? Found by retraining.
+
+    left = ‖scores − retrained scores‖ / ‖original scores − retrained scores‖        over a set of pairs
+
+0 is the retrained model, 1 is nothing forgotten. Axes: n pairs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from operator import or_
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ifru.engine import Engine, EngineSettings, Settled, Update
+from ifru.errors import IfruError
+from ifru.interactions import Columns, Dataset, Deletion, Ids, Interactions
+from ifru.interactions.table import Int32, Int64
+from ifru.models import ModelConfig, Tables
+from ifru.proof import prove
+from ifru.quality import Float64, auc, scores
+from ifru.requests import Request, resolve
+from ifru.training import Report, fit, polish, silent
+
+NEIGHBOURS = 20_000
+"""Neighbouring pairs that are compared at most."""
+
+
+@dataclass(frozen=True)
+class BySet:
+    """One figure for each set of pairs; None where there are no pairs, or retraining changes none of their scores.
+
+    forget: training rows that were deleted. neighbours: retained training rows of the same users or items, sampled.
+    holdout: held-out rows that remain.
+    """
+
+    forget: float | None
+    neighbours: float | None
+    holdout: float | None
+
+
+@dataclass(frozen=True)
+class HoldoutAuc:
+    """AUC on the held-out rows that remain: of the model as it was, updated, and retrained; None where undefined."""
+
+    before: float | None
+    after: float | None
+    retrained: float | None
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """update: from the deletion to the new parameters. settle: making the debt exact, after it would be published.
+    refine: what idle time would add; 0 where it was not asked for. retrain: training from scratch on what is left, in
+    the precision of the update.
+    """
+
+    update: float
+    settle: float
+    refine: float
+    retrain: float
+
+
+@dataclass(frozen=True)
+class Distance:
+    """Root mean square, over all retained pairs, of the difference in prediction to the retrained model.
+
+    true: measured. bound: proven from the updated version and its data alone. Predictions are probabilities with the
+    loss bce, scores with the loss squared.
+    """
+
+    true: float
+    bound: float
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What became of some requests.
+
+    unknown: requests that mean no row. deletions: training and held-out rows that they mean.
+    left: what the update leaves. floor: the same, with training from another seed in place of the update.
+    residual_influence: as published with the update; settled_influence: the exact value of what is left.
+    """
+
+    requests: int
+    unknown: int
+    deletions: int
+    method: str
+    reason: str
+    left: BySet
+    floor: BySet
+    auc: HoldoutAuc
+    residual_influence: float
+    settled_influence: float
+    rms: Distance
+    seconds: Seconds
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """Row numbers of pairs [n]."""
+
+    user: Int32
+    item: Int32
+
+    @staticmethod
+    def of(table: Interactions, rows: Int64) -> _Pairs:
+        return _Pairs(table.user[rows], table.item[rows])
+
+
+@dataclass(frozen=True)
+class _Model:
+    """Parameters, and which rows had anything to learn from; a pair with one that had not scores 0."""
+
+    config: ModelConfig
+    tables: Tables
+    users: NDArray[np.bool_]
+    items: NDArray[np.bool_]
+
+    @staticmethod
+    def trained_on(train: Interactions, config: ModelConfig, tables: Tables) -> _Model:
+        copy = Tables(*(table.to("cpu", torch.float64, copy=True) for table in (tables.user, tables.item)))
+        return _Model(config, copy, train.user_degree > 0, train.item_degree > 0)
+
+    def scores(self, pairs: _Pairs) -> Float64:
+        known = self.users[pairs.user] & self.items[pairs.item]
+        return np.where(known, scores(self.config, self.tables, pairs.user, pairs.item), 0.0)
+
+    def predictions(self, pairs: _Pairs) -> Float64:
+        score = self.scores(pairs)
+        return score if self.config.loss == "squared" else np.exp(-np.logaddexp(0, -score))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Everything that the parts of a verification share."""
+
+    config: ModelConfig
+    settings: EngineSettings
+    refine: bool
+    device: torch.device
+    dtype: torch.dtype
+    clock: Callable[[], float]
+    report: Report
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """The update of all requests together. dataset: what it leaves."""
+
+    update: Update
+    settled: Settled
+    dataset: Dataset
+    model: _Model
+    bound: float
+    seconds: tuple[float, float, float]
+
+
+def verify(
+    config: ModelConfig,
+    tables: Tables,
+    dataset: Dataset,
+    requests: Sequence[Request],
+    *,
+    settings: EngineSettings | None = None,
+    refine: bool = False,
+    device: torch.device | None = None,
+    seed: int = 0,
+    clock: Callable[[], float] = time.perf_counter,
+    report: Report = silent,
+) -> Verification:
+    """Answer requests by one update, retrain without what they name, and compare. Changes nothing that is given.
+
+    refine: go on as idle time would, before comparing. seed: of the retraining (the second one takes the next seed), of
+    the sample of neighbours, and of the proof.
+    Raises IfruError where the requests name nothing, or everything.
+    """
+    device = device or torch.device("cpu")
+    task = _Task(config, settings or EngineSettings(), refine, device, tables.user.dtype, clock, report)
+    deletion, unknown = _meant(requests, dataset)
+    _warm_up(task)
+    answer = _answered(task, tables, dataset, deletion, seed)
+    report("retraining", None)
+    retrained, seconds = _retrained(task, answer.dataset.train, seed)
+    report("retraining from another seed", None)
+    other, _ = _retrained(task, answer.dataset.train, seed + 1)
+
+    original = _Model.trained_on(dataset.train, config, tables)
+    sets = _compared(dataset, deletion, answer.dataset, seed)
+    label = answer.dataset.holdout.label[answer.dataset.holdout.alive]
+    return Verification(
+        requests=len(requests),
+        unknown=unknown,
+        deletions=len(deletion),
+        method=answer.update.method,
+        reason=answer.update.reason,
+        left=BySet(*(_left(answer.model, original, retrained, pairs) for pairs in sets)),
+        floor=BySet(*(_left(other, original, retrained, pairs) for pairs in sets)),
+        auc=HoldoutAuc(*(auc(model.scores(sets[2]), label) for model in (original, answer.model, retrained))),
+        residual_influence=answer.update.influence,
+        settled_influence=answer.settled.influence,
+        rms=Distance(_distance(answer.model, retrained, answer.dataset.train), answer.bound),
+        seconds=Seconds(*answer.seconds, seconds),
+    )
+
+
+def _meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int]:
+    """The rows that requests name, and the number of requests that name none."""
+    each = [resolve(request, dataset) for request in requests]
+    meant = reduce(or_, each, Deletion.nothing())
+    if len(meant.train) == 0:
+        raise IfruError(
+            f"none of the {len(requests)} requests names a row that the model was trained on; "
+            "check the ids, and whether the version still has them"
+        )
+    if len(meant.train) == dataset.train.retained:
+        raise IfruError("the requests name every row that the model was trained on; nothing is left to retrain on")
+    return meant, sum(len(deletion) == 0 for deletion in each)
+
+
+def _answered(task: _Task, tables: Tables, dataset: Dataset, deletion: Deletion, seed: int) -> _Answer:
+    task.report("updating", None)
+    copy = Tables(tables.user.to(task.device), tables.item.to(task.device))
+    engine = Engine(task.config, copy, dataset.copy(), task.settings, task.device)
+    marks = [task.clock()]
+    update = engine.apply(deletion)
+    marks.append(task.clock())
+    settled = engine.settle()
+    marks.append(task.clock())
+    if task.refine:
+        engine.refine()
+        settled = engine.settle()
+        marks.append(task.clock())
+    spent = [after - before for before, after in pairwise(marks)]
+    task.report("proving", None)
+    train = engine.dataset.train
+    bound = prove(engine.tables, train, task.config, random=torch.Generator().manual_seed(seed)).rms_bound
+    model = _Model.trained_on(train, task.config, engine.tables)
+    return _Answer(update, settled, engine.dataset, model, bound, (spent[0], spent[1], sum(spent[2:])))
+
+
+def _retrained(task: _Task, train: Interactions, seed: int) -> tuple[_Model, float]:
+    """The model trained from scratch, and the seconds that took; then made exact in float64, which is not counted."""
+    start = task.clock()
+    fitted = fit(train, task.config, seed=seed, device=task.device, dtype=task.dtype, report=task.report)
+    seconds = task.clock() - start
+    theta = polish(train, task.config, fitted.theta).theta
+    return _Model.trained_on(train, task.config, Tables.unstacked(theta, train.users)), seconds
+
+
+def _compared(before: Dataset, deletion: Deletion, after: Dataset, seed: int) -> tuple[_Pairs, _Pairs, _Pairs]:
+    """Forgotten, neighbouring and held-out pairs."""
+    train = after.train
+    touched_users = np.zeros(train.users, dtype=bool)
+    touched_items = np.zeros(train.items, dtype=bool)
+    touched_users[before.train.user[deletion.train]] = True
+    touched_items[before.train.item[deletion.train]] = True
+    near = np.flatnonzero(train.alive & (touched_users[train.user] | touched_items[train.item]))
+    if len(near) > NEIGHBOURS:
+        near = np.random.default_rng(seed).choice(near, NEIGHBOURS, replace=False)
+    return (
+        _Pairs.of(before.train, deletion.train),
+        _Pairs.of(train, near),
+        _Pairs.of(after.holdout, np.flatnonzero(after.holdout.alive)),
+    )
+
+
+def _left(model: _Model, original: _Model, retrained: _Model, pairs: _Pairs) -> float | None:
+    target = retrained.scores(pairs)
+    whole = float(np.linalg.norm(original.scores(pairs) - target))
+    return float(np.linalg.norm(model.scores(pairs) - target)) / whole if whole > 0 else None
+
+
+def _distance(model: _Model, retrained: _Model, train: Interactions) -> float:
+    pairs = _Pairs.of(train, np.flatnonzero(train.alive))
+    return float(np.sqrt(np.mean((model.predictions(pairs) - retrained.predictions(pairs)) ** 2)))
+
+
+def _warm_up(task: _Task) -> None:
+    """Compile what will be timed, on a few rows: loops are compiled for a precision when they first run."""
+    task.report("compiling", None)
+    user, item = (part.reshape(-1).astype(np.int32) for part in np.mgrid[0:8, 0:8])
+    label = ((user + item) % 2).astype(np.float32)
+    for support in ("residual", "global"):
+        table = Interactions(Columns(user, item, label, np.ones(64, dtype=np.float32), None, np.arange(64)), 8, 8)
+        nothing = Interactions(Columns(user[:0], item[:0], label[:0], label[:0], None, np.arange(0)), 8, 8)
+        names = [str(row) for row in range(8)]
+        theta = fit(table, task.config, seed=0, device=task.device, dtype=task.dtype).theta
+        engine = Engine(
+            task.config,
+            Tables.unstacked(theta, 8),
+            Dataset(table, nothing, Ids(names), Ids(names)),
+            task.settings.model_copy(update={"support": support}),
+            task.device,
+        )
+        engine.apply(Deletion(np.arange(2), np.arange(0)))
+        engine.settle()

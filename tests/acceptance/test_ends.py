@@ -1,0 +1,113 @@
+"""How the daemon ends, and what it says of itself while it runs."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ifrud.submit import submit
+from tests.acceptance.running import (
+    Places,
+    await_,
+    daemon,
+    distinct,
+    drawn,
+    erase_pair,
+    lines,
+    pairs,
+    run,
+)
+
+
+def send(places: Places, *payloads: bytes) -> None:
+    submit(payloads, places.events, max_bytes=2**20)
+
+
+def test_of_two_daemons_on_one_prefix_one_goes_on_and_the_other_names_the_version_that_won(
+    file_places: Places, tmp_path: Path
+) -> None:
+    places, before = file_places, file_places.version()
+    chosen = drawn(before, 2, random.Random(0))
+    with daemon(tmp_path / "one", places) as one, daemon(tmp_path / "two", places) as two:
+        await_(lambda: one.ready() and two.ready(), "both daemons")
+        send(places, erase_pair("r-first", chosen[0]))
+        await_(lambda: not (one.running and two.running), "one of them to lose the race")
+        loser, winner = (two, one) if one.running else (one, two)
+        send(places, erase_pair("r-after", chosen[1]))
+        await_(lambda: "r-after" in distinct(lines(places.receipts)), "the winner to go on")
+        assert loser.wait() == 3
+        assert winner.stop() == 0
+    attempts = {manifest.attempt: manifest.version for manifest in places.manifests()}
+    said = loser.log()[-1]["event"]
+    assert [version for attempt, version in attempts.items() if f"version {version} " in said and attempt in said]
+    assert pairs(places.version().dataset) == pairs(before.dataset) - Counter(chosen)
+    assert {len(different) for different in distinct(lines(places.receipts)).values()} == {1}
+
+
+def _answered(places: Places) -> int:
+    return len(distinct(lines(places.receipts)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0_and_what_it_had_in_hand_is_published(
+    file_places: Places, tmp_path: Path, number: signal.Signals
+) -> None:
+    places = file_places
+    with daemon(tmp_path, places, "--set", "batch.idle_ms=3600000", "--set", "batch.max_age_ms=3600000") as running:
+        await_(running.ready, "the daemon")
+        send(
+            places, *(erase_pair(f"r{n}", pair) for n, pair in enumerate(drawn(places.version(), 3, random.Random(0))))
+        )
+        await_(lambda: httpx.get(f"{running.url}/status").json()["in_hand"] == 3, "the events to be read")
+        assert running.stop(number) == 0
+    assert _answered(places) == 3
+    assert number.name in running.log()[-1]["event"]
+
+
+def test_invalid_settings_end_it_with_2_before_anything_starts(file_places: Places, tmp_path: Path) -> None:
+    address = tmp_path / "admin.url"
+    done = run("ifrud", "run", *file_places.flags(), "--admin-file", str(address), "--set", "batch.max_requests=none")
+    assert done.returncode == 2
+    assert done.stderr.startswith("batch.max_requests: 'none' is not allowed; input should be a valid integer")
+    assert not address.exists()
+    assert file_places.published() == 1
+
+
+def test_drain_ends_it_with_0_also_where_there_is_nothing(file_places: Places, tmp_path: Path) -> None:
+    with daemon(tmp_path, file_places, "--drain") as running:
+        assert running.wait() == 0
+    assert file_places.published() == 1
+
+
+def test_a_store_without_a_model_is_named_and_ends_it_with_5(file_places: Places, tmp_path: Path) -> None:
+    empty = Places(tmp_path / "nothing", file_places.events, file_places.receipts, file_places.dead_letters)
+    with daemon(tmp_path, empty) as running:
+        assert running.wait() == 5
+    assert "no version" in running.log()[-1]["event"]
+    assert list((tmp_path / "nothing").rglob("*.json")) == []
+
+
+def test_it_tells_probes_metrics_and_the_status_command_how_it_is(file_places: Places, tmp_path: Path) -> None:
+    places = file_places
+    with daemon(tmp_path, places) as running:
+        await_(lambda: httpx.get(f"{running.url}/readyz").status_code == 200, "readiness")
+        assert httpx.get(f"{running.url}/healthz").status_code == 200
+        done = run("ifrud", "submit", "--events", places.events, "--user", "u1", "--user", "u2", "--item", "i3")
+        assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "3 requests sent")
+        await_(lambda: _answered(places) == 3, "receipts")
+        await_(
+            lambda: 'ifrud_requests_total{state="published"} 3.0' in httpx.get(f"{running.url}/metrics").text, "metrics"
+        )
+        found = run("ifrud", "status", "--url", running.url, "--json")
+        status = json.loads(found.stdout)
+        assert (found.returncode, status["state"], status["requests"]) == (0, "ready", 3)
+        assert status["version"] == places.published()
+        assert "requests" in run("ifrud", "status", "--url", running.url).stdout
+        assert running.stop() == 0
+    assert run("ifrud", "status", "--url", running.url).returncode == 5

@@ -1,0 +1,241 @@
+"""The `ifru` command, as people and scripts use it: real data files, real folders, real models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ifru.cli import main
+from ifru.snapshots import Reader, open_store
+
+Ifru = Callable[..., "Ended"]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def ifru(capfd: pytest.CaptureFixture[str]) -> Ifru:
+    def run(*arguments: object) -> Ended:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        assert isinstance(ended.value.code, int)
+        return Ended(ended.value.code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    random = np.random.default_rng(0)
+    pairs = random.permutation(30 * 25)[:500]
+    taste, kind = random.normal(size=(30, 2)), random.normal(size=(25, 2))
+    lines = ["user,item,rating,timestamp"]
+    for user, item in zip(*np.divmod(pairs, 25), strict=True):
+        rating = np.clip(round(3 + taste[user] @ kind[item] + 0.3 * random.normal()), 1, 5)
+        lines.append(f"u{user},i{item},{rating},1577872800")
+    path = tmp_path_factory.mktemp("data") / "ratings.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, data: Path) -> str:
+    url = f"file://{tmp_path_factory.mktemp('models') / 'one'}"
+    with pytest.raises(SystemExit) as ended:
+        main(["train", str(data), "--out", url, "--l2", "0.2", "--rank", "8", "--dtype", "float64"])
+    assert ended.value.code == 0
+    return url
+
+
+def keys(document: dict[str, Any], *names: str) -> set[str]:
+    for name in names:
+        document = document[name]
+    return set(document)
+
+
+def test_train_publishes_version_1_and_says_how_good_it_is(ifru: Ifru, data: Path, tmp_path: Path) -> None:
+    url = f"file://{tmp_path / 'model'}"
+    ended = ifru("train", data, "--out", url, "--rank", 8, "--l2", 0.2, "--seed", 3, "--bias", "--json")
+    assert ended.err == ""
+    said = ended.document
+    assert said["verdict"] == "proven optimal"
+    assert (said["ready"], said["version"], said["store"]) == (True, 1, url)
+    assert 0 < said["relative_gap"] <= 1e-5
+    assert said["rows"] == {"train": 400, "holdout": 100}
+    assert {"objective", "gradient_norm", "auc", "seconds", "l2", "rank", "rms_bound"} <= keys(said)
+    version = Reader(open_store(url)).load()
+    assert (version.manifest.version, version.manifest.model.bias) == (1, True)
+    assert version.manifest.quality == {"auc": said["auc"]}
+    assert version.tables.user.shape == (30, 9)
+    assert version.dataset.train.retained == 400
+
+
+def test_the_same_seed_trains_the_same_model(ifru: Ifru, data: Path) -> None:
+    files = []
+    for name in ("same-a", "same-b"):
+        url = f"memory://{name}"
+        assert ifru("train", data, "--out", url, "--rank", 4, "--l2", 0.3).code == 0
+        files.append({file.role: file.sha256 for file in Reader(open_store(url)).manifest(1).files})
+    assert files[0] == files[1]
+
+
+def test_l2_that_is_not_given_is_chosen_by_validation(ifru: Ifru, data: Path) -> None:
+    said = ifru("train", data, "--out", "memory://chosen", "--rank", 4, "--json").document
+    best = max(said["tried"], key=lambda each: each["auc"])
+    assert len(said["tried"]) > 1
+    assert said["l2"] == best["l2"]
+
+
+def test_a_model_that_is_not_ready_is_published_and_called_so(ifru: Ifru, data: Path) -> None:
+    ended = ifru("train", data, "--out", "memory://unready", "--rank", 1, "--l2", 0.1)
+    assert ended.code == 0
+    assert "not ready for unlearning: " in ended.out
+    assert "raise --rank or --l2" in ended.out
+
+
+def test_positives_with_sampled_negatives_are_trained_on(ifru: Ifru, data: Path) -> None:
+    arguments = ["--out", "memory://positive", "--label", "positive:1", "--rank", 8, "--l2", 0.2, "--json"]
+    assert ifru("train", data, *arguments).document["rows"] == {"train": 800, "holdout": 200}
+
+
+def test_prove_gives_the_figures_of_the_contract(ifru: Ifru, store: str) -> None:
+    said = ifru("prove", store, "--json").document
+    assert {"objective", "gap", "relative_gap", "sigma_over_lambda", "rms_bound", "retained"} <= keys(said)
+    assert said["retained"] == 400
+    assert 0 < said["relative_gap"] < 1e-6
+    assert said["sigma_over_lambda"] == pytest.approx(1, abs=1e-4)
+    assert "relative gap" in ifru("prove", store, "--version", 1).out
+
+
+def test_inspect_shows_the_manifest_and_its_past(ifru: Ifru, store: str) -> None:
+    said = ifru("inspect", store, "--json").document
+    assert (said["version"], said["kind"], said["parent"], said["retained"], said["events"]) == (
+        1,
+        "full",
+        None,
+        400,
+        0,
+    )
+    assert {"model", "residual", "positions", "quality", "files", "attempt", "time"} <= keys(said)
+    assert [line["version"] for line in said["history"]] == [1]
+    assert {file["role"] for file in said["files"]} >= {"model", "train", "holdout", "users", "items"}
+    text = ifru("inspect", store).out
+    assert "400 trained on, 100 held out" in text
+    assert said["files"][0]["path"] in text
+
+
+def requests(path: Path, *lines: dict[str, object]) -> Path:
+    base = {"time": "2026-11-21T10:00:00Z"}
+    path.write_text("".join(json.dumps({"id": f"r{n}", **base, **line}) + "\n" for n, line in enumerate(lines)))
+    return path
+
+
+def test_verify_gives_the_figures_of_the_contract(ifru: Ifru, store: str, tmp_path: Path) -> None:
+    asked = requests(
+        tmp_path / "r.jsonl",
+        {"type": "erase_user", "subject": "u3"},
+        {"type": "erase_item", "subject": "nothing"},
+    )
+    ended = ifru("verify", store, "--requests", asked, "--tolerance", 0.01, "--json")
+    assert ended.err == ""
+    said = ended.document
+    for name in ("left", "floor"):
+        assert keys(said, name) == {"forget", "neighbours", "holdout"}
+    assert keys(said, "auc") == {"before", "after", "retrained"}
+    assert keys(said, "seconds") >= {"update", "retrain"}
+    assert keys(said, "rms") == {"true", "bound"}
+    assert (said["requests"], said["unknown"]) == (2, 1)
+    assert said["left"]["forget"] == 0
+    assert 0 < said["residual_influence"] < 0.02
+    assert said["rms"]["true"] <= said["rms"]["bound"]
+    assert Reader(open_store(store)).newest() == 1
+
+
+def test_verify_ends_in_one_sentence_for_people(ifru: Ifru, store: str, tmp_path: Path) -> None:
+    asked = requests(tmp_path / "r.jsonl", {"type": "erase_user", "subject": "u3"})
+    ended = ifru("verify", store, "--requests", asked)
+    assert ended.code == 0
+    last = ended.out.strip().splitlines()[-1]
+    assert last.startswith("Of the change that retraining makes, the update leaves 0 % on forgotten pairs and ")
+    assert "u3" not in ended.out
+
+
+WRONG = [
+    (["train", "missing.csv", "--out", "memory://w"], "missing.csv"),
+    (["train", "DATA", "--out", "memory://w", "--l2", "0"], "--l2"),
+    (["train", "DATA", "--out", "memory://w", "--label", "stars>=4"], "'stars'"),
+    (["train", "DATA", "--out", "memory://w", "--label", "a b"], "'a b'"),
+    (["train", "DATA", "--out", "memory://w", "--label", "rating", "--l2", "1"], "--loss squared"),
+    (["train", "DATA", "--out", "memory://w", "--holdout", "1.5"], "1.5"),
+    (["train", "DATA", "--out", "memory://w", "--device", "abacus"], "'abacus'"),
+    (["train", "DATA", "--out", "ftp://w"], "ftp://w"),
+    (["train", "DATA", "--out", "STORE"], "in use"),
+    (["prove", "memory://nothing-here"], "no version"),
+    (["prove", "STORE", "--version", "7"], "version 7"),
+    (["inspect", "STORE", "--version", "7"], "version 7"),
+    (["verify", "STORE", "--requests", "missing.jsonl"], "missing.jsonl"),
+    (["verify", "STORE", "--requests", "BAD"], "line 2: subject: is missing"),
+    (["verify", "STORE", "--requests", "UNKNOWN"], "none of the 1 requests"),
+    (["verify", "STORE", "--requests", "UNKNOWN", "--tolerance", "2"], "--tolerance"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), WRONG)
+def test_wrong_input_is_one_line_on_stderr_and_exit_code_2(
+    ifru: Ifru, store: str, data: Path, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    named = {
+        "DATA": data,
+        "STORE": store,
+        "UNKNOWN": requests(tmp_path / "unknown.jsonl", {"type": "erase_user", "subject": "nobody"}),
+        "BAD": requests(
+            tmp_path / "bad.jsonl", {"type": "erase_user", "subject": "u1"}, {"type": "erase_user", "subjct": "u1"}
+        ),
+    }
+    ended = ifru(*(named.get(argument, argument) for argument in arguments))
+    assert ended.code == 2
+    assert ended.out == ""
+    assert ended.err.startswith("ifru: ")
+    assert ended.err.count("\n") == 1
+    assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["train"],
+        ["train", "x.csv"],
+        ["train", "x.csv", "--out", "memory://x", "--rank", "0"],
+        ["train", "x.csv", "--out", "memory://x", "--loss", "hinge"],
+        ["prove", "memory://x", "--version", "0"],
+    ],
+)
+def test_a_wrong_use_of_the_command_exits_2(ifru: Ifru, arguments: list[str]) -> None:
+    assert ifru(*arguments).code == 2
+
+
+@pytest.mark.parametrize("command", ["train", "verify", "prove", "inspect"])
+def test_every_command_explains_itself(ifru: Ifru, command: str) -> None:
+    ended = ifru(command, "--help")
+    assert ended.code == 0
+    assert "--json" in ended.out

@@ -1,0 +1,103 @@
+"""What a JSONL file adds to the promises of an outbox."""
+
+from __future__ import annotations
+
+import json
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ifrud.outboxes import OutboxError, Record
+from ifrud.outboxes.jsonl import JsonlOutbox
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "receipts.jsonl"
+
+
+def append(path: Path, *values: bytes) -> None:
+    JsonlOutbox(path).send([Record("key", value) for value in values])
+
+
+def test_a_torn_last_line_is_cut_off_before_the_next_record(path: Path) -> None:
+    path.write_bytes(b'{"id": 1}\n{"id": 2, "sta')
+    append(path, b'{"id": 3}')
+    assert path.read_bytes() == b'{"id": 1}\n{"id": 3}\n'
+
+
+def test_a_torn_only_line_is_cut_off(path: Path) -> None:
+    path.write_bytes(b'{"id"')
+    append(path, b'{"id": 3}')
+    assert path.read_bytes() == b'{"id": 3}\n'
+
+
+def test_a_torn_line_of_any_length_and_depth_is_cut_off(path: Path) -> None:
+    path.write_bytes(b'{"id": 1}\n' + b"[" * 200_000)
+    append(path, b'{"id": 3}')
+    assert path.read_bytes() == b'{"id": 1}\n{"id": 3}\n'
+
+
+def test_a_whole_document_that_lacks_its_newline_is_kept(path: Path) -> None:
+    path.write_bytes(b'{"id": 1}\n{"id": 2}')
+    append(path, b'{"id": 3}')
+    assert path.read_bytes() == b'{"id": 1}\n{"id": 2}\n{"id": 3}\n'
+
+
+def test_opening_repairs_too(path: Path) -> None:
+    path.write_bytes(b'{"id": 1}\n{"id"')
+    JsonlOutbox(path)
+    assert path.read_bytes() == b'{"id": 1}\n'
+
+
+def test_a_value_of_several_lines_is_refused(path: Path) -> None:
+    with pytest.raises(ValueError, match="newline"):
+        append(path, b"{\n}")
+    assert path.read_bytes() == b""
+
+
+@pytest.fixture
+def small_files() -> Iterator[int]:
+    """No file may grow beyond this many bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (25, hard))
+    yield 25
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
+def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing_torn_behind(path: Path, small_files: int) -> None:
+    append(path, b'{"id": 1}')
+    with pytest.raises(OutboxError, match="2 records not written"):
+        append(path, b'{"id": 2}', b'{"id": 3}')
+    assert len(path.read_bytes()) == small_files
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    append(path, b'{"id": 2}', b'{"id": 3}')
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [json.loads(line)["id"] for line in path.read_bytes().splitlines()] == [1, 2, 2, 3]
+
+
+def test_several_processes_can_write_to_one_file(path: Path) -> None:
+    program = f"""
+        import sys
+        from pathlib import Path
+        from ifrud.outboxes import Record
+        from ifrud.outboxes.jsonl import JsonlOutbox
+        outbox = JsonlOutbox(Path({str(path)!r}))
+        for number in range(20):
+            value = b'{{"writer": %d, "filler": "%s"}}' % (int(sys.argv[1]), b"x" * 100_000)
+            outbox.send([Record("key", value)])
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    processes = [subprocess.Popen([*command, str(writer)]) for writer in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+    writers = [json.loads(line)["writer"] for line in path.read_bytes().splitlines()]
+    assert [writers.count(writer) for writer in range(3)] == [20, 20, 20]

@@ -1,0 +1,321 @@
+"""What a Kafka topic adds to the promises of a source."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.admin import NewPartitions, NewTopic
+
+from ifrud.kafka_client import DEFAULT_TIMEOUTS, Timeouts
+from ifrud.settings import KafkaSettings
+from ifrud.sources import Event, LostEventsError, LostRange, SourceError
+from ifrud.sources.kafka import KafkaSource
+from tests.fixtures.kafka import Kafka
+from tests.fixtures.kafka_brokers import SASL_PASSWORD, SASL_USER, free_ports, noida
+from tests.fixtures.streams import Opener, read
+
+QUICK = Timeouts(bootstrap=1000, request=2000, delivery=3000, group=1000, metadata=100)
+
+
+def source_on(
+    kafka: Kafka,
+    topic: str,
+    settings: KafkaSettings | None = None,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    server: str | None = None,
+) -> closing[KafkaSource]:
+    return closing(
+        KafkaSource(
+            [server or kafka.bootstrap],
+            topic,
+            settings or KafkaSettings(),
+            clock=lambda: 0.0,
+            wait=time.sleep,
+            timeouts=timeouts,
+        )
+    )
+
+
+@pytest.fixture
+def producer(kafka: Kafka) -> Iterator[KafkaProducer]:
+    with KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all") as producer:
+        yield producer
+
+
+def send(producer: KafkaProducer, topic: str, count: int, partition: int = 0) -> None:
+    for number in range(count):
+        producer.send(topic, f"{partition}/{number}".encode(), partition=partition)
+    producer.flush()
+
+
+def test_keys_headers_and_null_values_come_as_they_are(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    producer.send(topic, None, key=b"user", headers=[("ce_id", b"1"), ("ce_id", b"\xff")])
+    producer.send(topic, b"value")
+    producer.flush()
+    with source_on(kafka, topic) as source:
+        tombstone, plain = read(source, 2)
+    assert (tombstone.payload, tombstone.key) == (None, b"user")
+    assert tombstone.headers == (("ce_id", b"1"), ("ce_id", b"\xff"))
+    assert (plain.payload, plain.key, plain.headers) == (b"value", None, ())
+
+
+def test_every_partition_is_read_in_its_order(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic(partitions=3)
+    for partition in range(3):
+        send(producer, topic, 4, partition)
+    with source_on(kafka, topic) as source:
+        events = read(source, 12, limit=5)
+        assert source.end() == {0: 4, 1: 4, 2: 4}
+    for partition in range(3):
+        mine = [event for event in events if event.partition == partition]
+        assert [event.payload for event in mine] == [f"{partition}/{n}".encode() for n in range(4)]
+        assert [(event.offset, event.next) for event in mine] == [(n, n + 1) for n in range(4)]
+
+
+def test_partitions_that_positions_do_not_name_start_at_zero(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic(partitions=2)
+    send(producer, topic, 3, partition=0)
+    send(producer, topic, 3, partition=1)
+    with source_on(kafka, topic) as source:
+        source.seek({1: 2})
+        events = read(source, 4)
+    assert sorted((event.partition, event.offset) for event in events) == [(0, 0), (0, 1), (0, 2), (1, 2)]
+
+
+def test_partitions_that_are_added_later_are_read_from_their_beginning(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    send(producer, topic, 2)
+    with source_on(kafka, topic, timeouts=QUICK) as source:
+        read(source, 1, limit=1)
+        kafka.admin.create_partitions({topic: NewPartitions(2)})
+        kafka.admin.wait_for_topics([topic])
+        with KafkaProducer(bootstrap_servers=kafka.bootstrap) as fresh:
+            send(fresh, topic, 3, partition=1)
+        events = read(source, 4)
+        assert source.end() == {0: 2, 1: 3}
+    assert sorted((event.partition, event.offset) for event in events) == [(0, 1), (1, 0), (1, 1), (1, 2)]
+
+
+def test_lag_tools_see_what_was_acknowledged(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic(partitions=2)
+    send(producer, topic, 3)
+    settings = KafkaSettings(group=f"group-of-{topic}")
+    with source_on(kafka, topic, settings) as source:
+        source.seek({})
+        source.acknowledge({0: 2, 1: 0})
+    committed = kafka.admin.list_group_offsets({settings.group: None})[settings.group]
+    assert {at.partition: seen.offset for at, seen in committed.items()} == {0: 2, 1: 0}
+
+
+def test_without_a_group_nothing_is_acknowledged(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    send(producer, topic, 1)
+    with source_on(kafka, topic, KafkaSettings(group=None)) as source:
+        source.acknowledge({0: 1})
+    groups = [group["group_id"] for group in kafka.admin.list_groups()]
+    offsets = kafka.admin.list_group_offsets(dict.fromkeys(groups)) if groups else {}
+    assert all(at.topic != topic for committed in offsets.values() for at in committed)
+
+
+def test_an_aborted_transaction_is_not_delivered(kafka: Kafka) -> None:
+    topic = kafka.topic()
+    transact(kafka, topic, [("first", True), ("aborted", False), ("second", True)])
+    with source_on(kafka, topic) as source:
+        assert [event.payload for event in drain(source)] == [b"first", b"second"]
+
+
+def test_the_end_is_reached_although_markers_and_aborted_records_follow(kafka: Kafka) -> None:
+    topic = kafka.topic()
+    transact(kafka, topic, [("committed", True), ("aborted", False)])
+    settings = KafkaSettings(group=f"group-of-{topic}")
+    with source_on(kafka, topic, settings) as source:
+        assert source.end()[0] > 1
+        (event,) = drain(source)
+        assert source.end() == {0: event.next}
+        source.acknowledge({0: event.next})
+    committed = kafka.admin.list_group_offsets({settings.group: None})[settings.group]
+    assert [seen.offset for seen in committed.values()] == [4]
+
+
+def test_an_open_transaction_holds_back_what_follows_it(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    with KafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic) as transactional:
+        transactional.init_transactions()
+        transactional.begin_transaction()
+        transactional.send(topic, b"open").get(timeout=30)
+        send(producer, topic, 1)
+        with source_on(kafka, topic) as source:
+            assert source.poll(10, 1.0) == []
+            assert source.end() == {0: 0}
+            transactional.commit_transaction()
+            assert [event.payload for event in read(source, 2)] == [b"open", b"0/0"]
+
+
+def drain(source: KafkaSource) -> list[Event]:
+    """Everything up to the end, which must be reached."""
+    events: list[Event] = []
+    for _ in range(20):
+        events += source.poll(100, 0.5)
+        if source.end() == {event.partition: event.next for event in events}:
+            return events
+    raise AssertionError(f"{len(events)} events were read, and the end is still {source.end()}")
+
+
+def transact(kafka: Kafka, topic: str, transactions: list[tuple[str, bool]]) -> None:
+    """One transaction for each value, committed or aborted."""
+    with KafkaProducer(bootstrap_servers=kafka.bootstrap, transactional_id=topic) as producer:
+        producer.init_transactions()
+        for value, commit in transactions:
+            producer.begin_transaction()
+            producer.send(topic, value.encode()).get(timeout=30)
+            if commit:
+                producer.commit_transaction()
+            else:
+                producer.abort_transaction()
+
+
+def remove(kafka: Kafka, topic: str, before: int, partition: int = 0) -> None:
+    kafka.admin.delete_records({TopicPartition(topic, partition): before})
+
+
+def test_a_position_that_retention_has_passed_names_every_lost_range(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic(partitions=2)
+    send(producer, topic, 6, partition=0)
+    send(producer, topic, 6, partition=1)
+    remove(kafka, topic, before=4, partition=0)
+    remove(kafka, topic, before=5, partition=1)
+    with source_on(kafka, topic) as source:
+        with pytest.raises(LostEventsError, match="partition 0 offsets 1 to 3, partition 1 offsets 0 to 4") as caught:
+            source.seek({0: 1})
+        assert caught.value.ranges == (LostRange(0, 1, 3), LostRange(1, 0, 4))
+        assert topic in str(caught.value)
+        assert 'set kafka.accept_lost to {"0": 4, "1": 5}' in str(caught.value)
+        source.seek({0: 4, 1: 5})
+        assert len(read(source, 3)) == 3
+
+
+def test_retention_that_overtakes_the_reader_is_an_error(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    send(producer, topic, 5)
+    with source_on(kafka, topic) as source:
+        source.seek({})
+        remove(kafka, topic, before=4)
+        with pytest.raises(LostEventsError, match="partition 0 offsets 0 to 3") as caught:
+            read(source, 5)
+        assert caught.value.ranges == (LostRange(0, 0, 3),)
+
+
+def test_only_what_the_operator_gave_up_is_passed_over(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    send(producer, topic, 6)
+    remove(kafka, topic, before=4)
+    with source_on(kafka, topic, KafkaSettings(accept_lost={0: 4})) as source:
+        source.seek({0: 1})
+        assert [event.offset for event in read(source, 2)] == [4, 5]
+    with source_on(kafka, topic, KafkaSettings(accept_lost={0: 4})) as source:
+        source.seek({0: 5})
+        assert [event.offset for event in read(source, 1)] == [5]
+    with (
+        source_on(kafka, topic, KafkaSettings(accept_lost={0: 3})) as source,
+        pytest.raises(LostEventsError, match="offsets 3 to 3"),
+    ):
+        source.seek({0: 1})
+
+
+def test_the_end_is_reached_although_all_that_followed_was_given_up(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    send(producer, topic, 6)
+    remove(kafka, topic, before=6)
+    with source_on(kafka, topic, KafkaSettings(accept_lost={0: 6})) as source:
+        source.seek({0: 1})
+        assert source.poll(10, 0.5) == []
+        assert source.end() == {0: 1}
+
+
+def test_a_topic_that_is_deleted_stops_the_source(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    send(producer, topic, 3)
+    with source_on(kafka, topic, timeouts=QUICK) as source:
+        assert len(read(source, 3)) == 3
+        kafka.admin.delete_topics([topic])
+        with pytest.raises(SourceError, match=topic):
+            for _ in range(20):
+                source.poll(10, 0.2)
+                source.end()
+
+
+def test_a_topic_that_does_not_exist_is_an_error_at_once(kafka: Kafka) -> None:
+    with pytest.raises(SourceError, match="'no-such-topic' does not exist"):
+        source_on(kafka, "no-such-topic")
+    assert "no-such-topic" not in kafka.admin.list_topics()
+
+
+def test_a_broker_that_does_not_answer_is_an_error_that_names_it(kafka: Kafka) -> None:
+    (port,) = free_ports(1)
+    with pytest.raises(SourceError, match=f"no Kafka broker answered at 127.0.0.1:{port}"):
+        source_on(kafka, "events", timeouts=QUICK, server=f"127.0.0.1:{port}")
+
+
+def test_an_outage_is_waited_out_and_the_end_cannot_be_told_meanwhile(tmp_path: Path) -> None:
+    with noida(tmp_path) as broker:
+        with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
+            admin.create_topics([NewTopic("events", 1, 1)])
+        with KafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+            send(producer, "events", 3)
+        source = KafkaSource(
+            [broker.bootstrap], "events", KafkaSettings(), clock=lambda: 0.0, wait=time.sleep, timeouts=QUICK
+        )
+        assert len(read(source, 3)) == 3
+    with closing(source):
+        assert source.poll(10, 0.2) == []
+        with pytest.raises(SourceError, match="'events'"):
+            source.end()
+        with noida(tmp_path, port=int(broker.bootstrap.rpartition(":")[2])):
+            with KafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+                send(producer, "events", 2)
+            assert [event.offset for event in read(source, 2)] == [3, 4]
+
+
+def test_any_of_several_servers_will_do(kafka: Kafka, producer: KafkaProducer, open_: Opener) -> None:
+    topic = kafka.topic()
+    send(producer, topic, 1)
+    (port,) = free_ports(1)
+    assert len(read(open_(f"kafka://127.0.0.1:{port},{kafka.bootstrap}/{topic}"), 1)) == 1
+
+
+@pytest.fixture
+def login(kafka: Kafka) -> str:
+    if kafka.sasl is None:
+        pytest.skip(f"this broker has no listener with SASL: {kafka.kind}")
+    return kafka.sasl
+
+
+def credentials(password: str) -> KafkaSettings:
+    return KafkaSettings.model_validate(
+        {
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "PLAIN",
+            "sasl_username": SASL_USER,
+            "sasl_password": password,
+        }
+    )
+
+
+def test_credentials_open_a_broker_that_asks_for_them(kafka: Kafka, producer: KafkaProducer, login: str) -> None:
+    topic = kafka.topic()
+    send(producer, topic, 1)
+    with source_on(kafka, topic, credentials(SASL_PASSWORD), server=login) as source:
+        assert len(read(source, 1)) == 1
+        source.acknowledge({0: 1})
+
+
+def test_wrong_credentials_are_an_error_that_does_not_repeat_them(kafka: Kafka, login: str) -> None:
+    with pytest.raises(SourceError, match="credentials") as caught:
+        source_on(kafka, kafka.topic(), credentials("a wrong secret"), timeouts=QUICK, server=login)
+    assert "secret" not in str(caught.value)

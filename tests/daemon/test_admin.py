@@ -1,0 +1,120 @@
+"""The admin port, over real HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+
+from ifrud.admin import AdminServer, admin_app, bind, write_address
+from ifrud.metrics import Metrics
+from ifrud.problems import InvalidSettings
+from ifrud.status import Board, Status
+
+STALLED_AFTER = 60.0
+
+
+class Hand:
+    """A clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hand() -> Hand:
+    return Hand()
+
+
+@pytest.fixture
+def board(hand: Hand) -> Board:
+    started = datetime(2026, 11, 21, tzinfo=UTC)
+    return Board(Status(started=started, store="memory://x", source="events.jsonl"), hand)
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics(CollectorRegistry())
+
+
+@pytest.fixture
+def server(board: Board, metrics: Metrics) -> Iterator[AdminServer]:
+    server = AdminServer(admin_app(board, metrics.registry, STALLED_AFTER), bind("127.0.0.1", 0))
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_readiness_follows_the_state(server: AdminServer, board: Board) -> None:
+    answers = []
+    for state in ("starting", "ready", "stopping"):
+        board.update(state=state)
+        answers.append(httpx.get(f"{server.url}/readyz").status_code)
+    assert answers == [503, 200, 503]
+
+
+def test_a_silent_engine_thread_is_found_dead_from_outside(server: AdminServer, board: Board, hand: Hand) -> None:
+    board.update(state="ready")
+    hand.now = STALLED_AFTER
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    hand.now += 1
+    answer = httpx.get(f"{server.url}/healthz")
+    assert (answer.status_code, "61 s" in answer.text) == (503, True)
+    board.beat()
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_loading_a_large_model_is_no_death(server: AdminServer, hand: Hand) -> None:
+    hand.now = 100 * STALLED_AFTER
+    assert httpx.get(f"{server.url}/healthz").status_code == 200
+
+
+def test_metrics_are_those_of_the_registry_and_all_have_the_prefix(server: AdminServer, metrics: Metrics) -> None:
+    metrics.requests.labels("published").inc(3)
+    families = list(text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text))
+    assert all(family.name.startswith("ifrud_") and family.documentation for family in families)
+    values = {
+        (sample.name, sample.labels.get("state")): sample.value for family in families for sample in family.samples
+    }
+    assert values["ifrud_requests_total", "published"] == 3
+
+
+def test_status_is_json_that_the_command_reads_back(server: AdminServer, board: Board) -> None:
+    board.update(version=7, positions={0: 12}, state="ready")
+    answer = httpx.get(f"{server.url}/status").json()
+    assert (answer["version"], answer["positions"], answer["state"]) == (7, {"0": 12}, "ready")
+    assert Status.model_validate_json(json.dumps(answer)) == board.status
+
+
+def test_a_dead_server_thread_is_noticed(server: AdminServer) -> None:
+    httpx.get(f"{server.url}/healthz")
+    server.check()
+    server.stop()
+    with pytest.raises(RuntimeError, match="admin server"):
+        server.check()
+
+
+def test_a_port_in_use_is_a_setting_that_is_wrong() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(InvalidSettings, match=rf"admin.port: 127.0.0.1:{port} cannot be listened on"):
+            bind("127.0.0.1", port)
+
+
+def test_the_address_file_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "admin.url"
+    write_address(path, "http://127.0.0.1:1")
+    assert path.read_text() == "http://127.0.0.1:1\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["admin.url"]

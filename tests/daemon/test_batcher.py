@@ -1,0 +1,85 @@
+"""When a batch closes, and how it grows."""
+
+from __future__ import annotations
+
+from ifrud.batcher import Batcher, BatchPolicy, Closed
+from ifrud.sources import Event
+
+POLICY = BatchPolicy(max_requests=4, max_backlog=10, max_bytes=1000, max_age=1.0, idle=0.25)
+
+
+def events(count: int, size: int = 1) -> list[Event]:
+    return [Event(b"x" * size, None, (), 0, n, n + 1, 0.0) for n in range(count)]
+
+
+def closed(batcher: Batcher, now: float) -> Closed | None:
+    batch = batcher.close(now)
+    return None if batch is None else batch.closed
+
+
+def test_an_empty_batch_never_closes_and_waits_for_ever() -> None:
+    batcher = Batcher(POLICY)
+    assert batcher.patience(1e9) is None
+    assert batcher.close(1e9) is None
+    assert batcher.close(1e9, stopping=True) is None
+
+
+def test_it_closes_once_no_more_events_come() -> None:
+    batcher = Batcher(POLICY)
+    batcher.add(events(1), now=10.0)
+    batcher.add(events(1), now=10.125)
+    batcher.add([], now=10.25)
+    assert batcher.patience(10.25) == 0.125
+    assert closed(batcher, 10.25) is None
+    assert closed(batcher, 10.375) is Closed.IDLE
+    assert len(batcher) == 0
+
+
+def test_it_closes_on_the_age_of_its_oldest_event_though_more_keep_coming() -> None:
+    batcher = Batcher(POLICY)
+    for now in (0.0, 0.5, 0.875):
+        batcher.add(events(1), now)
+    assert batcher.patience(0.875) == 0.125
+    assert closed(batcher, 0.9375) is None
+    assert closed(batcher, 1.0) is Closed.AGE
+
+
+def test_it_closes_at_once_when_it_is_full_of_events_or_of_bytes() -> None:
+    batcher = Batcher(POLICY)
+    batcher.add(events(4), now=0.0)
+    assert (batcher.room, batcher.patience(0.0)) == (0, 0.0)
+    assert closed(batcher, 0.0) is Closed.FULL
+    batcher.add(events(1, size=1000), now=0.0)
+    assert closed(batcher, 0.0) is Closed.FULL
+
+
+def test_it_doubles_under_backlog_up_to_its_limit_and_shrinks_when_the_backlog_is_gone() -> None:
+    batcher = Batcher(POLICY)
+    sizes = []
+    for _ in range(4):
+        batcher.add(events(batcher.room), now=0.0)
+        batch = batcher.close(0.0)
+        assert batch is not None
+        sizes.append(len(batch.events))
+    assert sizes == [4, 8, 10, 10]
+    batcher.add(events(1), now=0.0)
+    assert closed(batcher, 0.25) is Closed.IDLE
+    assert batcher.room == 4
+
+
+def test_stopping_closes_what_is_in_hand() -> None:
+    batcher = Batcher(POLICY)
+    batcher.add(events(3), now=0.0)
+    batch = batcher.close(0.0, stopping=True)
+    assert batch is not None
+    assert (len(batch.events), batch.closed) == (3, Closed.STOP)
+
+
+def test_events_keep_their_order() -> None:
+    batcher = Batcher(POLICY)
+    stream = events(4)
+    batcher.add(stream[:1], now=0.0)
+    batcher.add(stream[1:], now=0.0)
+    batch = batcher.close(0.0)
+    assert batch is not None
+    assert list(batch.events) == stream

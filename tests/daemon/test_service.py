@@ -1,0 +1,240 @@
+"""The service on a real store, a real file and the real engine, in this process."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ifru.snapshots import CommitLost, Reader
+from ifrud.intake import TooManyBadEvents
+from ifrud.outboxes import OutboxError, Record
+from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request, stop_after
+from tests.fixtures.failing_store import Crash, FailingStore
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def sorted_pairs(world: World) -> list[tuple[str, str]]:
+    return sorted(pairs(world.newest().dataset))
+
+
+def test_requests_become_a_version_and_receipts(world: World) -> None:
+    before = pairs(world.newest().dataset)
+    world.submit(erase_user("r1", 3), erase_user("r2", 5))
+    world.drain()
+    after = pairs(world.newest().dataset)
+    assert after == Counter({pair: n for pair, n in before.items() if pair[0] not in ("user 3", "user 5")})
+    assert [(r["request_id"], r["state"], r["version"]) for r in world.receipts()] == [
+        ("r1", "published", 2),
+        ("r2", "published", 2),
+    ]
+    assert [len(manifest.events) for manifest in world.manifests()] == [0, 2]
+
+
+def test_a_second_start_goes_on_where_the_newest_version_ends(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    world.submit(erase_user("r2", 5))
+    world.drain()
+    assert [len(manifest.events) for manifest in world.manifests()] == [0, 1, 1]
+    assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"r1": 1, "r2": 1}
+
+
+def test_an_unknown_subject_is_told_that_there_was_nothing(world: World) -> None:
+    world.submit(erase_user("r1", 1000))
+    world.drain()
+    (receipt,) = world.receipts()
+    assert (receipt["state"], receipt["version"], receipt["residual_influence"]) == ("nothing_to_erase", 2, None)
+    assert world.newest().manifest.retained == world.first.retained
+
+
+def test_a_batch_of_bad_events_alone_is_committed_so_that_it_is_never_read_again(world: World) -> None:
+    world.submit(b"{", request("r1", type="erase_user"))
+    world.drain()
+    world.drain()
+    assert [letter["field"] for letter in world.dead_letters()] == ["payload", "subject"]
+    assert world.newest().manifest.version == 2
+
+
+def test_a_repeated_request_changes_nothing_and_gets_its_first_receipt(world: World) -> None:
+    world.submit(erase_user("r1", 3), erase_user("r1", 3))
+    world.drain()
+    world.submit(erase_user("r1", 4), erase_user("r2", 5), erase_user("r1", 3))
+    world.drain()
+    assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"r1": 1, "r2": 1}
+    assert all(receipt["version"] == 2 for receipt in world.receipts() if receipt["request_id"] == "r1")
+    users = {user for user, _ in pairs(world.newest().dataset)}
+    assert users & {"user 3", "user 4", "user 5"} == {"user 4"}
+    assert [len(manifest.events) for manifest in world.manifests()] == [0, 1, 1]
+
+
+def test_requests_older_than_what_is_remembered_are_answered_anew(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    for number in range(3):
+        world.submit(erase_user(f"other {number}", 10 + number))
+        world.drain(remember_versions=2)
+    world.submit(erase_user("r1", 3))
+    world.drain(remember_versions=2)
+    states = [receipt["state"] for receipt in world.receipts() if receipt["request_id"] == "r1"]
+    assert set(states) == {"published", "nothing_to_erase"}
+
+
+def test_two_requests_for_the_same_rows_in_one_batch_delete_them_once(world: World) -> None:
+    pair = sorted_pairs(world)[0]
+    world.submit(erase_pairs("r1", [pair]), erase_pairs("r2", [pair, pair]))
+    world.drain()
+    newest = world.newest().manifest
+    assert newest.retained + newest.holdout == world.first.retained + world.first.holdout - 1
+
+
+def test_full_versions_come_between_deltas_and_deletions_after_them_hit_the_right_rows(world: World) -> None:
+    chosen = sorted_pairs(world)[::60]
+    expected = pairs(world.newest().dataset)
+    service_changes = {"batch": {"max_requests": 1, "max_backlog": 1}, "full_every": 3}
+    world.submit(*(erase_pairs(f"r{number}", [pair]) for number, pair in enumerate(chosen)))
+    world.drain(**service_changes)
+    for pair in chosen:
+        del expected[pair]
+    assert pairs(world.newest().dataset) == expected
+    assert {manifest.kind for manifest in world.manifests()[1:]} == {"delta", "full"}
+    assert [m.version for m in world.manifests() if m.kind == "full"] == [1, 4, 7, 10]
+
+
+def test_too_many_bad_events_in_a_row_stop_the_daemon_before_they_are_passed(world: World) -> None:
+    world.submit(erase_user("r1", 3), *[b"{"] * 5, erase_user("r2", 4))
+    with pytest.raises(TooManyBadEvents, match=r"4 events in a row .* max_consecutive_bad"):
+        world.drain(max_consecutive_bad=4)
+    assert world.newest().manifest.version == 1
+    world.drain(max_consecutive_bad=6)
+    assert {receipt["request_id"] for receipt in world.receipts()} == {"r1", "r2"}
+
+
+def test_a_stop_finishes_the_batch_in_hand(world: World) -> None:
+    world.submit(*(erase_user(f"r{number}", number) for number in range(3)))
+    polls = itertools.count()
+
+    def stop_after_the_first_poll() -> bool:
+        return next(polls) > 0
+
+    service = world.service(batch={"idle_ms": 3_600_000, "max_age_ms": 3_600_000})
+    service.run(stop_after_the_first_poll, drain=False)
+    assert len(world.receipts()) == 3
+
+
+def test_the_loser_of_a_race_stops_and_names_the_winner(world: World) -> None:
+    slow = world.service()
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    with pytest.raises(CommitLost, match=f"version 2 .*attempt {world.newest().manifest.attempt}"):
+        slow.run(lambda: False, drain=True)
+    assert world.newest().manifest.version == 2
+
+
+def test_idle_time_refines_the_newest_version_and_comes_to_an_end(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.service(refine=True, refine_after_ms=0, engine={"tolerance": 0.5}).run(stop_after(1.5), drain=False)
+    manifests = world.manifests()
+    assert [manifest.residual.method for manifest in manifests[2:]] == ["global"]
+    first, refined = manifests[1].residual.influence, manifests[2].residual.influence
+    assert first is not None
+    assert refined is not None
+    assert refined < first
+    assert (manifests[2].events, manifests[2].positions) == ((), manifests[1].positions)
+
+
+class BrokenOutbox:
+    """Fails with the n-th send, counted from 0."""
+
+    def __init__(self, fails: int) -> None:
+        self._sends = itertools.count()
+        self._fails = fails
+
+    def send(self, records: Sequence[Record]) -> None:
+        if next(self._sends) == self._fails:
+            raise OutboxError("fails on purpose")
+
+    def close(self) -> None:
+        pass
+
+
+def test_receipts_that_could_not_be_sent_are_sent_by_the_next_start(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    with pytest.raises(OutboxError):
+        world.drain(receipts=BrokenOutbox(fails=1))
+    assert world.receipts() == []
+    world.drain()
+    assert [(r["request_id"], r["version"]) for r in world.receipts()] == [("r1", 2)]
+
+
+@pytest.mark.parametrize("kind", ["before", "after"])
+def test_a_crash_at_any_write_leaves_every_deletion_done_once(tmp_path: Path, kind: str) -> None:
+    chosen: list[tuple[str, str]] = []
+    for crash in itertools.count():
+        folder = tmp_path / str(crash)
+        folder.mkdir()
+        world = World(folder)
+        chosen = sorted_pairs(world)[::150]
+        expected = pairs(world.newest().dataset) - Counter(chosen)
+        world.submit(*(erase_pairs(f"r{number}", [pair]) for number, pair in enumerate(chosen)))
+        changes = {"batch": {"max_requests": 2, "max_backlog": 2}}
+        store = FailingStore(world.store, crash=(crash, kind))  # type: ignore[arg-type]
+        survived = False
+        try:
+            world.drain(store=store, **changes)
+            survived = True
+        except Crash:
+            world.drain(**changes)
+        assert pairs(world.newest().dataset) == expected
+        hashes = [hashed for manifest in world.manifests() for hashed in manifest.events]
+        assert len(hashes) == len(set(hashes)) == len(chosen)
+        assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {
+            f"r{number}": 1 for number in range(len(chosen))
+        }
+        if survived:
+            assert crash > 3 * len(chosen) // 2
+            return
+
+
+def test_the_status_board_and_the_metrics_tell_what_was_done(world: World) -> None:
+    telling = world.telling()
+    world.submit(erase_user("r1", 3), erase_user("r2", 1000), b"{", erase_user("r1", 3))
+    world.drain(telling=telling)
+    status = telling.board.status
+    assert (status.version, status.batches, status.requests, status.nothing_to_erase) == (2, 1, 2, 1)
+    assert (status.duplicates, status.dead_letters) == (1, 1)
+    assert status.retained_interactions == world.newest().manifest.retained
+    values = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in telling.metrics.registry.collect()
+        for sample in family.samples
+    }
+    assert values["ifrud_requests_total", "published"] == 1
+    assert values["ifrud_requests_total", "nothing_to_erase"] == 1
+    assert values["ifrud_dead_letters_total", "payload"] == 1
+    assert values["ifrud_version",] == 2
+    assert values["ifrud_request_latency_seconds_count",] == 3
+    assert values["ifrud_deleted_interactions_total", "train"] == world.first.retained - status.retained_interactions
+    stages = {key[1] for key in values if key[0] == "ifrud_stage_seconds_count"}
+    assert stages == {
+        "poll", "decode", "dead_letters", "resolve", "update", "commit", "receipts", "settle", "acknowledge"
+    }  # fmt: skip
+
+
+def test_the_log_sentence_says_what_and_why_and_names_nobody(world: World) -> None:
+    telling = world.telling()
+    world.submit(erase_user("r1", 3), erase_user("r2", 1000))
+    world.drain(telling=telling)
+    sentence = telling.board.status.last_version
+    assert sentence is not None
+    assert sentence.startswith("version 2 answers 2 events: 1 deleted ")
+    assert "1 found nothing to erase; the batch closed because no more events came; the update (" in sentence
+    assert not {"r1", "r2", "user 3", "user 1000"} & set(sentence.replace(",", " ").split())
+    assert Reader(world.store).newest() == 2

@@ -1,0 +1,162 @@
+"""A small trained model in a store, and the daemon's service on it, in this process."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from prometheus_client import CollectorRegistry
+
+from ifru.interactions import Dataset
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import Recorded, split
+from ifru.models import ModelConfig, Tables
+from ifru.snapshots import Manifest, Reader, Residual, Store, Version, Writer, open_store
+from ifru.training import fit
+from ifrud.metrics import Metrics
+from ifrud.outboxes import Outbox, open_outbox
+from ifrud.pipeline import Ends
+from ifrud.process import assemble
+from ifrud.report import Reporter
+from ifrud.service import Service, Telling
+from ifrud.settings import Settings
+from ifrud.sources import Source, open_source
+from ifrud.status import Board, Status
+
+USERS, ITEMS, ROWS = 40, 30, 600
+CONFIG = ModelConfig(rank=4, l2=0.1)
+TIME = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+Pair = tuple[str, str]
+_numbers = itertools.count()
+
+
+@cache
+def _trained() -> tuple[Tables, Dataset]:
+    random = np.random.default_rng(0)
+    pairs = random.permutation(USERS * ITEMS)[:ROWS]
+    user, item = (pairs // ITEMS).astype(np.int32), (pairs % ITEMS).astype(np.int32)
+    liked = random.normal(size=(USERS, 3)) @ random.normal(size=(3, ITEMS)) > 0
+    names = [f"user {n}" for n in range(USERS)], [f"item {n}" for n in range(ITEMS)]
+    recorded = Recorded(user, item, liked[user, item].astype(np.float64), None, *names)
+    dataset = split(recorded, LabelRule.parse("liked"), holdout=0.2, seed=0)
+    trained = fit(dataset.train, CONFIG, seed=0, device=torch.device("cpu"), dtype=torch.float32)
+    return Tables.unstacked(trained.theta, USERS), dataset
+
+
+def start(store: Store) -> Manifest:
+    """Version 1 of the small model."""
+    tables, dataset = _trained()
+    residual = Residual(
+        influence=None, settled=None, total=0.0, added_energy=0.0, method="training", reason="tolerance"
+    )
+    writer = Writer(store, lambda: TIME, lambda: f"start-{next(_numbers)}")
+    return writer.start(CONFIG, tables, dataset.copy(), {}, residual)
+
+
+def pairs(dataset: Dataset) -> Counter[Pair]:
+    """What a data set retains, as external ids."""
+    found: Counter[Pair] = Counter()
+    for part in (dataset.train, dataset.holdout):
+        for row in np.flatnonzero(part.alive):
+            names = dataset.users.name(int(part.user[row])), dataset.items.name(int(part.item[row]))
+            assert names[0] is not None
+            assert names[1] is not None
+            found[names[0], names[1]] += 1
+    return found
+
+
+def request(name: str, **content: object) -> bytes:
+    return json.dumps({"id": name, "time": TIME.isoformat(), **content}).encode()
+
+
+def erase_user(name: str, user: int) -> bytes:
+    return request(name, type="erase_user", subject=f"user {user}")
+
+
+def erase_pairs(name: str, chosen: Iterable[Pair]) -> bytes:
+    return request(name, type="erase_interactions", interactions=list(chosen))
+
+
+def stop_after(seconds: float) -> Callable[[], bool]:
+    """True once so much time has gone by: for what only time can show."""
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() >= end
+
+
+@dataclass
+class World:
+    """A folder with streams, and a store. Each `service` is what a new process would be."""
+
+    folder: Path
+    store: Store = field(default_factory=lambda: open_store(f"memory://daemon-{next(_numbers)}"))
+
+    def __post_init__(self) -> None:
+        self.first = start(self.store)
+
+    def settings(self, **changes: Any) -> Settings:
+        urls = {name: (self.folder / f"{name}.jsonl").as_uri() for name in ("events", "receipts", "dead_letters")}
+        return Settings.model_validate({**urls, "store": "memory://", "refine": False, **changes})
+
+    def submit(self, *payloads: bytes) -> None:
+        with (self.folder / "events.jsonl").open("ab") as file:
+            file.writelines(payload + b"\n" for payload in payloads)
+
+    def telling(self) -> Telling:
+        board = Board(Status(started=TIME, store="memory://", source="events.jsonl"), time.monotonic)
+        metrics = Metrics(CollectorRegistry())
+        return Telling(board, metrics, Reporter(board, metrics, lambda: datetime.now(UTC)))
+
+    def service(
+        self,
+        store: Store | None = None,
+        source: Source | None = None,
+        receipts: Outbox | None = None,
+        telling: Telling | None = None,
+        **changes: Any,
+    ) -> Service:
+        settings = self.settings(**changes)
+        ends = Ends(
+            source or open_source(settings.events),
+            receipts or open_outbox(settings.receipts),
+            open_outbox(settings.dead_letters),
+        )
+        return assemble(settings, store or self.store, ends, telling or self.telling())
+
+    def drain(self, **changes: Any) -> None:
+        """A process that runs until what is there has been published."""
+        self.service(**changes).run(lambda: False, drain=True)
+
+    def newest(self) -> Version:
+        return Reader(self.store).load()
+
+    def manifests(self) -> list[Manifest]:
+        reader = Reader(self.store)
+        return [reader.manifest(number) for number in range(1, reader.newest() + 1)]
+
+    def receipts(self) -> list[dict[str, object]]:
+        return _lines(self.folder / "receipts.jsonl")
+
+    def dead_letters(self) -> list[dict[str, object]]:
+        return _lines(self.folder / "dead_letters.jsonl")
+
+
+def _lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def distinct(receipts: Sequence[dict[str, object]]) -> dict[object, set[object]]:
+    """request id -> ids of the receipts it got."""
+    found: dict[object, set[object]] = {}
+    for receipt in receipts:
+        found.setdefault(receipt["request_id"], set()).add(receipt["id"])
+    return found

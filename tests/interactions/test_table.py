@@ -1,0 +1,154 @@
+"""Interactions: CSR order of both sides, and deletion by tombstone, under random use."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ifru.interactions import Columns, Interactions
+from ifru.interactions.table import ranges
+
+
+@st.composite
+def columns(draw: st.DrawFn) -> Columns:
+    """Any rows, duplicates included; a row's origin is itself or an earlier recorded one."""
+    rows = draw(st.integers(0, 25))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    origin = np.arange(rows)
+    recorded = random.random(rows) < 0.5
+    if recorded.any():
+        drawn = np.flatnonzero(~recorded)
+        origin[drawn] = random.choice(np.flatnonzero(recorded), size=len(drawn))
+    return Columns(
+        user=random.integers(0, 5, rows).astype(np.int32),
+        item=random.integers(0, 4, rows).astype(np.int32),
+        label=random.random(rows).astype(np.float32),
+        weight=random.random(rows).astype(np.float32),
+        time=random.integers(0, 1000, rows),
+        origin=origin,
+    )
+
+
+def table_of(columns: Columns) -> Interactions:
+    return Interactions(columns, users=5, items=4)
+
+
+def rows_of(columns: Columns) -> list[tuple[float, ...]]:
+    """The rows with their positives in place of positions, in an order that does not depend on the table's."""
+    fields = [columns.user, columns.item, columns.label, columns.weight, columns.time]
+    rows = [tuple(float(field[n]) for field in fields) for n in range(len(columns))]
+    return sorted((*row, *rows[columns.origin[n]]) for n, row in enumerate(rows))
+
+
+positions = st.lists(st.integers(0, 24), max_size=12)
+
+
+def within(table: Interactions, rows: list[int]) -> np.ndarray:
+    return np.array([row for row in rows if row < len(table)], dtype=np.int64)
+
+
+@given(columns())
+def test_a_table_holds_what_it_was_given(given_columns: Columns) -> None:
+    assert rows_of(table_of(given_columns).columns()) == rows_of(given_columns)
+
+
+@given(columns())
+def test_rows_are_sorted_by_user_and_item_and_the_pointers_agree(given_columns: Columns) -> None:
+    table = table_of(given_columns)
+    keys = list(zip(table.user.tolist(), table.item.tolist(), strict=True))
+    assert keys == sorted(keys)
+    assert table.user_start[0] == table.item_start[0] == 0
+    assert table.user_start[-1] == table.item_start[-1] == len(table)
+    assert sorted(table.item_rows.tolist()) == list(range(len(table)))
+    for user in range(table.users):
+        assert set(table.user[table.user_start[user] : table.user_start[user + 1]].tolist()) <= {user}
+    for item in range(table.items):
+        rows = table.item_rows[table.item_start[item] : table.item_start[item + 1]]
+        assert set(table.item[rows].tolist()) <= {item}
+        assert rows.tolist() == sorted(rows.tolist())
+
+
+@given(columns(), positions, positions)
+def test_degrees_and_lists_count_retained_rows_alone(given_columns: Columns, first: list[int], then: list[int]) -> None:
+    table = table_of(given_columns)
+    for rows in (first, then):
+        table.retire(within(table, rows))
+    assert table.retained == int(table.alive.sum()) == len(table.columns())
+    for user in range(table.users):
+        expected = np.flatnonzero(table.alive & (table.user == user))
+        assert table.rows_of_user(user).tolist() == expected.tolist()
+        assert table.user_degree[user] == len(expected)
+    for item in range(table.items):
+        expected = np.flatnonzero(table.alive & (table.item == item))
+        assert table.rows_of_item(item).tolist() == expected.tolist()
+        assert table.item_degree[item] == len(expected)
+
+
+@given(columns(), positions)
+def test_retiring_twice_retires_once(given_columns: Columns, rows: list[int]) -> None:
+    table = table_of(given_columns)
+    chosen = within(table, rows)
+    assert table.retire(chosen).tolist() == sorted(set(chosen.tolist()))
+    kept = table.copy()
+    assert len(table.retire(chosen)) == 0
+    assert table.alive.tolist() == kept.alive.tolist()
+    assert table.user_degree.tolist() == kept.user_degree.tolist()
+
+
+@given(columns(), positions, positions)
+def test_companions_are_the_retained_negatives_of_the_rows(
+    given_columns: Columns, gone: list[int], rows: list[int]
+) -> None:
+    table = table_of(given_columns)
+    table.retire(within(table, gone))
+    chosen = within(table, rows)
+    drawn = np.flatnonzero(table.alive & np.isin(table.origin, chosen) & (table.origin != np.arange(len(table))))
+    assert table.with_companions(chosen).tolist() == sorted({*chosen.tolist(), *drawn.tolist()})
+
+
+@given(columns(), positions)
+def test_recorded_rows_of_a_pair_are_found_and_negatives_are_not(given_columns: Columns, gone: list[int]) -> None:
+    table = table_of(given_columns)
+    table.retire(within(table, gone))
+    recorded = table.origin == np.arange(len(table))
+    for user in range(table.users):
+        for item in range(table.items):
+            expected = np.flatnonzero(table.alive & recorded & (table.user == user) & (table.item == item))
+            assert table.rows_of_pair(user, item).tolist() == expected.tolist()
+
+
+@given(columns(), positions)
+def test_compacted_rows_build_the_same_table_again(given_columns: Columns, gone: list[int]) -> None:
+    table = table_of(given_columns)
+    negatives = table.with_companions(within(table, gone))
+    table.retire(negatives)
+    compacted = table.columns()
+    assert rows_of(table_of(compacted).columns()) == rows_of(compacted)
+    assert len(compacted) == table.retained
+
+
+@given(columns(), positions)
+def test_a_copy_is_independent(given_columns: Columns, rows: list[int]) -> None:
+    table = table_of(given_columns)
+    copy = table.copy()
+    table.retire(within(table, rows))
+    assert copy.retained == len(copy)
+    assert copy.alive.all()
+
+
+@given(columns(), st.integers(0, 2**32 - 1))
+def test_tombstones_can_be_given_with_the_rows(given_columns: Columns, seed: int) -> None:
+    alive = np.random.default_rng(seed).random(len(given_columns)) < 0.5
+    table = Interactions(given_columns, 5, 4, alive)
+    assert table.retained == int(alive.sum())
+    assert int(table.user_degree.sum()) == int(table.item_degree.sum()) == int(alive.sum())
+    assert sorted(table.label[table.alive].tolist()) == sorted(given_columns.label[alive].tolist())
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 5)), max_size=6))
+def test_ranges_are_concatenated(pieces: list[tuple[int, int]]) -> None:
+    first = np.array([start for start, _ in pieces], dtype=np.int64)
+    last = np.array([start + length for start, length in pieces], dtype=np.int64)
+    expected = [number for start, length in pieces for number in range(start, start + length)]
+    assert ranges(first, last).tolist() == expected

@@ -1,0 +1,105 @@
+"""The compiled path against the torch path, method by method, through deletions and moves."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from dense_reference import Problem, numerical, problems
+from hypothesis import given
+
+from ifru.interactions import Columns, Interactions
+from ifru.losses import loss_of
+from ifru.models import MatrixFactorization, ModelConfig, model_of
+from ifru.objective import CompiledObjective, TorchObjective, objective_of
+
+PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-3)])
+
+
+@PRECISIONS
+@numerical
+@given(problem=problems())
+def test_both_paths_give_the_same(dtype: torch.dtype, tolerance: float, problem: Problem) -> None:
+    def close(a: torch.Tensor, b: torch.Tensor) -> None:
+        assert a.dtype == b.dtype == dtype
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+
+    compiled, reference = (problem.objective(path, dtype) for path in ("compiled", "torch"))
+    gone = problem.some_alive(compiled.interactions)
+    for objective in (compiled, reference):
+        objective.interactions.retire(gone)
+        objective.retire(gone)
+    theta, x, rows = problem.theta.to(dtype), problem.normal(*problem.theta.shape).to(dtype), problem.support()
+    listed = torch.from_numpy(problem.some_alive(compiled.interactions))
+    ours, theirs = compiled.slopes(theta), reference.slopes(theta)
+
+    assert compiled.value(theta) == pytest.approx(reference.value(theta), rel=tolerance)
+    close(compiled.ridge, reference.ridge)
+    close(compiled.scores(theta, listed), reference.scores(theta, listed))
+    close(ours.first, theirs.first)
+    close(ours.second, theirs.second)
+    close(compiled.gradient(theta, ours), reference.gradient(theta, theirs))
+    close(compiled.gradient(theta, ours, rows), reference.gradient(theta, theirs, rows))
+    close(compiled.product(theta, ours, x), reference.product(theta, theirs, x))
+    close(compiled.blocks(theta, ours, rows), reference.blocks(theta, theirs, rows))
+    our_pull, their_pull = compiled.pull(theta, ours, listed), reference.pull(theta, theirs, listed)
+    assert torch.equal(our_pull[0], their_pull[0])
+    close(our_pull[1], their_pull[1])
+    owed = compiled.gradient(theta, ours), reference.gradient(theta, theirs)
+    compiled.pull_along(theta, ours, rows, x[rows], owed[0])
+    reference.pull_along(theta, theirs, rows, x[rows], owed[1])
+    close(*owed)
+    assert torch.equal(compiled.neighbours(rows), reference.neighbours(rows))
+    our_coupling, their_coupling = compiled.coupling(theta, ours, rows), reference.coupling(theta, theirs, rows)
+    assert our_coupling.interactions == their_coupling.interactions
+    close(our_coupling.product(x[rows]), their_coupling.product(x[rows]))
+
+    debts = compiled.gradient(theta, ours), reference.gradient(theta, theirs)
+    before = theta[rows].clone()
+    theta[rows] += x[rows]
+    compiled.spread(before, theta, ours, rows, debts[0])
+    reference.spread(before, theta, theirs, rows, debts[1])
+    close(*debts)
+    close(ours.first, theirs.first)
+    close(ours.second, theirs.second)
+
+
+@numerical
+@given(problem=problems())
+def test_compiled_loops_are_taken_on_the_cpu(problem: Problem) -> None:
+    objective = objective_of(problem.config, problem.interactions, torch.device("cpu"))
+    assert isinstance(objective, CompiledObjective)
+    assert objective.dtype == torch.float32
+
+
+def test_a_model_that_is_no_dot_product_is_refused_by_the_compiled_path() -> None:
+    class Other:
+        width, dot_product = 2, None
+
+    with pytest.raises(ValueError, match="dot product"):
+        CompiledObjective(Other(), None, 0.1, None, torch.float64)  # type: ignore[arg-type]
+
+
+def test_theta_is_as_wide_as_the_model_says() -> None:
+    assert model_of(ModelConfig(rank=3, l2=0.1)).width == 3
+    assert model_of(ModelConfig(rank=3, l2=0.1, bias=True)).width == 4
+
+
+def test_interactions_beyond_one_chunk_count_like_the_others() -> None:
+    """The torch path gathers rows for a quarter of a million interactions at a time."""
+    random, rows = np.random.default_rng(0), (1 << 18) + 1000
+    columns = Columns(
+        user=random.integers(0, 50, rows).astype(np.int32),
+        item=random.integers(0, 50, rows).astype(np.int32),
+        label=random.integers(0, 2, rows).astype(np.float32),
+        weight=np.ones(rows, dtype=np.float32),
+        time=None,
+        origin=np.arange(rows),
+    )
+    table, theta = Interactions(columns, 50, 50), torch.from_numpy(random.normal(size=(100, 2)))
+    compiled = CompiledObjective(MatrixFactorization(2), loss_of("bce"), 0.1, table, torch.float64)
+    reference = TorchObjective(MatrixFactorization(2), loss_of("bce"), 0.1, table, torch.device("cpu"), torch.float64)
+    slopes = reference.slopes(theta)
+    torch.testing.assert_close(reference.gradient(theta, slopes), compiled.gradient(theta, slopes))
+    torch.testing.assert_close(reference.product(theta, slopes, theta), compiled.product(theta, slopes, theta))
+    assert len(reference.scores(theta)) == rows

@@ -1,0 +1,164 @@
+"""What is written is what is read, in any order of deltas, full versions and restarts."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ifru.interactions import Columns, Dataset, Deletion, Ids, Interactions
+from ifru.models.config import ModelConfig
+from ifru.models.tables import Tables
+from ifru.snapshots import Change, FullState, Reader
+from ifru.snapshots.parquet import decode_ids, decode_interactions, encode_ids, encode_interactions
+from ifru.snapshots.tensors import Delta, Rows, decode_delta, decode_tables, encode_delta, encode_tables
+from tests.snapshots.cases import RESIDUAL, Live, another_store, assert_same, writer
+
+unhurried = settings(deadline=None)
+floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def interactions(draw: st.DrawFn, users: int, items: int) -> Interactions:
+    """Recorded rows, then sampled negatives that point at them."""
+    row = st.tuples(st.integers(0, users - 1), st.integers(0, items - 1))
+    recorded = draw(st.lists(row, max_size=8))
+    origins = draw(st.lists(st.integers(0, len(recorded) - 1), max_size=4)) if recorded else []
+    sampled = [(recorded[origin][0], draw(st.integers(0, items - 1))) for origin in origins]
+    pairs = np.array(recorded + sampled, dtype=np.int32).reshape(-1, 2)
+    count = len(pairs)
+    values = st.lists(floats, min_size=count, max_size=count)
+    times = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=count, max_size=count)
+    time = draw(st.none() | times)
+    columns = Columns(
+        user=pairs[:, 0],
+        item=pairs[:, 1],
+        label=np.array(draw(values), dtype=np.float32),
+        weight=np.array(draw(values), dtype=np.float32),
+        time=None if time is None else np.array(time, dtype=np.int64),
+        origin=np.array([*range(len(recorded)), *origins], dtype=np.int64),
+    )
+    return Interactions(columns, users, items)
+
+
+@st.composite
+def models(draw: st.DrawFn) -> tuple[ModelConfig, Live]:
+    users, items = draw(st.integers(1, 4)), draw(st.integers(1, 4))
+    config = ModelConfig(rank=draw(st.integers(1, 3)), bias=draw(st.booleans()), l2=0.1)
+    ids = [draw(st.lists(st.text(min_size=1), min_size=n, max_size=n, unique=True)) for n in (users, items)]
+    dataset = Dataset(draw(interactions(users, items)), draw(interactions(users, items)), Ids(ids[0]), Ids(ids[1]))
+    # An id that was lost before the model was started.
+    if draw(st.booleans()):
+        dataset.retire(dataset.of_user(0))
+        dataset.users.forget(0)
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    tables = (torch.randn((n, config.rank + config.bias), generator=generator) for n in (users, items))
+    return config, Live(Tables(*tables), dataset)
+
+
+steps = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.booleans()), min_size=1, max_size=5)
+
+
+@unhurried
+@given(models(), steps)
+def test_any_chain_of_deltas_full_versions_and_restarts_is_the_model_in_memory(
+    model: tuple[ModelConfig, Live], actions: list[tuple[int, int, bool, bool]]
+) -> None:
+    config, live = model
+    store = another_store()
+    reader, by = Reader(store), writer(store)
+    manifest = by.start(config, live.tables, live.dataset, {}, RESIDUAL)
+    held = reader.load()
+    assert_same(held, live)
+    for user, item, full, restarted in actions:
+        if restarted:
+            live, by = Live.of(reader.load()), writer(store)
+        manifest = by.commit(manifest, _erase_pair(live, user % len(live.tables.user), item, full))
+        before = held.manifest.version
+        assert_same(reader.load(), live)
+        assert_same(held := reader.advance(held), live)
+        assert held.manifest == manifest
+        assert held.manifest.version == before + 1
+        # Neither reading nor advancing takes an older version away.
+        reader.load(before)
+
+
+def _erase_pair(live: Live, user: int, item: int, full: bool) -> Change:
+    """A user's rows with one item, and all rows of another user."""
+    item %= len(live.tables.item)
+    whole_user = live.dataset.of_user((user + 1) % len(live.tables.user))
+    deletion: Deletion = live.dataset.retire(live.dataset.of_pair(user, item) | whole_user)
+    live.tables.user[user] -= 1.0
+    live.tables.item[item] *= 2.0
+    rows = np.array([user]), np.array([item])
+    return Change(
+        user_rows=rows[0],
+        user_values=live.tables.user[rows[0]],
+        item_rows=rows[1],
+        item_values=live.tables.item[rows[1]],
+        deletion=deletion,
+        positions={},
+        events=[],
+        residual=RESIDUAL,
+        full=FullState(live.tables, live.dataset) if full else None,
+    )
+
+
+@unhurried
+@given(models())
+def test_tables_and_interactions_and_ids_come_back_as_they_were(model: tuple[ModelConfig, Live]) -> None:
+    config, live = model
+    tables = decode_tables(encode_tables(live.tables, config))
+    assert torch.equal(tables.user, live.tables.user)
+    assert torch.equal(tables.item, live.tables.item)
+    assert list(decode_ids(encode_ids(live.dataset.users), len(live.tables.user))) == list(live.dataset.users)
+    users, items = len(live.tables.user), len(live.tables.item)
+    written = Interactions(live.dataset.train.columns(), users, items)
+    read = decode_interactions(encode_interactions(live.dataset.train), users, items)
+    for name in ("user", "item", "label", "weight", "origin", "time", "user_start", "item_start", "item_rows"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name), err_msg=name)
+
+
+@unhurried
+@given(st.permutations([0, 3, 4, 7]), st.booleans())
+def test_the_order_of_moved_rows_changes_no_byte_of_a_delta(order: list[int], as_numpy: bool) -> None:
+    config = ModelConfig(rank=2, l2=0.1)
+    values = torch.arange(16.0).reshape(8, 2)
+    rows = torch.tensor(order)
+    part = Rows.of(rows.numpy(), values[rows].numpy()) if as_numpy else Rows.of(rows, values[rows])
+    ordered = Rows.of(torch.tensor([0, 3, 4, 7]), values[[0, 3, 4, 7]])
+    data = encode_delta(Delta(part, ordered, Deletion.nothing()), config)
+    assert data == encode_delta(Delta(ordered, part, Deletion.nothing()), config)
+    assert np.array_equal(decode_delta(data).user.values, values[[0, 3, 4, 7]].numpy())
+
+
+def test_the_same_state_gives_the_same_bytes_in_every_process() -> None:
+    """The digests stand for all other processes: whoever changes them changes the format."""
+    config = ModelConfig(rank=2, l2=0.1, bias=True)
+    tables = Tables(torch.arange(9.0).reshape(3, 3), -torch.arange(6.0).reshape(2, 3))
+    delta = Delta(
+        Rows.of(torch.tensor([0, 2]), tables.user[[0, 2]]),
+        Rows.of(torch.tensor([1]), tables.item[[1]]),
+        Deletion(np.array([4, 5]), np.array([], dtype=np.int64)),
+    )
+    encoded = encode_tables(tables, config), encode_delta(delta, config)
+    digests = [hashlib.sha256(data).hexdigest() for data in encoded]
+    assert digests == [
+        "8fac6416395374a2427d747a89ccbaa02a8c5a670cb4d32d0b68f44a20a60ae5",
+        "1139506d1d103b7b2fbf053b1d5a7c4e3478748797ab082774f733ac947d1980",
+    ]
+
+
+def test_two_writers_of_the_same_state_write_the_same_tensors() -> None:
+    contents = []
+    for name in ("a", "b"):
+        live, store = Live.new(timed=True), another_store()
+        by = writer(store, name)
+        manifest = by.commit(live.start(by), live.erase(1))
+        full, delta = Reader(store).manifest(1).file("model"), manifest.file("delta")
+        contents.append((full.sha256, delta.sha256))
+        assert {full.path, delta.path} <= {path for path in store.list("model") if f"-{name}-" in path}
+    assert contents[0] == contents[1]

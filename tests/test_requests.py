@@ -1,0 +1,154 @@
+"""Requests: what is understood, what is said about the rest, and which rows are meant."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ifru.errors import RequestError
+from ifru.interactions import Dataset
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import Recorded, split
+from ifru.requests import EraseInteractions, EraseItem, EraseUser, parse_request, resolve
+
+USER = {"id": "r1", "type": "erase_user", "subject": "196", "time": "2026-11-21T10:00:00Z"}
+PAIRS = {
+    "id": "r1",
+    "type": "erase_interactions",
+    "interactions": [["196", "242"]],
+    "time": "2026-11-21T10:00:00Z",
+}
+
+
+def without(base: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in base.items() if key != name}
+
+
+def test_the_three_types_are_read() -> None:
+    user, item = parse_request(json.dumps(USER)), parse_request(json.dumps({**USER, "type": "erase_item"}).encode())
+    assert (type(user), type(item)) == (EraseUser, EraseItem)
+    pairs = parse_request(json.dumps(PAIRS))
+    assert isinstance(pairs, EraseInteractions)
+    assert pairs.interactions == [("196", "242")]
+    assert user.time.isoformat() == "2026-11-21T10:00:00+00:00"
+
+
+def test_fields_that_are_not_known_are_no_error() -> None:
+    assert parse_request(json.dumps({**USER, "tenant": "x"})).id == "r1"
+
+
+MALFORMED: list[tuple[str, str | bytes]] = [
+    ("payload", ""),
+    ("payload", "{"),
+    ("payload", b"\xff\xfe"),
+    ("payload", "[" * 5000),
+    ("payload", '{"id": "\\ud800"}'),
+    ("payload", "null"),
+    ("payload", "[]"),
+    ("payload", '"erase_user"'),
+    ("payload", "5"),
+    ("type", "{}"),
+    ("type", json.dumps({**USER, "type": "forget"})),
+    ("type", json.dumps({**USER, "type": None})),
+    ("type", json.dumps({**USER, "type": ["erase_user"]})),
+    ("id", json.dumps(without(USER, "id"))),
+    ("id", json.dumps({**USER, "id": ""})),
+    ("id", json.dumps({**USER, "id": 1})),
+    ("time", json.dumps(without(USER, "time"))),
+    ("time", json.dumps({**USER, "time": "soon"})),
+    ("time", json.dumps({**USER, "time": "2026-11-21T10:00:00"})),
+    ("time", json.dumps({**USER, "time": None})),
+    ("subject", json.dumps(without(USER, "subject"))),
+    ("subject", json.dumps({**USER, "subject": ""})),
+    ("subject", json.dumps({**USER, "subject": 196})),
+    ("subject", json.dumps({**USER, "subject": None})),
+    ("subject", json.dumps({**USER, "subject": ["196"]})),
+    ("subject", json.dumps({**USER, "subject": "x" * 1025})),
+    ("interactions", json.dumps(without(PAIRS, "interactions"))),
+    ("interactions", json.dumps({**PAIRS, "interactions": []})),
+    ("interactions", json.dumps({**PAIRS, "interactions": {"196": "242"}})),
+    ("interactions.0", json.dumps({**PAIRS, "interactions": ["196"]})),
+    ("interactions.0", json.dumps({**PAIRS, "interactions": [["196", "242", "x"]]})),
+    ("interactions.0.1", json.dumps({**PAIRS, "interactions": [["196"]]})),
+    ("interactions.1.0", json.dumps({**PAIRS, "interactions": [["196", "242"], [196, "242"]]})),
+]
+
+
+@pytest.mark.parametrize(("field", "payload"), MALFORMED)
+def test_a_malformed_request_names_the_field_that_is_wrong(field: str, payload: str | bytes) -> None:
+    with pytest.raises(RequestError) as caught:
+        parse_request(payload)
+    assert caught.value.field == field
+    assert str(caught.value).startswith(f"{field}: ")
+
+
+SECRET = "sEcReT"
+broken: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(SECRET) | st.just("") | st.just(SECRET * 200),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.just(SECRET), inner, max_size=1),
+    max_leaves=5,
+)
+
+
+@given(
+    base=st.sampled_from([USER, PAIRS]),
+    changes=st.dictionaries(
+        st.sampled_from(["id", "type", "time", "subject", "interactions", SECRET]), broken, min_size=1
+    ),
+    cut=st.integers(0, 1000),
+)
+def test_no_value_of_a_request_ever_gets_into_an_error(base: dict[str, Any], changes: dict[str, Any], cut: int) -> None:
+    """Ids may be personal data, and errors are logged."""
+    subject = {"subject": SECRET, "interactions": [[SECRET, SECRET]]}
+    for payload in (json.dumps({**base, **subject, **changes}), json.dumps({**base, **subject, **changes})[:cut]):
+        try:
+            parse_request(payload)
+        except RequestError as error:
+            chain: BaseException | None = error
+            while chain is not None:
+                assert SECRET not in str(chain)
+                chain = chain.__cause__ or chain.__context__
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    user, item = np.divmod(np.arange(30, dtype=np.int32), 6)
+    names = [f"u{n}" for n in range(5)], [f"i{n}" for n in range(6)]
+    recorded = Recorded(user, item, np.ones(30), None, *names)
+    return split(recorded, LabelRule.parse("rating>=1"), 0.3, 0)
+
+
+def request(**fields: object) -> EraseUser | EraseItem | EraseInteractions:
+    return parse_request(json.dumps({"id": "r", "time": "2026-11-21T10:00:00Z", **fields}))
+
+
+def test_a_user_means_all_rows_of_theirs_in_both_parts(dataset: Dataset) -> None:
+    deletion = resolve(request(type="erase_user", subject="u3"), dataset)
+    assert set(dataset.train.user[deletion.train].tolist()) == {3}
+    assert set(dataset.holdout.user[deletion.holdout].tolist()) <= {3}
+    assert len(deletion) == 6
+
+
+def test_an_item_means_all_rows_of_it_in_both_parts(dataset: Dataset) -> None:
+    deletion = resolve(request(type="erase_item", subject="i2"), dataset)
+    assert set(dataset.train.item[deletion.train].tolist()) == {2}
+    assert len(deletion) == 5
+
+
+def test_interactions_mean_their_rows_and_unknown_ones_none(dataset: Dataset) -> None:
+    pairs = [["u0", "i0"], ["u0", "i1"], ["u0", "i0"], ["nobody", "i1"], ["u0", "nothing"]]
+    deletion = resolve(request(type="erase_interactions", interactions=pairs), dataset)
+    assert len(deletion) == 2
+
+
+@pytest.mark.parametrize("kind", ["erase_user", "erase_item"])
+def test_an_unknown_or_erased_subject_means_nothing(dataset: Dataset, kind: str) -> None:
+    assert len(resolve(request(type=kind, subject="nobody"), dataset)) == 0
+    known = request(type=kind, subject="u1" if kind == "erase_user" else "i1")
+    dataset.retire(resolve(known, dataset))
+    assert len(resolve(known, dataset)) == 0

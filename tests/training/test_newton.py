@@ -1,0 +1,98 @@
+"""The trainer: a stationary point, the same one every time, from wherever it starts."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ifru.interactions import Dataset
+from ifru.models import ModelConfig, model_of
+from ifru.objective import Objective, objective_of
+from ifru.training.newton import Plan, Progress, initial, minimise
+
+CONFIG = ModelConfig(rank=6, l2=0.1)
+
+
+def objective(dataset: Dataset, config: ModelConfig = CONFIG, dtype: torch.dtype = torch.float64) -> Objective:
+    return objective_of(config, dataset.train, torch.device("cpu"), dtype)
+
+
+def start(of: Objective, config: ModelConfig = CONFIG, seed: int = 0) -> Tensor:
+    return initial(of.rows, model_of(config).width, seed, of)
+
+
+@pytest.mark.parametrize("loss", ["bce", "squared"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_it_ends_at_a_stationary_point(dataset: Dataset, loss: str, bias: bool) -> None:
+    config = ModelConfig(rank=6, l2=0.1, loss=loss, bias=bias)
+    of = objective(dataset, config)
+    trained = minimise(of, start(of, config), Plan())
+    assert trained.reason == "stationary"
+    assert trained.gradient_norm <= 1e-8 * trained.objective**0.5
+    assert trained.objective == pytest.approx(of.value(trained.theta))
+    gradient = of.gradient(trained.theta, of.slopes(trained.theta))
+    assert float(gradient.norm()) <= 1e-6
+
+
+def test_float32_reaches_its_tolerance(dataset: Dataset) -> None:
+    of = objective(dataset, dtype=torch.float32)
+    trained = minimise(of, start(of), Plan(tolerance=1e-5))
+    assert trained.gradient_norm <= 1e-5 * trained.objective**0.5
+    assert trained.theta.dtype == torch.float32
+
+
+def test_the_same_start_ends_in_the_same_bits(dataset: Dataset) -> None:
+    of = objective(dataset)
+    first, second = (minimise(of, start(of), Plan()).theta for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_other_starts_end_in_the_same_scores(dataset: Dataset) -> None:
+    of = objective(dataset)
+    scores = [of.scores(minimise(of, start(of, seed=seed), Plan()).theta) for seed in range(3)]
+    torch.testing.assert_close(scores[0], scores[1], rtol=0, atol=1e-6)
+    torch.testing.assert_close(scores[0], scores[2], rtol=0, atol=1e-6)
+
+
+def test_the_old_model_slightly_shaken_ends_where_training_from_nothing_ends(dataset: Dataset) -> None:
+    """Shaken, because an optimum that needs one more dimension makes a saddle of the best point without it."""
+    of = objective(dataset)
+    old = minimise(of, start(of), Plan()).theta
+    gone = dataset.train.retire(np.arange(0, len(dataset.train), 20))
+    of.retire(gone)
+    warm, cold = (minimise(of, theta, Plan()) for theta in (old + 1e-3 * start(of), start(of)))
+    assert warm.objective == pytest.approx(cold.objective, rel=1e-10)
+    torch.testing.assert_close(of.scores(warm.theta), of.scores(cold.theta), rtol=0, atol=1e-6)
+
+
+def test_a_row_without_interactions_stays_zero(dataset: Dataset) -> None:
+    of = objective(dataset)
+    of.retire(dataset.train.retire(dataset.train.rows_of_user(3)))
+    assert float(minimise(of, start(of), Plan()).theta[3].norm()) == 0.0
+
+
+def test_the_starting_point_is_left_as_it_was(dataset: Dataset) -> None:
+    of = objective(dataset)
+    theta = start(of)
+    kept = theta.clone()
+    minimise(of, theta, Plan(steps=2))
+    assert torch.equal(theta, kept)
+
+
+def test_it_says_when_it_ran_out_of_steps(dataset: Dataset) -> None:
+    of = objective(dataset)
+    assert minimise(of, start(of), Plan(sweeps=1, steps=1)).reason == "steps"
+
+
+def test_progress_never_reports_a_newton_step_that_raised_the_objective(dataset: Dataset) -> None:
+    of = objective(dataset)
+    seen: list[Progress] = []
+    minimise(of, start(of), Plan(), seen.append)
+    values = [progress.objective for progress in seen if progress.kind == "newton"]
+    assert len(values) > 1
+    assert all(after <= before + 1e-9 for before, after in pairwise(values))
+    assert [progress.kind for progress in seen[:5]] == ["sweep"] * 5
