@@ -17,7 +17,7 @@ NOTHING_DELETED = "nothing was deleted"
 class Model:
     """The newest version in memory, with the writer of the next.
 
-    full_every: of so many versions one is full, the others are deltas.
+    settled: what the newest version owes. full_every: of so many versions one is full, the others are deltas.
     """
 
     def __init__(self, engine: Engine, manifest: Manifest, writer: Writer, full_every: int) -> None:
@@ -25,7 +25,7 @@ class Model:
         self.manifest = manifest
         self._writer = writer
         self._full_every = full_every
-        self._settled: Settled | None = None
+        self.settled = engine.settle()
 
     @property
     def dataset(self) -> Dataset:
@@ -70,16 +70,17 @@ class Model:
 
     def settle(self) -> Settled:
         """Bring the debt up to date, and say what the newest version really owes."""
-        self._settled = self.engine.settle()
-        return self._settled
+        self.settled = self.engine.settle()
+        return self.settled
 
     def _residual(self, update: Update | None) -> Residual:
-        settled = self._settled
+        carried = self.engine.carried
         return Residual(
             influence=None if update is None else update.influence,
-            settled=None if settled is None else settled.influence,
-            total=None if settled is None else settled.total,
-            added_energy=0.0 if settled is None else settled.added_energy,
+            settled=self.settled.influence,
+            total=self.settled.total,
+            batch_energy=carried.batch,
+            added_energy=carried.added,
             method="none" if update is None else update.method,
             reason=NOTHING_DELETED if update is None else update.reason,
         )

@@ -73,7 +73,7 @@ class Pipeline:
         self._ends.source.seek(self.positions)
         receipts = self._answered.receipts(manifest.version)
         self._ends.receipts.send([receipt.record() for receipt in receipts])
-        self._reporter.ready(manifest, self.positions, len(receipts))
+        self._reporter.ready(manifest, self._model.settled, self.positions, len(receipts))
 
     def process(self, batch: Batch, watch: Stopwatch) -> None:
         """Publish the version that has forgotten what a batch asks for, and answer its requests.

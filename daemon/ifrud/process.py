@@ -16,7 +16,7 @@ import structlog
 import torch
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from ifru.engine import Engine, EngineSettings
+from ifru.engine import Carried, Engine, EngineSettings
 from ifru.errors import IfruError
 from ifru.snapshots import Reader, Store, Version, Writer, event_hash, open_store, probe, read_hash_key
 from ifrud.admin import AdminServer, admin_app, bind, write_address
@@ -144,7 +144,7 @@ def _engine(newest: Version, settings: EngineSection) -> Engine:
         newest.dataset,
         EngineSettings(**settings.model_dump(exclude={"device"})),
         device=_device(settings.device),
-        added_energy=newest.manifest.residual.added_energy,
+        carried=Carried(newest.manifest.residual.batch_energy, newest.manifest.residual.added_energy),
     )
 
 

@@ -81,9 +81,9 @@ class Reporter:
         self._metrics = metrics
         self._utc = utc
 
-    def ready(self, manifest: Manifest, positions: Mapping[int, int], repeated: int) -> None:
+    def ready(self, manifest: Manifest, settled: Settled, positions: Mapping[int, int], repeated: int) -> None:
         """The model is loaded, the source is at its place, and the newest version's receipts were sent again."""
-        self._show(manifest)
+        self._show(manifest, settled)
         self._board.update(state="ready", positions=dict(positions))
         self._metrics.ready.set(1)
         log.info(
@@ -111,16 +111,8 @@ class Reporter:
 
     def done(self, done: Done, positions: Mapping[int, int]) -> None:
         """One version is published and its batch is complete."""
-        self._show(done.manifest)
-        self._metrics.residual.set(done.settled.influence)
-        self._metrics.residual_total.set(done.settled.total)
-        self._board.update(
-            residual_influence=done.settled.influence,
-            residual_influence_total=done.settled.total,
-            positions=dict(positions),
-            last_version=done.sentence,
-            last_version_time=self._utc(),
-        )
+        self._show(done.manifest, done.settled)
+        self._board.update(positions=dict(positions), last_version=done.sentence, last_version_time=self._utc())
         read = 0 if done.update is None else done.update.interactions_read
         self._metrics.interactions_read.inc(read + done.settled.interactions_read)
         if done.asked is None:
@@ -129,13 +121,19 @@ class Reporter:
             self._count(done, done.asked)
         log.info(done.sentence, version=done.manifest.version, **_fields(done))
 
-    def _show(self, manifest: Manifest) -> None:
+    def _show(self, manifest: Manifest, settled: Settled) -> None:
+        self._metrics.residual.set(settled.influence)
+        self._metrics.residual_total.set(settled.total)
         self._metrics.version.set(manifest.version)
         self._metrics.retained.labels("train").set(manifest.retained)
         self._metrics.retained.labels("holdout").set(manifest.holdout)
         self._metrics.rms_bound.set(manifest.quality.get("rms_bound", float("nan")))
         self._board.update(
-            version=manifest.version, retained_interactions=manifest.retained, holdout_interactions=manifest.holdout
+            version=manifest.version,
+            retained_interactions=manifest.retained,
+            holdout_interactions=manifest.holdout,
+            residual_influence=settled.influence,
+            residual_influence_total=settled.total,
         )
 
     def _count(self, done: Done, asked: Asked) -> None:

@@ -67,6 +67,7 @@ class Service:
         self._refines = idling.refine
         self._last_event = now()
         self._lag_due = now()
+        self._silent = False
         self._refined = False
 
     def run(self, stop: Callable[[], bool], drain: bool) -> None:
@@ -105,6 +106,7 @@ class Service:
             events = self._source.poll(self._batcher.room, timeout)
         now = self._now()
         self._batcher.add(events, now)
+        self._silent = not events
         if events:
             self._last_event = now
             self._telling.board.update(in_hand=len(self._batcher))
@@ -136,12 +138,14 @@ class Service:
 
     def _reached(self, goal: Goal) -> bool:
         positions = self._pipeline.positions
-        if len(self._batcher) == 0 and not goal.reached(positions):
+        if self._silent and len(self._batcher) == 0 and not goal.reached(positions):
             # What follows the last event may be no event, which the source finds out by reading it.
             goal.lower(self._source.end())
         return goal.reached(positions)
 
     def _show_lag(self) -> None:
         if self._now() >= self._lag_due:
-            self._telling.reporter.lag(lag(self._pipeline.positions, self._source.end()))
+            with self._watch.stage("poll"):
+                end = self._source.end()
+            self._telling.reporter.lag(lag(self._pipeline.positions, end))
             self._lag_due = self._now() + LAG_SECONDS

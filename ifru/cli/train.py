@@ -83,7 +83,13 @@ def train(
 def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
     """Write a trained model as version 1 of an empty prefix."""
     residual = Residual(
-        influence=None, settled=None, total=0.0, added_energy=0.0, method="training", reason=trained.trained.reason
+        influence=None,
+        settled=None,
+        total=0.0,
+        batch_energy=0.0,
+        added_energy=0.0,
+        method="training",
+        reason=trained.trained.reason,
     )
     quality = {} if trained.auc is None else {"auc": trained.auc}
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)

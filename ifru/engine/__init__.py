@@ -2,6 +2,6 @@
 
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
-from ifru.engine.update import Settled, Update
+from ifru.engine.update import Carried, Settled, Update
 
-__all__ = ["Engine", "EngineSettings", "Settled", "Update"]
+__all__ = ["Carried", "Engine", "EngineSettings", "Settled", "Update"]

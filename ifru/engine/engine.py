@@ -24,7 +24,7 @@ from ifru.engine.settings import EngineSettings
 from ifru.engine.solve import on_support
 from ifru.engine.state import Removal, State
 from ifru.engine.stopwatch import Stopwatch
-from ifru.engine.update import Settled, Update
+from ifru.engine.update import NOTHING_CARRIED, Carried, Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.models import ModelConfig, Tables
 from ifru.objective import objective_of
@@ -66,25 +66,29 @@ class Engine:
         dataset: Dataset,
         settings: EngineSettings,
         device: torch.device | str = "cpu",
-        added_energy: float = 0.0,
+        carried: Carried = NOTHING_CARRIED,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         """tables: a stationary point, or what an engine with the same data has left.
 
-        added_energy: `Settled.added_energy` of the engine whose work this one goes on with. now: a clock, in seconds.
+        carried: what the engine said whose work this one goes on with. now: a clock, in seconds.
         """
         self.config, self.dataset, self.settings = config, dataset, settings
         objective = objective_of(config, dataset.train, torch.device(device), tables.user.dtype)
         cache = CurvatureCache(objective, tables.user.shape[1], settings.cache_bytes)
         self.state = State(objective, tables.stacked(), cache)
         self._now = now
-        self._added = added_energy
-        self._batch = self.state.total_energy
+        self._added, self._batch = carried.added, carried.batch
 
     @property
     def tables(self) -> Tables:
         """The parameters as they are now: views, which the next update changes."""
         return Tables.unstacked(self.state.theta, self.dataset.train.users)
+
+    @property
+    def carried(self) -> Carried:
+        """What the next engine on this model has to know."""
+        return Carried(self._batch, self._added)
 
     @property
     def counters(self) -> Counters:
@@ -115,7 +119,7 @@ class Engine:
         read = self.state.settle()
         energy = self.state.total_energy
         total = math.sqrt(energy / self._added) if self._added > 0 else 0.0
-        return Settled(self._influence(energy), total, self._added, read)
+        return Settled(self._influence(energy), total, read)
 
     def refine(self, stop: Callable[[], bool] = never) -> Update | None:
         """Pay off the debt of all batches on all rows, down to `settings.refined`; None where it is paid.

@@ -10,6 +10,22 @@ from ifru.interactions import Deletion
 
 
 @dataclass(frozen=True)
+class Carried:
+    """What the next engine on the same model has to know: energies that the debt alone does not tell.
+
+    batch: energy of the debt when the newest batch had been added. added: all energy that batches have added since the
+    last full retrain.
+    """
+
+    batch: float = 0.0
+    added: float = 0.0
+
+
+NOTHING_CARRIED = Carried()
+"""What an engine starts with on a model fresh from training."""
+
+
+@dataclass(frozen=True)
 class Update:
     """One influence update: what it deleted, which rows it set to which values, and how far it got.
 
@@ -39,11 +55,9 @@ class Settled:
 
     influence: √(energy of the debt / its energy when the batch had been added).
     total: √(energy of the debt / all energy that batches have added since the last full retrain).
-    added_energy: that sum, to be carried to the next start.
     interactions_read: interactions visited in order to know.
     """
 
     influence: float
     total: float
-    added_energy: float
     interactions_read: int

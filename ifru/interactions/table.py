@@ -95,7 +95,8 @@ class Interactions:
         start, end = self.user_start[user], self.user_start[user + 1]
         first, last = start + np.searchsorted(self.item[start:end], [item, item + 1])
         rows = np.arange(first, last, dtype=np.int64)
-        return rows[self.alive[rows] & (self.origin[rows] == rows)]
+        recorded: Int64 = rows[self.alive[rows] & (self.origin[rows] == rows)]
+        return recorded
 
     def with_companions(self, rows: Int64) -> Int64:
         """Rows plus the retained negatives that were drawn for them, ascending and unique."""

@@ -29,7 +29,9 @@ _RANDOM = 16
 _OPEN = 32
 """Residuals of unfinished triplets that the basis grows by."""
 _WIDEST = 4
-"""Width of the basis, in multiples of what survives a restart."""
+"""Width at which the basis is restarted, in multiples of what survives."""
+_NARROW = 512
+"""Width below which it never is: a small matrix is seen whole, whatever its spectrum."""
 
 Enough = Callable[[float, float], bool]
 
@@ -92,17 +94,22 @@ def _close_in(
         triplets = ritz.triplets()
         last = step == _ROUNDS - 1 or basis.full
         report(Progress("subspace", triplets.lower, upper))
-        promising = step > 0 and enough(triplets.lower, triplets.upper(ASSUMED * triplets.outside))
-        if last or promising:
+        tried = last or (step > 0 and enough(triplets.lower, triplets.upper(ASSUMED * triplets.outside)))
+        if tried:
             trials += 1
             last = last or trials == _TRIALS
             upper = min(upper, _certified(triplets, random, enough, last))
             report(Progress("rest", triplets.lower, upper))
             if last or enough(triplets.lower, upper):
                 break
-        if basis.columns.shape[1] > _WIDEST * most:
+        if basis.columns.shape[1] > max(_WIDEST * most, _NARROW):
             basis.restart(ritz.right, ritz.values.square())
-        block = _open(ritz, triplets.slack, random)
+        unfinished = ritz.open > triplets.slack
+        most = max(most, int((~unfinished).sum()) + _OPEN)
+        block = ritz.coupling[:, unfinished][:, :_OPEN]
+        if tried or block.shape[1] == 0:
+            # The rest was larger than it looked: it holds directions that the start did not reach.
+            block = torch.cat([block, torch.randn(len(start), _RANDOM, generator=random, dtype=torch.float64)], 1)
         for _ in range(_BLOCKS):
             block = block if basis.full else basis.grow(block)
     return SpectralNorm(triplets.lower, upper, triplets.left[:, 0], triplets.right[:, 0], trials * _FAILURE / _TRIALS)
@@ -118,11 +125,3 @@ def _certified(triplets: Triplets, random: torch.Generator, enough: Enough, last
         if found or step == _REST_STEPS or not (last or enough(lower, triplets.upper(estimate))):
             break
     return triplets.upper(least)
-
-
-def _open(ritz: Ritz, slack: float, random: torch.Generator) -> Tensor:
-    """Residuals of the leading triplets that are not finished [n, b], or random directions where all are."""
-    unfinished = torch.nonzero(ritz.open > slack)[:_OPEN, 0]
-    if len(unfinished) == 0:
-        return torch.randn(len(ritz.right), _RANDOM, generator=random, dtype=torch.float64)
-    return ritz.coupling[:, unfinished]

@@ -18,6 +18,7 @@ from ifru.proof.sums import EPS
 ASSUMED = 1.01
 """Factor by which the bound on the rest is assumed to exceed what is thought to be left, before it is known."""
 _PRECISION = 1e-13
+"""Relative accuracy to which a bound is made as small as it can be."""
 _SMALLEST = 0.1
 """Triplets below this share of the largest one are left to the rest: their left vectors would be inexact."""
 

@@ -59,13 +59,15 @@ class Residual(_Part):
     """What a version still owes to the retrained model. Residual influences are shares of the debt that was added.
 
     influence: of this batch, as published with it. settled: the exact one of the parent version, known once this
-    one was written. total: since the last full training. added_energy: energy of the debt that the batch added.
+    one was written. total: since the last full training. batch_energy: energy of the debt when the batch had been
+    added. added_energy: all energy that batches have added since the last full training.
     method: how the update was computed. reason: why it stopped.
     """
 
     influence: FiniteFloat | None
     settled: FiniteFloat | None
     total: FiniteFloat | None
+    batch_energy: FiniteFloat
     added_energy: FiniteFloat
     method: str
     reason: str

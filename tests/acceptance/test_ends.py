@@ -6,6 +6,7 @@ import json
 import random
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -85,12 +86,15 @@ def test_drain_ends_it_with_0_also_where_there_is_nothing(file_places: Places, t
     assert file_places.published() == 1
 
 
-def test_a_store_without_a_model_is_named_and_ends_it_with_5(file_places: Places, tmp_path: Path) -> None:
-    empty = Places(tmp_path / "nothing", file_places.events, file_places.receipts, file_places.dead_letters)
-    with daemon(tmp_path, empty) as running:
-        assert running.wait() == 5
-    assert "no version" in running.log()[-1]["event"]
-    assert list((tmp_path / "nothing").rglob("*.json")) == []
+def test_what_it_needs_and_cannot_have_is_named_and_ends_it_with_5(file_places: Places, tmp_path: Path) -> None:
+    missing = (tmp_path / "nowhere" / "receipts.jsonl").as_uri()
+    for places, said in (
+        (replace(file_places, store=tmp_path / "nothing"), "no version"),
+        (replace(file_places, receipts=missing), "nowhere/receipts.jsonl"),
+    ):
+        with daemon(tmp_path, places) as running:
+            assert running.wait() == 5
+        assert said in running.log()[-1]["event"]
 
 
 def test_it_tells_probes_metrics_and_the_status_command_how_it_is(file_places: Places, tmp_path: Path) -> None:

@@ -47,6 +47,20 @@ def test_a_second_start_goes_on_where_the_newest_version_ends(world: World) -> N
     assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"r1": 1, "r2": 1}
 
 
+def test_what_a_version_owes_is_known_after_a_restart_too(world: World) -> None:
+    stays, restarts = world.telling(), world.telling()
+    world.submit(erase_user("r1", 3))
+    world.drain(telling=stays)
+    world.drain(telling=restarts)
+    owed = stays.board.status.residual_influence
+    assert owed is not None
+    assert 0 < owed < 1
+    assert restarts.board.status.residual_influence == pytest.approx(owed, rel=0.01)
+    world.submit(erase_user("r2", 5))
+    world.drain()
+    assert world.newest().manifest.residual.settled == pytest.approx(owed, rel=0.01)
+
+
 def test_an_unknown_subject_is_told_that_there_was_nothing(world: World) -> None:
     world.submit(erase_user("r1", 1000))
     world.drain()
@@ -148,6 +162,14 @@ def test_idle_time_refines_the_newest_version_and_comes_to_an_end(world: World) 
     assert refined is not None
     assert refined < first
     assert (manifests[2].events, manifests[2].positions) == ((), manifests[1].positions)
+
+
+def test_another_thread_that_has_died_stops_the_service(world: World) -> None:
+    def died() -> None:
+        raise RuntimeError("the admin server's thread has died")
+
+    with pytest.raises(RuntimeError, match="has died"):
+        world.service(check=died).run(lambda: False, drain=False)
 
 
 class BrokenOutbox:

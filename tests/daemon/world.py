@@ -57,7 +57,13 @@ def start(store: Store) -> Manifest:
     """Version 1 of the small model."""
     tables, dataset = _trained()
     residual = Residual(
-        influence=None, settled=None, total=0.0, added_energy=0.0, method="training", reason="tolerance"
+        influence=None,
+        settled=None,
+        total=0.0,
+        batch_energy=0.0,
+        added_energy=0.0,
+        method="training",
+        reason="tolerance",
     )
     writer = Writer(store, lambda: TIME, lambda: f"start-{next(_numbers)}")
     return writer.start(CONFIG, tables, dataset.copy(), {}, residual)
@@ -122,6 +128,7 @@ class World:
         source: Source | None = None,
         receipts: Outbox | None = None,
         telling: Telling | None = None,
+        check: Callable[[], None] = lambda: None,
         **changes: Any,
     ) -> Service:
         settings = self.settings(**changes)
@@ -130,7 +137,7 @@ class World:
             receipts or open_outbox(settings.receipts),
             open_outbox(settings.dead_letters),
         )
-        return assemble(settings, store or self.store, ends, telling or self.telling())
+        return assemble(settings, store or self.store, ends, telling or self.telling(), check)
 
     def drain(self, **changes: Any) -> None:
         """A process that runs until what is there has been published."""

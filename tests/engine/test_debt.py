@@ -127,11 +127,14 @@ def test_an_engine_started_anew_owes_what_the_former_owed(world: World, some_row
     former = world.engine(torch.float64, support="residual", tolerance=0.3)
     former.apply(train_rows(some_rows(50, 9)))
     settled = former.settle()
-    heir = Engine(
-        former.config, former.tables, former.dataset.copy(), former.settings, added_energy=settled.added_energy
-    )
+    heir = Engine(former.config, former.tables, former.dataset.copy(), former.settings, carried=former.carried)
     assert torch.allclose(heir.state.debt, former.state.debt, rtol=0, atol=1e-8)
     assert heir.settle().total == pytest.approx(settled.total, rel=0.05)
+    assert heir.settle().influence == pytest.approx(settled.influence, rel=0.05)
+
+
+def test_a_model_that_owes_nothing_is_not_refined(world: World) -> None:
+    assert world.engine().refine() is None
 
 
 def test_a_cache_smaller_than_the_model_forgets_as_well(world: World, some_rows: Draw) -> None:

@@ -66,5 +66,6 @@ def test_spread_leaves_the_debt_of_rows_that_are_no_neighbours_untouched(path: s
     reached[table.user[table.alive & moved[item]]] = True
     before = theta[rows].clone()
     theta[rows] += problem.normal(len(rows), theta.shape[1])
-    objective.spread(before, theta, slopes, rows, debt)
+    read = objective.spread(before, theta, slopes, rows, debt)
     assert torch.equal(debt[~reached], kept[~reached])
+    assert read <= int((moved[table.user] | moved[item]).sum())

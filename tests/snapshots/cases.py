@@ -20,7 +20,9 @@ from ifru.snapshots import Change, FullState, Manifest, Residual, Store, Version
 
 CONFIG = ModelConfig(rank=3, l2=0.1, bias=True)
 TIME = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
-RESIDUAL = Residual(influence=0.1, settled=None, total=0.2, added_energy=3.5, method="push", reason="tolerance")
+RESIDUAL = Residual(
+    influence=0.1, settled=None, total=0.2, batch_energy=0.0, added_energy=3.5, method="push", reason="tolerance"
+)
 SOURCE = "events.jsonl"
 
 _attempts = itertools.count()

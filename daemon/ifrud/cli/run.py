@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -87,14 +88,24 @@ def _run(settings: Settings, drain: bool) -> int:
     return run_daemon(settings, drain)
 
 
-def _assignments(settings: list[str]) -> list[tuple[str, str]]:
+def _assignments(settings: list[str]) -> list[tuple[str, Any]]:
     pairs = []
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise InvalidSettings([f"--set: {text!r} is not allowed; allowed is NAME=VALUE"])
-        pairs.append((name, value))
+        pairs.append((name, _value(value)))
     return pairs
+
+
+def _value(text: str) -> Any:
+    """JSON where it can only be that, as in the environment; the text itself otherwise."""
+    if text == "null" or text.startswith(("{", "[")):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
 
 
 def _put(flags: dict[str, Any], name: str, value: object) -> None:

@@ -1,0 +1,45 @@
+# docker build -t ifrud .
+# docker build -t ifrud --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .      # for a GPU
+
+ARG PYTHON_VERSION=3.11
+
+FROM python:${PYTHON_VERSION}-slim-bookworm AS build
+# Which build of torch, and where everything else comes from.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG PIP_INDEX_URL=https://pypi.org/simple
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/ifru
+ENV PATH=/opt/ifru/bin:$PATH
+WORKDIR /src
+COPY constraints.txt ./
+# Torch alone: its index has not all of the other pinned versions, and the layer outlives changes of our code.
+RUN pip install --index-url "${TORCH_INDEX}" --no-deps --constraint constraints.txt torch
+COPY pyproject.toml README.md LICENSE ./
+COPY ifru ifru
+COPY daemon daemon
+RUN pip install --constraint constraints.txt .
+
+FROM python:${PYTHON_VERSION}-slim-bookworm
+LABEL org.opencontainers.image.title="ifrud" \
+      org.opencontainers.image.description="Streaming unlearning daemon for recommender models" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# The compiled loops run their threads on GNU OpenMP, which the slim image lacks.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/* \
+    && groupadd --gid 10001 ifrud \
+    && useradd --uid 10001 --gid ifrud --no-create-home --home-dir /var/cache/ifrud --shell /usr/sbin/nologin ifrud \
+    && install --directory --owner=ifrud --group=ifrud /var/cache/ifrud
+COPY --from=build /opt/ifru /opt/ifru
+# The loops are compiled at first use, for the processor that is there; so they cannot be part of the image.
+# The volume is the only place that is written to: the root file system may be read-only.
+ENV PATH=/opt/ifru/bin:$PATH \
+    NUMBA_CACHE_DIR=/var/cache/ifrud/numba \
+    PYTHONFAULTHANDLER=1
+VOLUME /var/cache/ifrud
+USER 10001:10001
+EXPOSE 9377
+HEALTHCHECK --start-period=60s --interval=15s --timeout=5s \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('IFRUD_ADMIN__PORT', '9377') + '/healthz', timeout=4)"]
+ENTRYPOINT ["ifrud"]
+CMD ["run"]

@@ -1,0 +1,62 @@
+"""The dimension that a proof says is missing."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ifru.proof import Proof
+from tests.proof.cases import Case, case
+
+
+def short_of_rank(loss: str, bias: bool) -> tuple[Case, torch.Tensor, Proof]:
+    """A case trained at rank 1 whose optimum needs more, its parameters and their proof."""
+    small = case(21, loss=loss, bias=bias, l2=0.02, rank=1, size=10)
+    theta = small.trained(small.start())
+    return small, theta, small.prove(theta)
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
+@pytest.mark.parametrize("loss", ["bce", "squared"])
+def test_too_small_a_rank_leaves_a_gap_and_a_way_down(loss: str, bias: bool) -> None:
+    small, theta, proof = short_of_rank(loss, bias)
+    assert proof.relative_gap > 1e-3
+    assert proof.sigma_lower > small.config.l2
+    assert proof.direction is not None
+    wider = Case(small.interactions, small.config.model_copy(update={"rank": 2}))
+    column = torch.cat([proof.direction.user, proof.direction.item])[:, None]
+    grown = torch.cat([theta[:, :1], column, theta[:, 1:]], 1)
+    assert proof.objective - wider.value(grown) == pytest.approx(proof.direction.decrease, rel=1e-6)
+    assert proof.direction.decrease > 1e-3 * proof.objective
+
+
+def test_following_the_directions_leads_to_the_optimum() -> None:
+    small, theta, proof = short_of_rank("bce", False)
+    found = [proof.objective]
+    while proof.relative_gap > 1e-8:
+        assert proof.direction is not None
+        theta = torch.cat([theta, torch.cat([proof.direction.user, proof.direction.item])[:, None]], 1)
+        small = Case(small.interactions, small.config.model_copy(update={"rank": theta.shape[1]}))
+        theta = small.trained(theta)
+        proof = small.prove(theta)
+        found.append(proof.objective)
+        assert found[-1] < found[-2]
+    assert 1 < theta.shape[1] < 10
+
+
+def test_rows_without_interactions_stay_zero() -> None:
+    small = case(21, l2=0.02, rank=1, size=10)
+    table = small.interactions
+    table.retire(table.rows_of_user(3))
+    table.retire(table.rows_of_item(4))
+    theta = small.trained(small.start())
+    direction = small.prove(theta).direction
+    assert direction is not None
+    assert direction.user[3] == 0
+    assert direction.item[4] == 0
+
+
+def test_where_the_rank_suffices_there_is_no_direction_worth_taking() -> None:
+    small = case(22, l2=0.1)
+    proof = small.prove(small.trained(small.start()))
+    assert proof.direction is None or proof.direction.decrease <= 1e-9 * proof.objective
