@@ -3,5 +3,5 @@
 import os
 
 # Set before torch and numba load their OpenMP runtimes. Each has its own pool of threads, and by default a waiting
-# thread spins: next to any other load, a pool that waits takes the cores from the pool that works (20 to 40 times slower).
+# thread spins: next to any other load, a waiting pool takes the cores from the working one (20 to 40 times slower).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -19,6 +19,9 @@ from ifru.interactions.dataset import Dataset, Deletion
 
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)]
 
+Identity = tuple[str, str]
+"""(source, id) of a request."""
+
 
 class _Request(BaseModel):
     """id, source: two requests are the same one if both agree; a source is only needed where ids of several clash."""
@@ -28,6 +31,11 @@ class _Request(BaseModel):
     id: Name
     source: Annotated[str, StringConstraints(strict=True, max_length=1024)] = ""
     time: AwareDatetime
+
+    @property
+    def identity(self) -> Identity:
+        """What tells this request from any other."""
+        return self.source, self.id
 
 
 class EraseUser(_Request):

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ifru.engine import Engine, EngineSettings, Settled, Update
+from ifru.engine import Engine, EngineSettings
 from ifru.errors import IfruError
 from ifru.interactions import Columns, Dataset, Deletion, Ids, Interactions
 from ifru.interactions.table import Int32, Int64
@@ -103,6 +103,21 @@ class Verification:
 
 
 @dataclass(frozen=True)
+class Published:
+    """An answer to requests that was computed elsewhere: parameters, and what was said about them.
+
+    residual_influence, settled_influence: as in `Verification`. seconds: what the update took.
+    """
+
+    tables: Tables
+    method: str
+    reason: str
+    residual_influence: float
+    settled_influence: float
+    seconds: float
+
+
+@dataclass(frozen=True)
 class _Pairs:
     """Row numbers of pairs [n]."""
 
@@ -152,10 +167,12 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Answer:
-    """The update of all requests together. dataset: what it leaves."""
+    """The update of all requests together. dataset: what it leaves. seconds: update, settle, refine."""
 
-    update: Update
-    settled: Settled
+    method: str
+    reason: str
+    influence: float
+    settled: float
     dataset: Dataset
     model: _Model
     bound: float
@@ -168,6 +185,7 @@ def verify(
     dataset: Dataset,
     requests: Sequence[Request],
     *,
+    published: Published | None = None,
     settings: EngineSettings | None = None,
     refine: bool = False,
     device: torch.device | None = None,
@@ -177,15 +195,19 @@ def verify(
 ) -> Verification:
     """Answer requests by one update, retrain without what they name, and compare. Changes nothing that is given.
 
-    refine: go on as idle time would, before comparing. seed: of the retraining (the second one takes the next seed), of
-    the sample of neighbours, and of the proof.
+    published: an answer to compare in place of one that is computed here. refine: go on as idle time would, before
+    comparing. seed: of the retraining (the second one takes the next seed), of the sample of neighbours, and of the
+    proof.
     Raises IfruError where the requests name nothing, or everything.
     """
     device = device or torch.device("cpu")
     task = _Task(config, settings or EngineSettings(), refine, device, tables.user.dtype, clock, report)
     deletion, unknown = _meant(requests, dataset)
-    _warm_up(task)
-    answer = _answered(task, tables, dataset, deletion, seed)
+    if published is None:
+        _warm_up(task)
+        answer = _answered(task, tables, dataset, deletion, seed)
+    else:
+        answer = _taken(task, published, dataset, deletion, seed)
     report("retraining", None)
     retrained, seconds = _retrained(task, answer.dataset.train, seed)
     report("retraining from another seed", None)
@@ -198,13 +220,13 @@ def verify(
         requests=len(requests),
         unknown=unknown,
         deletions=len(deletion),
-        method=answer.update.method,
-        reason=answer.update.reason,
+        method=answer.method,
+        reason=answer.reason,
         left=BySet(*(_left(answer.model, original, retrained, pairs) for pairs in sets)),
         floor=BySet(*(_left(other, original, retrained, pairs) for pairs in sets)),
         auc=HoldoutAuc(*(auc(model.scores(sets[2]), label) for model in (original, answer.model, retrained))),
-        residual_influence=answer.update.influence,
-        settled_influence=answer.settled.influence,
+        residual_influence=answer.influence,
+        settled_influence=answer.settled,
         rms=Distance(_distance(answer.model, retrained, answer.dataset.train), answer.bound),
         seconds=Seconds(*answer.seconds, seconds),
     )
@@ -238,11 +260,36 @@ def _answered(task: _Task, tables: Tables, dataset: Dataset, deletion: Deletion,
         settled = engine.settle()
         marks.append(task.clock())
     spent = [after - before for before, after in pairwise(marks)]
+    return _Answer(
+        method=update.method,
+        reason=update.reason,
+        influence=update.influence,
+        settled=settled.influence,
+        dataset=engine.dataset,
+        model=_Model.trained_on(engine.dataset.train, task.config, engine.tables),
+        bound=_bound(task, engine.tables, engine.dataset.train, seed),
+        seconds=(spent[0], spent[1], sum(spent[2:])),
+    )
+
+
+def _taken(task: _Task, published: Published, dataset: Dataset, deletion: Deletion, seed: int) -> _Answer:
+    left = dataset.copy()
+    left.retire(deletion)
+    return _Answer(
+        method=published.method,
+        reason=published.reason,
+        influence=published.residual_influence,
+        settled=published.settled_influence,
+        dataset=left,
+        model=_Model.trained_on(left.train, task.config, published.tables),
+        bound=_bound(task, published.tables, left.train, seed),
+        seconds=(published.seconds, 0.0, 0.0),
+    )
+
+
+def _bound(task: _Task, tables: Tables, train: Interactions, seed: int) -> float:
     task.report("proving", None)
-    train = engine.dataset.train
-    bound = prove(engine.tables, train, task.config, random=torch.Generator().manual_seed(seed)).rms_bound
-    model = _Model.trained_on(train, task.config, engine.tables)
-    return _Answer(update, settled, engine.dataset, model, bound, (spent[0], spent[1], sum(spent[2:])))
+    return prove(tables, train, task.config, random=torch.Generator().manual_seed(seed)).rms_bound
 
 
 def _retrained(task: _Task, train: Interactions, seed: int) -> tuple[_Model, float]:

@@ -9,7 +9,7 @@ from datetime import datetime
 import numpy as np
 
 from ifru.interactions import Dataset, Deletion
-from ifru.requests import resolve
+from ifru.requests import Identity, resolve
 from ifrud.intake import Arrival
 from ifrud.receipts import Receipt, ReceiptState
 
@@ -18,12 +18,12 @@ from ifrud.receipts import Receipt, ReceiptState
 class Answers:
     """What a batch comes to.
 
-    fresh: request id -> state, for requests that were never answered before; hashes: their keyed hashes, same order.
+    fresh: request -> state, for requests that were never answered before; hashes: their keyed hashes, same order.
     repeated: the first receipts of requests that were. again: how many requests stood twice in the batch.
     """
 
     deletion: Deletion
-    fresh: Mapping[str, ReceiptState]
+    fresh: Mapping[Identity, ReceiptState]
     hashes: Sequence[str]
     repeated: Sequence[Receipt]
     again: int
@@ -31,8 +31,8 @@ class Answers:
     def receipts(self, version: int, time: datetime, residual: float | None) -> list[Receipt]:
         """A receipt for each request; those of `version` first, then the repeated ones."""
         new = [
-            Receipt.of(name, state, version, time, residual if state == "published" else None)
-            for name, state in self.fresh.items()
+            Receipt.of(request, state, version, time, residual if state == "published" else None)
+            for request, state in self.fresh.items()
         ]
         return [*new, *self.repeated]
 
@@ -43,30 +43,30 @@ class Answers:
 def answer(
     arrivals: Sequence[Arrival],
     dataset: Dataset,
-    keyed_hash: Callable[[str], str],
-    first_receipt: Callable[[str, str], Receipt | None],
+    keyed_hash: Callable[[Identity], str],
+    first_receipt: Callable[[Identity, str], Receipt | None],
 ) -> Answers:
     """Find the rows that requests mean.
 
-    first_receipt: (request id, its keyed hash) -> the receipt that it got before, if any.
+    first_receipt: (request, its keyed hash) -> the receipt that it got before, if any.
     """
-    fresh: dict[str, ReceiptState] = {}
+    fresh: dict[Identity, ReceiptState] = {}
     hashes: list[str] = []
-    repeated: dict[str, Receipt] = {}
+    repeated: dict[Identity, Receipt] = {}
     parts: list[Deletion] = []
     for arrival in arrivals:
-        name = arrival.request.id
-        if name in fresh or name in repeated:
+        request = arrival.request.identity
+        if request in fresh or request in repeated:
             continue
-        hashed = keyed_hash(name)
-        receipt = first_receipt(name, hashed)
+        hashed = keyed_hash(request)
+        receipt = first_receipt(request, hashed)
         if receipt is not None:
-            repeated[name] = receipt
+            repeated[request] = receipt
             continue
         part = resolve(arrival.request, dataset)
         parts.append(part)
         hashes.append(hashed)
-        fresh[name] = "published" if len(part) else "nothing_to_erase"
+        fresh[request] = "published" if len(part) else "nothing_to_erase"
     again = len(arrivals) - len(fresh) - len(repeated)
     return Answers(_union(parts), fresh, hashes, list(repeated.values()), again)
 

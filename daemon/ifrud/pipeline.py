@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ifru.engine import Update
+from ifru.requests import Identity
 from ifrud.answered import Answered
 from ifrud.answers import Answers, answer
 from ifrud.batcher import Batch
@@ -31,11 +32,11 @@ class Ends:
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What the store knows: the model, and which requests were answered. keyed_hash: of a request's id."""
+    """What the store knows: the model, and which requests were answered. keyed_hash: of a request."""
 
     model: Model
     answered: Answered
-    keyed_hash: Callable[[str], str]
+    keyed_hash: Callable[[Identity], str]
 
 
 class Pipeline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import time
@@ -133,7 +134,7 @@ def _knowledge(settings: Settings, store: Store) -> Knowledge:
     return Knowledge(
         model=model,
         answered=Answered(reader, newest.manifest, settings.remember_versions),
-        keyed_hash=lambda request_id: event_hash(key, request_id),
+        keyed_hash=lambda request: event_hash(key, json.dumps(request)),
     )
 
 

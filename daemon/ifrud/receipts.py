@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from ifru.requests import Identity
 from ifrud.outboxes import Record
 
 ReceiptState = Literal["published", "nothing_to_erase"]
@@ -18,6 +19,7 @@ _NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
 class Receipt(BaseModel):
     """What became of a request. It names the request, never the subject.
 
+    request_id, source: of the request, as it came.
     id: the same whenever the same fact is told again, so that repeated receipts can be recognised.
     published: `version` is the first that does not hold the subject's rows any more, and it is durable.
     nothing_to_erase: there was nothing of the subject in `version`.
@@ -28,6 +30,7 @@ class Receipt(BaseModel):
 
     id: UUID
     request_id: str
+    source: str = ""
     state: ReceiptState
     version: int
     time: AwareDatetime
@@ -35,17 +38,24 @@ class Receipt(BaseModel):
 
     @staticmethod
     def of(
-        request_id: str, state: ReceiptState, version: int, time: datetime, residual_influence: float | None
+        request: Identity, state: ReceiptState, version: int, time: datetime, residual_influence: float | None
     ) -> Receipt:
         """A receipt with the id that follows from its facts; time: when they became true."""
+        source, request_id = request
         return Receipt(
-            id=uuid5(_NAMESPACE, json.dumps([request_id, state, version])),
+            id=uuid5(_NAMESPACE, json.dumps([source, request_id, state, version])),
             request_id=request_id,
+            source=source,
             state=state,
             version=version,
             time=time.astimezone(UTC),
             residual_influence=residual_influence,
         )
+
+    @property
+    def request(self) -> Identity:
+        """Which request this answers."""
+        return self.source, self.request_id
 
     @staticmethod
     def read(line: bytes) -> Receipt:

@@ -17,7 +17,7 @@ QUIET_POLL = 0.1
 """Seconds that a poll waits where there is nothing to do; a signal is noticed after at most as long."""
 
 LAG_SECONDS = 1.0
-"""How often the end of the source is asked for: on Kafka that is a request."""
+"""How often the lag is shown."""
 
 LOOK_SECONDS = 0.003
 """How often a refinement looks whether events have come."""
@@ -145,7 +145,5 @@ class Service:
 
     def _show_lag(self) -> None:
         if self._now() >= self._lag_due:
-            with self._watch.stage("poll"):
-                end = self._source.end()
-            self._telling.reporter.lag(lag(self._pipeline.positions, end))
+            self._telling.reporter.lag(lag(self._pipeline.positions, self._source.known_end()))
             self._lag_due = self._now() + LAG_SECONDS

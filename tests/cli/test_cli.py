@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from ifru.cli import main
-from ifru.snapshots import Reader, open_store
+from ifru.engine import Engine, EngineSettings
+from ifru.snapshots import Change, Reader, Writer, open_store
 
 Ifru = Callable[..., "Ended"]
 
@@ -177,6 +179,48 @@ def test_verify_ends_in_one_sentence_for_people(ifru: Ifru, store: str, tmp_path
     last = ended.out.strip().splitlines()[-1]
     assert last.startswith("Of the change that retraining makes, the update leaves 0 % on forgotten pairs and ")
     assert "u3" not in ended.out
+
+
+def forget(url: str, user: str) -> None:
+    """Publish the next version, without a user."""
+    opened = open_store(url)
+    loaded = Reader(opened).load()
+    engine = Engine(loaded.manifest.model, loaded.tables, loaded.dataset, EngineSettings())
+    row = loaded.dataset.users.row(user)
+    assert row is not None
+    update = engine.apply(loaded.dataset.of_user(row))
+    change = Change(
+        user_rows=update.user_rows,
+        user_values=update.user_values,
+        item_rows=update.item_rows,
+        item_values=update.item_values,
+        deletion=update.deletion,
+        positions={"requests": {0: 17}},
+        events=["a keyed hash"],
+        residual=loaded.manifest.residual.model_copy(update={"influence": update.influence, "method": update.method}),
+    )
+    Writer(opened, lambda: datetime.now(UTC), lambda: "second").commit(loaded.manifest, change)
+
+
+def test_a_later_version_is_told_from_its_parent(ifru: Ifru, data: Path, tmp_path: Path) -> None:
+    url = "memory://later"
+    assert ifru("train", data, "--out", url, "--rank", 8, "--l2", 0.2).code == 0
+    forget(url, "u3")
+    said = ifru("inspect", url, "--json").document
+    assert [(line["version"], line["kind"]) for line in said["history"]] == [(2, "delta"), (1, "full")]
+    assert (said["events"], said["positions"], said["parent"]) == (1, {"requests": {"0": 17}}, 1)
+    assert "a keyed hash" not in ifru("inspect", url, "--json").out
+    assert "requests 0: 17" in ifru("inspect", url).out
+    assert ifru("inspect", url, "--version", 1, "--json").document["version"] == 1
+
+    first, second = (ifru("prove", url, "--version", n, "--json").document for n in (1, 2))
+    assert second["retained"] < first["retained"] == 400
+    assert second["gap"] > first["gap"]
+    assert ifru("prove", url, "--json").document["retained"] == second["retained"]
+
+    asked = requests(tmp_path / "r.jsonl", {"type": "erase_user", "subject": "u3"})
+    assert ifru("verify", url, "--requests", asked).code == 2
+    assert ifru("verify", url, "--requests", asked, "--version", 1).code == 0
 
 
 WRONG = [

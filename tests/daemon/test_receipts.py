@@ -15,7 +15,7 @@ TIME = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
 
 def receipt(**changes: Any) -> Receipt:
-    facts = {"request_id": "r-1", "state": "published", "version": 7, "time": TIME, "residual_influence": 0.125}
+    facts = {"request": ("shop", "r-1"), "state": "published", "version": 7, "time": TIME, "residual_influence": 0.125}
     return Receipt.of(**{**facts, **changes})
 
 
@@ -26,6 +26,7 @@ def test_a_receipt_is_one_line_of_json() -> None:
     assert document.pop("id")
     assert document == {
         "request_id": "r-1",
+        "source": "shop",
         "state": "published",
         "version": 7,
         "time": "2026-11-21T09:30:00Z",
@@ -41,13 +42,13 @@ def test_the_id_is_that_of_the_fact_whenever_and_however_it_is_told() -> None:
     assert receipt().id == receipt(time=TIME + timedelta(hours=1), residual_influence=None).id
 
 
-@pytest.mark.parametrize("changes", [{"request_id": "r-2"}, {"state": "nothing_to_erase"}, {"version": 8}])
+@pytest.mark.parametrize("changes", [{"request": ("shop", "r-2")}, {"request": ("", "r-1")}, {"state": "nothing_to_erase"}, {"version": 8}])
 def test_another_fact_has_another_id(changes: dict[str, Any]) -> None:
     assert receipt().id != receipt(**changes).id
 
 
 def test_the_id_does_not_change_between_releases() -> None:
-    assert str(receipt().id) == "df7e71ce-03f5-52f1-8966-74768e1b1cb2"
+    assert str(receipt().id) == "f8d59513-b31f-554e-a976-69fc72f04091"
 
 
 def test_times_are_written_in_utc() -> None:

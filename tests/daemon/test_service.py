@@ -89,6 +89,14 @@ def test_a_repeated_request_changes_nothing_and_gets_its_first_receipt(world: Wo
     assert [len(manifest.events) for manifest in world.manifests()] == [0, 1, 1]
 
 
+def test_requests_of_two_sources_are_two_requests_though_their_ids_agree(world: World) -> None:
+    both = [request("1", type="erase_user", subject=f"user {user}", source=f"shop {user}") for user in (3, 4)]
+    world.submit(*both)
+    world.drain()
+    assert [receipt["source"] for receipt in world.receipts()] == ["shop 3", "shop 4"]
+    assert {user for user, _ in pairs(world.newest().dataset)} & {"user 3", "user 4"} == set()
+
+
 def test_requests_older_than_what_is_remembered_are_answered_anew(world: World) -> None:
     world.submit(erase_user("r1", 3))
     world.drain()

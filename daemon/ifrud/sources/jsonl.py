@@ -66,6 +66,9 @@ class JsonlSource:
         with self._opened() as file:
             return {0: self._next if file is None else _end_of_last_line(file, self._next)}
 
+    def known_end(self) -> Mapping[int, int]:
+        return self.end()
+
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         """No tool watches the lag of a file."""
 

@@ -90,6 +90,10 @@ class KafkaSource:
             partition: self._next[partition] if self._spent(partition, end) else end for partition, end in ends.items()
         }
 
+    def known_end(self) -> Mapping[int, int]:
+        heard = {partition: self._consumer.highwater(self._at(partition)) for partition in self._next}
+        return {partition: self._next[partition] if end is None else end for partition, end in heard.items()}
+
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         if self._group is not None:
             self._group.commit({partition: self._reached(partition, after) for partition, after in positions.items()})

@@ -90,6 +90,9 @@ class Source(Protocol):
         Raises SourceError where the source is out of reach.
         """
 
+    def known_end(self) -> Mapping[int, int]:
+        """`end`, as far as it is known without asking anybody; never waits. For measuring lag."""
+
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         """Show lag tools how far events are dealt with. Correctness never rests on it.
 

@@ -80,6 +80,13 @@ def test_the_end_is_the_position_after_the_last_event(stream: Stream, open_: Ope
     assert source.end()[0] > last.next
 
 
+def test_the_known_end_is_that_of_what_was_read(stream: Stream, open_: Opener) -> None:
+    stream.append(*PAYLOADS)
+    source = open_(stream.url)
+    last = read(source, 5)[-1]
+    assert source.known_end() == {0: last.next}
+
+
 def test_an_event_of_a_megabyte_is_delivered_whole(stream: Stream, open_: Opener) -> None:
     large = b"x" * 1_000_000
     stream.append(b"before", large, b"after")

@@ -1,0 +1,89 @@
+"""The trained model that everything starts from.
+
+Axes: R rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.kept import Kept
+from benchmarks.setups import Setup
+from ifru.interactions import Dataset, Interactions
+from ifru.interactions.table import Int64
+from ifru.models import ModelConfig, Tables
+from ifru.objective import objective_of
+from ifru.proof import prove
+from ifru.training import L2_GRID, Plan, Report, fit, minimise, select, silent
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """A stationary model with its data.
+
+    theta [R, K]: in float64, users first. relative_gap: proven distance of its objective to the optimum; the smaller,
+    the more surely 'the retrained model' means one thing. tried: AUC by λ, where λ was chosen by validation.
+    validation, test: positions of the held-out rows that methods may stop by, and of those that are measured on.
+    """
+
+    name: str
+    config: ModelConfig
+    dataset: Dataset
+    theta: Tensor
+    stationary: float
+    relative_gap: float
+    tried: dict[float, float]
+    validation: Int64
+    test: Int64
+
+    @property
+    def train(self) -> Interactions:
+        return self.dataset.train
+
+
+def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, report: Report = silent) -> Base:
+    """Train a setup's model on a data set to a stationary point in float64; deterministic under a seed."""
+    config, tried = _configured(setup, dataset, seed, report)
+    train = dataset.train
+
+    def compute() -> Tensor:
+        near = fit(train, config, seed=seed, device=CPU, dtype=torch.float32, report=report).theta
+        report("making the base exact", None)
+        return stationary(train, config, near, setup.stationary)
+
+    table = (train.user, train.item, train.label)
+    theta = kept.tensor(("base", config, setup.stationary, seed, *table), compute)
+    report("proving", None)
+    proof = prove(Tables.unstacked(theta, train.users), train, config, random=torch.Generator().manual_seed(seed))
+    halves = _halves(dataset.holdout, seed)
+    return Base(name, config, dataset, theta, setup.stationary, proof.relative_gap, tried, *halves)
+
+
+def stationary(interactions: Interactions, config: ModelConfig, theta: Tensor, tolerance: float) -> Tensor:
+    """θ [R, K] brought to a stationary point in float64, from near one."""
+    objective = objective_of(config, interactions, CPU, torch.float64)
+    return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=tolerance)).theta
+
+
+def _configured(setup: Setup, dataset: Dataset, seed: int, report: Report) -> tuple[ModelConfig, dict[float, float]]:
+    if setup.l2 is not None:
+        return ModelConfig(rank=setup.rank, l2=setup.l2), {}
+    candidates = [ModelConfig(rank=setup.rank, l2=l2) for l2 in L2_GRID]
+    found = select(
+        dataset.train, candidates, seed, CPU, torch.float32, lambda config: report(f"trying λ = {config.l2:g}", None)
+    )
+    return found.config, {config.l2: auc for config, auc in found.tried}
+
+
+def _halves(holdout: Interactions, seed: int) -> tuple[Int64, Int64]:
+    """The held-out rows in two random halves; sampled negatives stay with their positive."""
+    recorded = np.flatnonzero(holdout.origin == np.arange(len(holdout)))
+    shuffled = np.random.default_rng(seed).permutation(recorded)
+    middle = len(shuffled) // 2
+    return holdout.with_companions(shuffled[:middle]), holdout.with_companions(shuffled[middle:])

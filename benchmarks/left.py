@@ -1,0 +1,71 @@
+"""How much of what exact retraining changes a model has left undone, and how well it ranks.
+
+    left = ‖scores − retrained scores‖ / ‖original scores − retrained scores‖        over a set of pairs
+
+0 is the retrained model, 1 is nothing forgotten. Axes: n pairs, R rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.cases import Case
+from ifru.interactions import Interactions
+from ifru.interactions.table import Int64
+from ifru.quality import auc
+
+
+@dataclass(frozen=True)
+class Left:
+    """forgotten: on the deleted training pairs. holdout: on the held-out pairs that are measured on and remain.
+
+    None where retraining changes no score. auc: on the same held-out pairs; None where all labels are the same.
+    """
+
+    forgotten: float | None
+    holdout: float | None
+    auc: float | None
+
+    def worst(self, forgotten: float, holdout: float) -> float:
+        """How many times both figures exceed a goal, whichever exceeds it more; at most 1 reaches it."""
+        shares = ((self.forgotten, forgotten), (self.holdout, holdout))
+        return max((share / goal for share, goal in shares if share is not None), default=0.0)
+
+
+def left(case: Case, theta: Tensor) -> Left:
+    """What θ [R, K] has left of a case. Rows that nothing is left of count as zero, whatever a method did with them."""
+    known = theta.clone()
+    known[case.emptied] = 0
+    train, holdout, rows = case.base.train, case.base.dataset.holdout, case.held_out(case.base.test)
+    return Left(
+        _share(case, known, train, case.deletion.train),
+        _share(case, known, holdout, rows),
+        auc(scores(known, holdout, rows).numpy(), holdout.label[rows]),
+    )
+
+
+def validation_auc(case: Case, theta: Tensor) -> float:
+    """AUC on the held-out pairs that methods may stop by; one half where all labels are the same."""
+    return auc_of(theta, case.base.dataset.holdout, case.held_out(case.base.validation))
+
+
+def auc_of(theta: Tensor, table: Interactions, rows: Int64) -> float:
+    """AUC of θ [R, K] on rows of a table; one half where all labels are the same."""
+    found = auc(scores(theta, table, rows).numpy(), table.label[rows])
+    return 0.5 if found is None else found
+
+
+def scores(theta: Tensor, table: Interactions, rows: Int64) -> Tensor:
+    """s [n] of a table's pairs at some positions, in float64: dot products of rows of θ [R, K]."""
+    user, item = (torch.from_numpy(side[rows].astype(np.int64)) for side in (table.user, table.item))
+    return (theta[user].double() * theta[item + table.users].double()).sum(1)
+
+
+def _share(case: Case, theta: Tensor, table: Interactions, rows: Int64) -> float | None:
+    target = scores(case.exact, table, rows)
+    whole = float((scores(case.base.theta, table, rows) - target).norm())
+    return float((scores(theta, table, rows) - target).norm()) / whole if whole > 0 else None

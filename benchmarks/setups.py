@@ -1,0 +1,62 @@
+"""The data sets that are measured on, each with the model that is trained on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ifru.errors import DataError
+from ifru.interactions import Dataset
+from ifru.interactions.generated import generate
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import load_dataset, split
+
+FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""Where the named data sets are looked for."""
+
+GENERATED = "generated"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A data set and a model.
+
+    file: in the folder of data sets; None for the generated one. label, holdout: as for `ifru train`.
+    l2: λ; None chooses it by validation, as `ifru train` does. stationary: gradient norm, in √L, that counts as exact.
+    """
+
+    file: str | None
+    label: str = "rating>=4"
+    holdout: float = 0.2
+    rank: int = 16
+    l2: float | None = None
+    stationary: float = 1e-8
+
+
+SETUPS = {
+    "ml-100k": Setup("ml-100k.csv.gz", l2=0.1),
+    "ml-1m-implicit": Setup(
+        "ml-1m-implicit.csv.gz", label="positive:1", holdout=0.03, rank=64, l2=0.03, stationary=1e-6
+    ),
+    # Explicit ratings go from 1 to 10, and 0 stands for none; the threshold is that of the paper on IFRU.
+    "bookcrossing-60k": Setup("bookcrossing-60k.csv.gz", label="rating>=6"),
+    "amazon-digital-music": Setup("amazon-digital-music.csv.gz", label="positive:1"),
+    GENERATED: Setup(None, l2=0.1),
+}
+
+
+def default_setup(folder: Path) -> str:
+    """MovieLens 100K where it is at hand, else the generated data set."""
+    file = SETUPS["ml-100k"].file
+    return "ml-100k" if file is not None and (folder / file).exists() else GENERATED
+
+
+def load(setup: Setup, folder: Path, seed: int) -> Dataset:
+    """Read or generate a data set and split it. Raises DataError with the file that is missing or cannot be used."""
+    rule = LabelRule.parse(setup.label)
+    if setup.file is None:
+        return split(generate(943, 1_349, 99_287, seed), rule, setup.holdout, seed)
+    path = folder / setup.file
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file; name its folder with --folder, or take --data {GENERATED}")
+    return load_dataset(path, rule, setup.holdout, seed)

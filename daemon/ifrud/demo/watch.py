@@ -1,0 +1,120 @@
+"""What can be seen of a daemon from outside: its receipts, its dead letters and its log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ifru.snapshots import Manifest, Reader, open_store
+from ifrud.demo.process import Places
+from ifrud.receipts import Receipt
+from ifrud.sources.jsonl import JsonlSource
+
+_LINES = 10_000
+_LOOK_SECONDS = 0.005
+"""How often the receipts are looked at: as exact are the latencies."""
+
+
+@dataclass(frozen=True)
+class Clock:
+    """now: seconds, never going back. sleep: for some seconds."""
+
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A version, as the daemon's log tells of it. refinement: it answers no request.
+
+    deleted: rows. seconds: that the update took. settled, total: residual influences.
+    """
+
+    version: int
+    refinement: bool
+    deleted: int
+    seconds: float
+    settled: float
+    total: float
+
+
+@dataclass
+class Seen:
+    """Everything that was seen so far.
+
+    events: to be sent in all. sent: event id -> when it was written. receipts: by request id, the first of each.
+    latencies: seconds from before an event was written until its receipt was read. reasons: of dead letters.
+    sentence: the newest line of the log.
+    """
+
+    events: int
+    sent: dict[str, float] = field(default_factory=dict)
+    receipts: dict[str, Receipt] = field(default_factory=dict)
+    latencies: list[float] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    published: list[Published] = field(default_factory=list)
+    ready: bool = False
+    sentence: str = ""
+    newest: Manifest | None = None
+
+    @property
+    def answered(self) -> int:
+        """Events that came to a receipt or to a dead letter."""
+        return len(self.receipts) + len(self.reasons)
+
+    def latency(self, percent: float) -> float | None:
+        """Seconds within which so many percent of the receipts came."""
+        return float(np.percentile(self.latencies, percent)) if self.latencies else None
+
+
+class Watch:
+    """Follows the daemon's files. seen: where it is put down. clock: the one that `seen.sent` goes by."""
+
+    def __init__(self, places: Places, seen: Seen, clock: Clock) -> None:
+        self._reader = Reader(open_store(places.store.as_uri()))
+        self._seen = seen
+        self._receipts, self._letters, self._log = (
+            JsonlSource(path, clock=clock.now, wait=clock.sleep, interval=_LOOK_SECONDS)
+            for path in (places.receipts, places.dead_letters, places.log)
+        )
+
+    def look(self, timeout: float) -> None:
+        """Take in what has come; waits up to `timeout` seconds for receipts."""
+        for event in self._receipts.poll(_LINES, timeout):
+            receipt = Receipt.read(event.payload or b"")
+            if receipt.request_id not in self._seen.receipts:
+                self._seen.receipts[receipt.request_id] = receipt
+                self._seen.latencies.append(event.received - self._seen.sent[receipt.request_id])
+        for event in self._letters.poll(_LINES, 0):
+            self._seen.reasons.append(json.loads(event.payload or b"{}")["reason"])
+        for event in self._log.poll(_LINES, 0):
+            self._take(event.payload or b"")
+
+    def refresh(self) -> None:
+        """Read the newest version's manifest."""
+        self._seen.newest = self._reader.manifest(self._reader.newest())
+
+    def _take(self, line: bytes) -> None:
+        try:
+            said: dict[str, Any] = json.loads(line)
+        except ValueError:
+            # What a library prints on its own is no log line of the daemon.
+            self._seen.sentence = line.decode(errors="replace")
+            return
+        self._seen.sentence = str(said["event"])
+        self._seen.ready = self._seen.ready or "positions" in said
+        if "residual_influence" in said:
+            self._seen.published.append(
+                Published(
+                    version=said["version"],
+                    refinement="events" not in said,
+                    deleted=said.get("deleted", 0),
+                    seconds=said["seconds"].get("update", 0.0),
+                    settled=said["residual_influence"],
+                    total=said["residual_influence_total"],
+                )
+            )
