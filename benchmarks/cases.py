@@ -64,9 +64,7 @@ def build(name: str, base: Base, seed: int, kept: Kept) -> Case:
     has = np.concatenate([retained.user_degree, retained.item_degree]) > 0
     case = Case(name, base, deletion, retained, torch.from_numpy(np.flatnonzero(had & ~has)), base.theta)
     depends = ("exact", base.config, base.stationary, base.theta.numpy(), deletion.train)
-    exact = kept.tensor(
-        depends, lambda: stationary(retained, base.config, case.start(torch.float64), base.stationary)
-    )
+    exact = kept.tensor(depends, lambda: stationary(retained, base.config, case.start(torch.float64), base.stationary))
     return replace(case, exact=exact)
 
 

@@ -8,9 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
-import torch
-from torch import Tensor
-
 from benchmarks.cases import Case
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Stopwatch, repeated
@@ -20,12 +17,16 @@ from ifru.models import Tables
 TOLERANCES = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 COARSE = (0.3, 0.1, 0.02, 0.002)
 
+_ALL_BLOCKS = 1 << 36
+"""Bytes for the cache: what is measured is the engine in its steady state, not a cache that is too small."""
+
 
 def run(case: Case, budget: Budget) -> Iterator[Point]:
     """One curve for each support, by tolerance; the time is that of `apply`, settling is given apart."""
     for support in get_args(EngineSettings.model_fields["support"].annotation):
         for tolerance in COARSE if budget.coarse else TOLERANCES:
-            point = _measured(case, budget, support, tolerance)
+            asked = {"support": support, "tolerance": tolerance, "cache_bytes": _ALL_BLOCKS}
+            point = _measured(case, budget, EngineSettings.model_validate(asked))
             yield point
             if point.seconds > budget.seconds:
                 break
@@ -37,22 +38,13 @@ def ready(case: Case, settings: EngineSettings) -> Engine:
     return Engine(case.base.config, tables, case.base.dataset.copy(), settings)
 
 
-def _measured(case: Case, budget: Budget, support: str, tolerance: float) -> Point:
-    # All blocks fit: what is measured is the engine in its steady state, not a cache that is too small.
-    settings = EngineSettings.model_validate({"support": support, "tolerance": tolerance, "cache_bytes": 1 << 36})
-    settling: list[float] = []
-
-    def work(engine: Engine) -> tuple[Engine, Update]:
+def _measured(case: Case, budget: Budget, settings: EngineSettings) -> Point:
+    def applied(engine: Engine) -> tuple[Engine, Update]:
         return engine, engine.apply(case.deletion)
 
-    def settled(engine: Engine) -> Tensor:
-        watch = Stopwatch(budget.clock)
-        with watch:
-            engine.settle()
-        settling.append(watch.seconds)
-        return engine.tables.stacked()
-
-    (engine, update), seconds = repeated(budget.clock, budget.repeats, lambda: ready(case, settings), work)
-    theta = settled(engine)
-    label = f"tolerance {tolerance:g}, by {update.method}"
-    return Point(seconds, theta.to(torch.float32), f"ifru, {support}", label, settling[0])
+    (engine, update), seconds = repeated(budget.clock, budget.repeats, lambda: ready(case, settings), applied)
+    settling = Stopwatch(budget.clock)
+    with settling:
+        engine.settle()
+    label = f"tolerance {settings.tolerance:g}, by {update.method}"
+    return Point(seconds, engine.tables.stacked(), f"ifru, {settings.support}", label, settling.seconds)

@@ -90,7 +90,7 @@ class EngineSection(_Group):
     """
 
     tolerance: Share = 0.02
-    refined: Share = 0.001
+    refined: Share = 0.0005
     support: Literal["auto", "residual", "global"] = "auto"
     products: PositiveInt = 200
     steps: PositiveInt = 20

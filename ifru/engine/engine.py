@@ -43,8 +43,9 @@ _EXACTEST = 0.01
 
 @dataclass(frozen=True)
 class _Answer:
-    """How an update came about; see `Update` for the fields."""
+    """How an update came about: the rows [S] that it moved; see `Update` for the other fields."""
 
+    moved: Tensor
     method: str
     reason: str
     influence: float
@@ -104,7 +105,6 @@ class Engine:
         watch = Stopwatch(self._now)
         with watch.stage("settle"):
             self.state.settle()
-        before = self.state.theta.clone()
         with watch.stage("debt"):
             retired = self.dataset.retire(deletion)
             removal = self.state.remove(retired.train)
@@ -112,7 +112,7 @@ class Engine:
         self._batch = self.state.total_energy
         with watch.stage("solve"):
             answer = self._answer(removal)
-        return self._update(retired, before, answer, watch)
+        return self._update(retired, torch.cat([removal.emptied, answer.moved]), answer, watch)
 
     def settle(self) -> Settled:
         """Make the debt exact after an update; the next update does it otherwise."""
@@ -130,19 +130,18 @@ class Engine:
         self.state.settle()
         if self._influence(self.state.total_energy) <= self.settings.refined:
             return None
-        before = self.state.theta.clone()
         with watch.stage("solve"):
             answer = self._on_all_rows(self.settings.refined, stop)
-        return self._update(Deletion.nothing(), before, answer, watch)
+        return self._update(Deletion.nothing(), answer.moved, answer, watch)
 
     def _answer(self, removal: Removal) -> _Answer:
         if len(removal.touched) == 0:
-            return _Answer("none", "nothing_to_move", self._influence(self.state.total_energy), 0, 0)
+            return _Answer(removal.touched, "none", "nothing_to_move", self._influence(self.state.total_energy), 0, 0)
         if self.settings.support == "global" or (self._prefers_all_rows(removal.touched)):
             return self._on_all_rows(self.settings.tolerance, never)
         state = self.state
         allowed = (_MARGIN * self.settings.tolerance) ** 2 * self._batch
-        support = choose(state.objective, state.cache, state.theta, state.slopes, state.debt, removal.touched, allowed)
+        support = choose(state, removal.touched, allowed)
         if self._prefers_all_rows(support.rows):
             return self._on_all_rows(self.settings.tolerance, never)
         return self._on_support(support)
@@ -159,7 +158,7 @@ class Engine:
         self.state.move(support.rows, found.solution.x)
         influence = self._influence(found.solution.residual_norm**2 + support.outside)
         read = support.interactions_read + found.interactions_read
-        return _Answer("residual", found.solution.reason, influence, found.solution.iterations, read)
+        return _Answer(support.rows, "residual", found.solution.reason, influence, found.solution.iterations, read)
 
     def _on_all_rows(self, tolerance: float, stop: Callable[[], bool]) -> _Answer:
         """Newton steps on all rows until the exact residual influence is at most `tolerance`."""
@@ -174,21 +173,23 @@ class Engine:
         state.arrive(descent.point)
         read = descent.products * self.dataset.train.retained
         influence = self._influence(state.total_energy)
-        return _Answer("global", descent.reason, influence, descent.products, read)
+        return _Answer(
+            self.state.objective.ridge.nonzero()[:, 0], "global", descent.reason, influence, descent.products, read
+        )
 
     def _influence(self, energy: float) -> float:
         return math.sqrt(energy / self._batch) if self._batch > 0 else 0.0
 
-    def _update(self, deletion: Deletion, before: Tensor, answer: _Answer, watch: Stopwatch) -> Update:
+    def _update(self, deletion: Deletion, rows: Tensor, answer: _Answer, watch: Stopwatch) -> Update:
         theta, users = self.state.theta, self.dataset.train.users
-        changed = (theta != before).any(1).nonzero()[:, 0]
-        border = int((changed < users).sum())
+        rows = rows.sort().values
+        border = int((rows < users).sum())
         return Update(
             deletion=deletion,
-            user_rows=changed[:border],
-            user_values=theta[changed[:border]],
-            item_rows=changed[border:] - users,
-            item_values=theta[changed[border:]],
+            user_rows=rows[:border],
+            user_values=theta[rows[:border]],
+            item_rows=rows[border:] - users,
+            item_values=theta[rows[border:]],
             influence=answer.influence,
             method=answer.method,
             reason=answer.reason,

@@ -1,23 +1,27 @@
 """Pruning by residual: the touched rows, and the rows that owe most once the touched rows have moved.
 
-Axes: R rows, S rows of a support, K columns of a row.
+Axes: R rows, S rows of a support, T touched rows, V rows that these reach, K columns of a row.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ifru.curvature import apply
-from ifru.engine.cache import CurvatureCache
-from ifru.objective import Objective, Slopes
+from ifru.engine.state import State
+
+_BINS_PER_OCTAVE = 4
+_OCTAVES = 64
+"""Energies per interaction are told apart to a quarter of an octave, and below 2⁻⁶⁴ of the highest not at all."""
 
 
 @dataclass(frozen=True)
 class Support:
-    """rows [S], ascending. outside: energy of the debt that the other rows will keep, at least.
+    """rows [S], ascending. outside: energy of the debt that the other rows will keep.
 
     interactions_read: interactions visited in order to choose.
     """
@@ -27,34 +31,38 @@ class Support:
     interactions_read: int
 
 
-def choose(
-    objective: Objective,
-    cache: CurvatureCache,
-    theta: Tensor,
-    slopes: Slopes,
-    debt: Tensor,
-    touched: Tensor,
-    allowed: float,
-) -> Support:
+def choose(state: State, touched: Tensor, allowed: float) -> Support:
     """The smallest support, by energy per interaction, whose outside keeps an energy of `allowed` at most.
 
-    The touched rows [T], ascending, take one block-Newton step; what it adds to their neighbours' debt decides.
+    The touched rows [T], ascending, take one block-Newton step; what it adds to the debt of the rows that they reach
+    decides.
     """
-    inverses = cache.inverses(theta, slopes, touched)
-    step = -apply(inverses, debt[touched])
-    owed = debt.clone()
-    read = objective.pull_along(theta, slopes, touched, step, owed)
-    energy = owed.square().sum(1) / objective.ridge
+    objective = state.objective
+    inverses = state.cache.inverses(state.theta, state.slopes, touched)
+    step = -apply(inverses, state.debt[touched])
+    near, added, read = objective.pull_along(state.theta, state.slopes, touched, step)
     # The penalty alone underrates a block; by how much, the touched rows tell, whose blocks are at hand.
-    energy *= _shortfall(objective.ridge[touched], debt[touched], step)
+    shortfall = _shortfall(objective.ridge[touched], state.debt[touched], step)
+    owed = (state.debt[near] + added).square().sum(1) / objective.ridge[near]
+    energy = state.energy.clone()
+    energy[near] = shortfall * owed.double()
     energy[touched] = 0
-    energy[objective.ridge == 0] = 0
-    order = torch.argsort(energy / objective.ridge, descending=True, stable=True)
-    kept = energy[order].double().cumsum(0)
-    outside = (kept[-1] - kept).clamp(min=0)
-    count = int((outside > allowed).sum()) + 1 if float(kept[-1]) > allowed else 0
-    rows = torch.cat([touched, order[:count]]).sort().values
-    return Support(rows, float(outside[count - 1] if count else kept[-1]), read)
+    inside = _densest(energy, objective.ridge, allowed)
+    inside[touched] = True
+    return Support(inside.nonzero()[:, 0], float(energy[~inside].sum()), read)
+
+
+def _densest(energy: Tensor, ridge: Tensor, allowed: float) -> Tensor:
+    """Mask [R] of the rows of highest energy [R] per interaction, such that the others' is at most `allowed`."""
+    density = energy / ridge.clamp(min=torch.finfo(ridge.dtype).tiny)
+    highest = float(density.max())
+    if highest <= 0 or float(energy.sum()) <= allowed:
+        return torch.zeros_like(energy, dtype=torch.bool)
+    lowest_bin = _BINS_PER_OCTAVE * _OCTAVES
+    below = (_BINS_PER_OCTAVE * (math.log2(highest) - density.log2())).clamp(0, lowest_bin).long()
+    held = torch.bincount(below, weights=energy, minlength=lowest_bin + 1)
+    outside = held.sum() - held.cumsum(0)
+    return (below <= int((outside > allowed).sum())) & (density > 0)
 
 
 def _shortfall(ridge: Tensor, debt: Tensor, step: Tensor) -> float:

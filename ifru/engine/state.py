@@ -69,7 +69,7 @@ class State:
         emptied, touched = rows[empty], rows[~empty]
         for table in (self.theta, self.debt, self.energy):
             table[emptied] = 0
-        self._drift_by_deletion(interactions, touched)
+        self._drift_by_deletion(interactions)
         added = self.cache.energies(self.theta, self.slopes, touched, pulled[~empty])
         self.energy[touched] = self.cache.energies(self.theta, self.slopes, touched, self.debt[touched])
         return Removal(touched, emptied, float(added.sum()))
@@ -120,13 +120,15 @@ class State:
         self.debt = self.objective.gradient(self.theta, self.slopes)
         self.energy = self.cache.energies(self.theta, self.slopes, self.rows, self.debt)
 
-    def _drift_by_deletion(self, interactions: Int64, touched: Tensor) -> None:
+    def _drift_by_deletion(self, interactions: Int64) -> None:
+        """Report to the cache which share of its interactions each row lost."""
         table = self.objective.interactions
-        removed = np.bincount(table.user[interactions], minlength=table.users)
-        removed = np.concatenate([removed, np.bincount(table.item[interactions], minlength=table.items)])
-        degree = np.concatenate([table.user_degree, table.item_degree])
-        numbers = touched.cpu().numpy()
-        self.cache.drifted(numbers, removed[numbers] / degree[numbers])
+        for ends, degree, first in (
+            (table.user[interactions], table.user_degree, 0),
+            (table.item[interactions], table.item_degree, table.users),
+        ):
+            numbers, lost = np.unique(ends, return_counts=True)
+            self.cache.drifted(numbers.astype(np.int64) + first, lost / np.maximum(degree[numbers], 1))
 
 
 def _share(step: Tensor, before: Tensor) -> float:

@@ -222,8 +222,8 @@ def spread(before, theta, rows, side, start, order, other, skip, label, weight, 
 
 
 @njit(cache=True, fastmath=_MATH)
-def pull_along(theta, rows, step, side, start, order, other, first, second, rank, bias, debt):
-    """debt [R, K] += what a step [S, K] of one side's rows adds to their neighbours', to first order."""
+def pull_along(theta, rows, step, side, start, order, other, first, second, rank, bias, added, reached):
+    """added [R, K] += what a step [S, K] of one side's rows adds to their neighbours' debt; reached [R] marks these."""
     read = 0
     for m in range(len(rows)):
         e = rows[m]
@@ -234,6 +234,7 @@ def pull_along(theta, rows, step, side, start, order, other, first, second, rank
                 continue
             read += 1
             f = other[z]
+            reached[f] = True
             tangent = step[m, 0] * theta[f, 0]
             for k in range(1, rank):
                 tangent += step[m, k] * theta[f, k]
@@ -241,9 +242,9 @@ def pull_along(theta, rows, step, side, start, order, other, first, second, rank
                 tangent += step[m, rank]
             tangent *= curvature
             for k in range(rank):
-                debt[f, k] += tangent * theta[e, k] + slope * step[m, k]
+                added[f, k] += tangent * theta[e, k] + slope * step[m, k]
             if bias:
-                debt[f, rank] += tangent
+                added[f, rank] += tangent
     return read
 
 

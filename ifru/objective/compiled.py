@@ -57,7 +57,10 @@ class CompiledObjective(TorchObjective):
         self._ends_user = self._user.numpy()
         self._ends_item = self._item.numpy()
         self._tangent = np.empty(len(interactions), self._label.numpy().dtype)
+        # Scratch over all rows, clean between calls: a call then costs what it touches, not the size of the model.
         self._place = np.full(self.rows, -1, dtype=np.int64)
+        self._added = np.zeros((self.rows, model.width), self._label.numpy().dtype)
+        self._reached = np.zeros(self.rows, dtype=np.bool_)
 
     def value(self, theta: Tensor) -> float:
         ends = self._ends_user, self._ends_item
@@ -118,14 +121,16 @@ class CompiledObjective(TorchObjective):
         first, second = slopes.first.numpy()[inside], slopes.second.numpy()[inside]
         return CompiledCoupling(theta.numpy()[numbers], ends[:found], first, second, self._form)
 
-    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor, debt: Tensor) -> int:
+    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor, int]:
         numbers, read = rows.numpy(), 0
-        first, second = slopes.first.numpy(), slopes.second.numpy()
+        tail = slopes.first.numpy(), slopes.second.numpy(), *self._form, self._added, self._reached
         for mine, side in self._sides(numbers):
-            read += kernels.pull_along(
-                theta.numpy(), numbers[mine], step.numpy()[mine], *side, first, second, *self._form, debt.numpy()
-            )
-        return read
+            read += kernels.pull_along(theta.numpy(), numbers[mine], step.numpy()[mine], *side, *tail)
+        near = np.flatnonzero(self._reached)
+        added = torch.from_numpy(self._added[near])
+        self._added[near] = 0
+        self._reached[near] = False
+        return torch.from_numpy(near), added, read
 
     def neighbours(self, rows: Tensor) -> Tensor:
         numbers = rows.numpy()

@@ -88,10 +88,11 @@ class Objective(Protocol):
         """The coupling of rows [S], ascending, at θ."""
         ...
 
-    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor, debt: Tensor) -> int:
-        """Add to `debt` [R, K] what a step [S, K] of rows [S], ascending, adds to their neighbours', to first order.
+    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor, int]:
+        """What a step [S, K] of rows [S], ascending, adds to the debt of others, to first order.
 
-        Returns the number of interactions read.
+        Returns the rows [V], ascending, that it reaches, what it adds to each [V, K], and the interactions read. What
+        it does to the debt of the moved rows by their own blocks is left out.
         """
         ...
 

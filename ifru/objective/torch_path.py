@@ -71,8 +71,12 @@ class TorchObjective:
         self.ridge = self._ridge()
 
     def retire(self, interaction: Int64) -> None:
+        table = self.interactions
         self._weight[torch.from_numpy(interaction).to(self.device)] = 0
-        self.ridge = self._ridge()
+        users, items = np.unique(table.user[interaction]), np.unique(table.item[interaction])
+        rows = np.concatenate([users, items + self.users])
+        degree = np.concatenate([table.user_degree[users], table.item_degree[items]])
+        self.ridge[torch.from_numpy(rows).to(self.device)] = torch.from_numpy(self.l2 * degree).to(self.ridge)
 
     def scores(self, theta: Tensor, interaction: Tensor | None = None) -> Tensor:
         return torch.cat(
@@ -144,11 +148,12 @@ class TorchObjective:
         first, second = slopes.first[interaction, None], slopes.second[interaction, None]
         return TorchCoupling(self.model, user, item, ends, first, second)
 
-    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor, debt: Tensor) -> int:
-        along = torch.zeros_like(theta)
+    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor, int]:
+        along, added = torch.zeros_like(theta), torch.zeros_like(theta)
         along[rows] = step
         interaction = self._incident(rows)
-        for part in self._chunks(interaction):
+        reached = torch.zeros(self.rows, dtype=torch.bool, device=self.device)
+        for part in self._chunks(interaction[self._weight[interaction] != 0]):
             user, item = self._user[part], self._item[part]
             ends = theta[user], theta[item]
             of_user, of_item = self.model.jacobians(*ends)
@@ -156,9 +161,13 @@ class TorchObjective:
             nothing = torch.zeros_like(of_user)
             bent_user, _ = self.model.curvature(*ends, nothing, along[item])
             _, bent_item = self.model.curvature(*ends, along[user], nothing)
-            debt.index_add_(0, user, second * (of_item * along[item]).sum(1, True) * of_user + first * bent_user)
-            debt.index_add_(0, item, second * (of_user * along[user]).sum(1, True) * of_item + first * bent_item)
-        return len(interaction)
+            added.index_add_(0, user, second * (of_item * along[item]).sum(1, True) * of_user + first * bent_user)
+            added.index_add_(0, item, second * (of_user * along[user]).sum(1, True) * of_item + first * bent_item)
+            moved = torch.zeros_like(reached)
+            moved[rows] = True
+            reached[user[moved[item]]] = reached[item[moved[user]]] = True
+        near = reached.nonzero()[:, 0]
+        return near, added[near], len(interaction)
 
     def neighbours(self, rows: Tensor) -> Tensor:
         interaction = self._incident(rows)

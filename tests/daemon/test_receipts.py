@@ -42,7 +42,9 @@ def test_the_id_is_that_of_the_fact_whenever_and_however_it_is_told() -> None:
     assert receipt().id == receipt(time=TIME + timedelta(hours=1), residual_influence=None).id
 
 
-@pytest.mark.parametrize("changes", [{"request": ("shop", "r-2")}, {"request": ("", "r-1")}, {"state": "nothing_to_erase"}, {"version": 8}])
+@pytest.mark.parametrize(
+    "changes", [{"request": ("shop", "r-2")}, {"request": ("", "r-1")}, {"state": "nothing_to_erase"}, {"version": 8}]
+)
 def test_another_fact_has_another_id(changes: dict[str, Any]) -> None:
     assert receipt().id != receipt(**changes).id
 

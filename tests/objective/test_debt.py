@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from dense_reference import Problem, numerical, plain_gradient, problems
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from ifru.objective import Objective, Slopes
+from tests.objective.dense_reference import Problem, numerical, plain_gradient, problems
 
 PATHS = pytest.mark.parametrize("path", ["compiled", "torch"])
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from dense_reference import numerical
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
 from ifru.losses import loss_of
 from ifru.models import LossName
+from tests.objective.dense_reference import numerical
 
 LOSSES = pytest.mark.parametrize("name", ["bce", "squared"])
 SCORES = st.floats(-20, 20)

@@ -193,7 +193,9 @@ def test_tables_that_do_not_fit_are_refused() -> None:
 
 @given(st.floats(0, 1), st.floats(0.01, 1))
 def test_the_best_scale_is_the_top_of_a_concave_function(top: float, highest: float) -> None:
-    value = lambda c: -((c - top) ** 2)  # noqa: E731
+    def value(c: float) -> float:
+        return -((c - top) ** 2)
+
     found = best_scale(value, highest)
     assert found == pytest.approx(min(top, highest), abs=2e-4 * highest)
     assert value(found) >= value(highest)

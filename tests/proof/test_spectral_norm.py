@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -44,7 +45,12 @@ def sparse(dense: Tensor) -> SparseMatrix:
     return SparseMatrix.of(row, column, dense[row, column], order, (dense.shape[0], dense.shape[1]))
 
 
-def bounds(dense: Tensor, start: Tensor | None = None, seed: int = 0) -> SpectralNorm:
+def bounds(
+    dense: Tensor,
+    start: Tensor | None = None,
+    seed: int = 0,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> SpectralNorm:
     """To a relative accuracy of 1e-10, from start [n, k] on the right."""
     start = dense.new_empty(dense.shape[1], 0) if start is None else start
     left = dense @ start
@@ -52,7 +58,7 @@ def bounds(dense: Tensor, start: Tensor | None = None, seed: int = 0) -> Spectra
     def enough(lower: float, upper: float) -> bool:
         return upper <= lower * (1 + 1e-10)
 
-    return spectral_norm(sparse(dense), left, start, generator(seed), enough, lambda progress: None)
+    return spectral_norm(sparse(dense), left, start, generator(seed), enough, report)
 
 
 def assert_tight(found: SpectralNorm, dense: Tensor, relative: float = 1e-8) -> None:
@@ -111,9 +117,7 @@ def test_a_start_that_spans_the_cluster_takes_fewer_looks() -> None:
 
     def looks(start: Tensor) -> int:
         seen: list[Progress] = []
-        enough = lambda lower, upper: upper <= lower * (1 + 1e-10)  # noqa: E731
-        found = spectral_norm(sparse(dense), dense @ start, start, generator(0), enough, seen.append)
-        assert_tight(found, dense)
+        assert_tight(bounds(dense, start, report=seen.append), dense)
         return len(seen)
 
     assert looks(start) < looks(start[:, :0])

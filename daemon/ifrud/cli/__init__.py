@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from ifrud.cli.demo import demo
 from ifrud.cli.run import run
 from ifrud.cli.status import status
 from ifrud.cli.submit import submit
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(submit)
 app.command()(status)
+app.command()(demo)
 
 
 def main() -> None:

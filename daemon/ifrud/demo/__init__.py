@@ -1,5 +1,1 @@
-"""`ifrud demo`: the whole path on one machine, from a data file to a model that is held against retraining."""
-
-from ifrud.demo.run import Demo, run_demo
-
-__all__ = ["Demo", "run_demo"]
+"""`ifrud demo`: from a data file to a stream of deletions, and to a model that is held against retraining."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from ifru.errors import IfruError
 from ifru.interactions import Dataset
 from ifru.requests import Request, parse_request
 
-WHOLE_USERS = 0.05
+_WHOLE_USERS = 0.05
 """Share of the requests that ask for a whole user."""
 
 _MOST_USERS = 0.05
@@ -22,12 +22,15 @@ _MOST_ROWS = 0.1
 
 _FEWEST_ROWS = 20
 
+_NO_REQUEST: dict[str, object] = {"type": "erase_user"}
+"""It lacks its subject."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """events: in the order in which they are sent; all but one of them are requests."""
+    """events: by their ids, in the order in which they are sent; all but one of them are requests."""
 
-    events: Sequence[bytes]
+    events: Mapping[str, bytes]
     requests: Sequence[Request]
 
 
@@ -42,7 +45,7 @@ def plan(dataset: Dataset, count: int, seed: int, time: datetime) -> Plan:
         raise IfruError(f"{train.retained} rows to train on are too few for a demo; at least {_FEWEST_ROWS} are needed")
     random = np.random.default_rng(seed)
     known = np.flatnonzero(train.user_degree)
-    users = random.choice(known, min(round(WHOLE_USERS * count), int(_MOST_USERS * len(known))), replace=False)
+    users = random.choice(known, min(round(_WHOLE_USERS * count), int(_MOST_USERS * len(known))), replace=False)
     rows = np.flatnonzero(train.alive & (train.origin == np.arange(len(train))) & ~np.isin(train.user, users))
     pairs = random.choice(rows, min(count - len(users) - 2, int(_MOST_ROWS * len(rows))), replace=False)
     asked: list[dict[str, object]] = [
@@ -51,10 +54,13 @@ def plan(dataset: Dataset, count: int, seed: int, time: datetime) -> Plan:
     for user in users:
         asked.insert(int(random.integers(len(asked) + 1)), {"type": "erase_user", "subject": dataset.users.name(user)})
     asked.insert(len(asked) // 3, {"type": "erase_user", "subject": _unknown(dataset)})
-    events = [_event(number, content, time) for number, content in enumerate(asked, start=1)]
-    requests = [parse_request(event) for event in events]
-    events.insert(2 * len(events) // 3, _event(len(events) + 1, {"type": "erase_user"}, time))
-    return Plan(events, requests)
+    asked.insert(2 * len(asked) // 3, _NO_REQUEST)
+    events = {
+        f"demo-{number}": json.dumps({"id": f"demo-{number}", **content, "time": time.isoformat()}).encode()
+        for number, content in enumerate(asked, start=1)
+    }
+    good = zip(events.values(), asked, strict=True)
+    return Plan(events, [parse_request(event) for event, content in good if content is not _NO_REQUEST])
 
 
 def _names(dataset: Dataset, row: int) -> tuple[str | None, str | None]:
@@ -66,7 +72,3 @@ def _unknown(dataset: Dataset) -> str:
     while dataset.users.row(name) is not None:
         name += "-"
     return name
-
-
-def _event(number: int, content: dict[str, object], time: datetime) -> bytes:
-    return json.dumps({"id": f"demo-{number}", **content, "time": time.isoformat()}).encode()

@@ -28,7 +28,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class Published:
+class Announced:
     """A version, as the daemon's log tells of it. refinement: it answers no request.
 
     deleted: rows. seconds: that the update took. settled, total: residual influences.
@@ -56,7 +56,7 @@ class Seen:
     receipts: dict[str, Receipt] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
-    published: list[Published] = field(default_factory=list)
+    published: list[Announced] = field(default_factory=list)
     ready: bool = False
     sentence: str = ""
     newest: Manifest | None = None
@@ -109,7 +109,7 @@ class Watch:
         self._seen.ready = self._seen.ready or "positions" in said
         if "residual_influence" in said:
             self._seen.published.append(
-                Published(
+                Announced(
                     version=said["version"],
                     refinement="events" not in said,
                     deleted=said.get("deleted", 0),

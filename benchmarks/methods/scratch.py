@@ -1,0 +1,35 @@
+"""Retraining from scratch with the project's own trainer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from benchmarks.base import CPU
+from benchmarks.cases import Case
+from benchmarks.methods.protocol import Budget, Point
+from benchmarks.timing import repeated
+from ifru.models import model_of
+from ifru.objective import objective_of
+from ifru.training import TOLERANCES, Plan, initial, minimise
+
+_SEED = 1
+_LOOSER = (1e-1, 1e-2, 1e-3, 1e-4)
+_COARSE = (1e-2,)
+
+
+def run(case: Case, budget: Budget) -> Iterator[Point]:
+    """One curve, by the gradient norm at which training ends; the last is that of `ifru train`."""
+    config, retained = case.base.config, case.retained
+    objective = objective_of(config, retained, CPU, torch.float32)
+
+    def trained(plan: Plan) -> Tensor:
+        start = initial(retained.users + retained.items, model_of(config).width, _SEED, objective)
+        return minimise(objective, start, plan).theta
+
+    for tolerance in (*(_COARSE if budget.coarse else _LOOSER), TOLERANCES[torch.float32]):
+        plan = Plan(tolerance=tolerance)
+        theta, seconds = repeated(budget.clock, budget.repeats, lambda plan=plan: plan, trained)
+        yield Point(seconds, theta, "own trainer from scratch", f"gradient norm {tolerance:g}")

@@ -1,0 +1,33 @@
+"""Touched rows only, as in SCIF: one block-diagonal Newton step of the rows that lose interactions.
+
+Axes: T touched rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from benchmarks.base import CPU
+from benchmarks.cases import Case
+from benchmarks.methods.protocol import Budget, Point
+from benchmarks.timing import repeated
+from ifru.curvature import apply, inverse_blocks
+from ifru.objective import objective_of
+
+
+def run(case: Case, budget: Budget) -> Iterator[Point]:
+    """One point. The slopes of the retained interactions are at hand; the touched rows' blocks are not."""
+    objective = objective_of(case.base.config, case.retained, CPU, torch.float32)
+    touched, start = case.touched, case.start(torch.float32)
+    slopes = objective.slopes(start)
+
+    def stepped(theta: Tensor) -> Tensor:
+        inverses = inverse_blocks(objective, theta, slopes, touched)
+        theta[touched] -= apply(inverses, objective.gradient(theta, slopes, touched))
+        return theta
+
+    theta, seconds = repeated(budget.clock, budget.repeats, start.clone, stepped)
+    yield Point(seconds, theta, "touched rows only (SCIF)", "one block step")

@@ -1,0 +1,44 @@
+"""Warm-started retraining by L-BFGS with a strong Wolfe line search, on the same objective."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from benchmarks.base import CPU
+from benchmarks.cases import Case
+from benchmarks.methods.checkpoints import doubling
+from benchmarks.methods.protocol import Budget, Point
+from benchmarks.timing import Stopwatch
+from ifru.objective import objective_of
+
+_ITERATIONS = 4096
+_COARSE = 128
+_HISTORY = 50
+
+
+def run(case: Case, budget: Budget) -> Iterator[Point]:
+    """One curve, by iterations. In float64: a line search in float32 ends long before the gradient does."""
+    objective = objective_of(case.base.config, case.retained, CPU, torch.float64)
+    theta = torch.nn.Parameter(case.start(torch.float64))
+    optimiser = torch.optim.LBFGS(
+        [theta], history_size=_HISTORY, line_search_fn="strong_wolfe", tolerance_grad=0.0, tolerance_change=0.0
+    )
+
+    def closure() -> Tensor:
+        at = theta.detach()
+        theta.grad = objective.gradient(at, objective.slopes(at))
+        return torch.tensor(objective.value(at), dtype=torch.float64)
+
+    watch, done = Stopwatch(budget.clock), 0
+    for wanted in doubling(_COARSE if budget.coarse else _ITERATIONS):
+        # The optimiser keeps its history from call to call, so that calls add up to one run.
+        optimiser.param_groups[0].update(max_iter=wanted - done, max_eval=10 * (wanted - done))
+        with watch:
+            optimiser.step(closure)
+        done = wanted
+        yield Point(watch.seconds, theta.detach().clone(), "warm, L-BFGS", f"{done} iterations")
+        if watch.seconds > budget.seconds:
+            return

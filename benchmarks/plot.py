@@ -1,0 +1,53 @@
+"""Comparisons as a picture: what is left against time, both on logarithmic scales."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.compare import Compared, Measured
+from benchmarks.table import ENGINE, curves
+from ifru.errors import IfruError
+
+FLOOR = 1e-4
+"""Smaller figures, zero among them, are drawn here."""
+
+_MARKERS = "osD^vP*X"
+
+
+def draw(compared: Sequence[Compared], path: Path, title: str) -> None:
+    """Write a PNG: a row for each case, forgotten pairs on the left, held-out pairs on the right.
+
+    Raises IfruError where Matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise IfruError("the plot needs Matplotlib; install it with pip install 'ifru[bench]'") from error
+    figure = Figure(figsize=(15, 5.5 * len(compared) + 0.8), layout="constrained")
+    figure.suptitle(title)
+    panels = figure.subplots(len(compared), 2, squeeze=False)
+    names = list(dict.fromkeys(curve for case in compared for curve in curves(case.points)))
+    for case, (forgotten, holdout) in zip(compared, panels, strict=True):
+        for panel, of in ((forgotten, "forgotten"), (holdout, "held-out")):
+            panel.set(xscale="log", yscale="log", xlabel="seconds", ylabel=f"left on {of} pairs")
+            panel.set_title(case.description)
+            panel.grid(visible=True, which="major", alpha=0.3)
+            for curve, points in curves(case.points).items():
+                place = names.index(curve)
+                panel.plot(
+                    [point.seconds for point in points],
+                    [_height(point, of) for point in points],
+                    color=f"C{place % 10}",
+                    marker=_MARKERS[place // 10 % len(_MARKERS)],
+                    markersize=4,
+                    linewidth=2.5 if points[0].method == ENGINE else 1.0,
+                    label=curve,
+                )
+        holdout.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
+    figure.savefig(path, dpi=130)
+
+
+def _height(point: Measured, of: str) -> float:
+    share = point.left.forgotten if of == "forgotten" else point.left.holdout
+    return max(FLOOR, 0.0 if share is None else share)
