@@ -25,7 +25,8 @@ class Kept:
             return compute()
         path = self.folder / f"{digest(depends)}.pt"
         if path.exists():
-            return torch.load(path, weights_only=True)
+            known: Tensor = torch.load(path, weights_only=True)
+            return known
         found = compute()
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.save(found, path)

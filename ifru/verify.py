@@ -204,7 +204,8 @@ def verify(
     task = _Task(config, settings or EngineSettings(), refine, device, tables.user.dtype, clock, report)
     deletion, unknown = _meant(requests, dataset)
     if published is None:
-        _warm_up(task)
+        report("compiling", None)
+        warm_up(config, task.settings, device, task.dtype)
         answer = _answered(task, tables, dataset, deletion, seed)
     else:
         answer = _taken(task, published, dataset, deletion, seed)
@@ -329,22 +330,24 @@ def _distance(model: _Model, retrained: _Model, train: Interactions) -> float:
     return float(np.sqrt(np.mean((model.predictions(pairs) - retrained.predictions(pairs)) ** 2)))
 
 
-def _warm_up(task: _Task) -> None:
-    """Compile what will be timed, on a few rows: loops are compiled for a precision when they first run."""
-    task.report("compiling", None)
+def warm_up(config: ModelConfig, settings: EngineSettings, device: torch.device, dtype: torch.dtype) -> None:
+    """Compile what training and updating run, on a few rows: loops are compiled for a precision when they first run.
+
+    What is compiled is kept on disk, for later processes too.
+    """
     user, item = (part.reshape(-1).astype(np.int32) for part in np.mgrid[0:8, 0:8])
     label = ((user + item) % 2).astype(np.float32)
     for support in ("residual", "global"):
         table = Interactions(Columns(user, item, label, np.ones(64, dtype=np.float32), None, np.arange(64)), 8, 8)
         nothing = Interactions(Columns(user[:0], item[:0], label[:0], label[:0], None, np.arange(0)), 8, 8)
         names = [str(row) for row in range(8)]
-        theta = fit(table, task.config, seed=0, device=task.device, dtype=task.dtype).theta
+        theta = fit(table, config, seed=0, device=device, dtype=dtype).theta
         engine = Engine(
-            task.config,
+            config,
             Tables.unstacked(theta, 8),
             Dataset(table, nothing, Ids(names), Ids(names)),
-            task.settings.model_copy(update={"support": support}),
-            task.device,
+            settings.model_copy(update={"support": support}),
+            device,
         )
         engine.apply(Deletion(np.arange(2), np.arange(0)))
         engine.settle()

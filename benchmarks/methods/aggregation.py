@@ -57,10 +57,10 @@ def epochs(shards: list[Tensor], table: Interactions, watch: Stopwatch, seed: in
     label = torch.from_numpy(table.label[kept])
     while True:
         with watch:
-            for batch in torch.randperm(len(label), generator=random).split(_BATCH):
+            for batch in torch.split(torch.randperm(len(label), generator=random), _BATCH):
                 optimiser.zero_grad()
                 score = attention(stacked[user[batch]], stacked[item[batch]])
-                binary_cross_entropy_with_logits(score, label[batch]).backward()
+                torch.autograd.backward(binary_cross_entropy_with_logits(score, label[batch]))
                 optimiser.step()
         yield _applied(attention, stacked, table.users)
 
@@ -68,4 +68,6 @@ def epochs(shards: list[Tensor], table: Interactions, watch: Stopwatch, seed: in
 def _applied(attention: Attention, stacked: Tensor, users: int) -> Tensor:
     with torch.no_grad():
         sides = (attention.user, stacked[:users]), (attention.item, stacked[users:])
-        return torch.cat([attention.aggregated(part, weigh) for weigh, side in sides for part in side.split(_CHUNK)])
+        return torch.cat(
+            [attention.aggregated(part, weigh) for weigh, side in sides for part in torch.split(side, _CHUNK)]
+        )

@@ -165,7 +165,7 @@ def _goal(case: Case) -> Tensor:
     objective = objective_of(case.base.config, case.base.train, CPU, torch.float32)
     theta = case.base.theta.float()
     rows, pulled = objective.pull(theta, objective.slopes(theta), torch.from_numpy(case.deletion.train))
-    return torch.zeros_like(theta).index_copy(0, rows, pulled)
+    return torch.zeros_like(theta).index_copy(0, rows.long(), pulled)
 
 
 def _searched(case: Case, budget: Budget, hops: int) -> list[Course]:

@@ -110,9 +110,9 @@ def epochs(config: ModelConfig, table: Interactions, schedule: Schedule, watch: 
     optimiser = torch.optim.Adam([theta], lr=schedule.rate, fused=True)
     for _ in range(_EPOCHS):
         with watch:
-            for batch in torch.randperm(len(label), generator=random).split(schedule.batch):
+            for batch in torch.split(torch.randperm(len(label), generator=random), schedule.batch):
                 optimiser.zero_grad()
-                _loss(theta, user[batch], item[batch], label[batch], config.l2).backward()
+                torch.autograd.backward(_loss(theta, user[batch], item[batch], label[batch], config.l2))
                 optimiser.step()
         yield theta.detach().clone()
 

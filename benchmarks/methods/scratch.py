@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,11 +26,13 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
     config, retained = case.base.config, case.retained
     objective = objective_of(config, retained, CPU, torch.float32)
 
-    def trained(plan: Plan) -> Tensor:
-        start = initial(retained.users + retained.items, model_of(config).width, _SEED, objective)
-        return minimise(objective, start, plan).theta
+    def start() -> Tensor:
+        return initial(retained.users + retained.items, model_of(config).width, _SEED, objective)
+
+    def trained(plan: Plan, theta: Tensor) -> Tensor:
+        return minimise(objective, theta, plan).theta
 
     for tolerance in (*(_COARSE if budget.coarse else _LOOSER), TOLERANCES[torch.float32]):
         plan = Plan(tolerance=tolerance)
-        theta, seconds = repeated(budget.clock, budget.repeats, lambda plan=plan: plan, trained)
+        theta, seconds = repeated(budget.clock, budget.repeats, start, partial(trained, plan))
         yield Point(seconds, theta, "own trainer from scratch", f"gradient norm {tolerance:g}")

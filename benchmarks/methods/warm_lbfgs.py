@@ -37,7 +37,7 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
         # The optimiser keeps its history from call to call, so that calls add up to one run.
         optimiser.param_groups[0].update(max_iter=wanted - done, max_eval=10 * (wanted - done))
         with watch:
-            optimiser.step(closure)
+            optimiser.step(closure)  # type: ignore[no-untyped-call]
         done = wanted
         yield Point(watch.seconds, theta.detach().clone(), "warm, L-BFGS", f"{done} iterations")
         if watch.seconds > budget.seconds:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -23,12 +24,12 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
     objective = objective_of(case.base.config, case.retained, CPU, torch.float32)
     start = case.start(torch.float32)
 
-    def trained(plan: Plan) -> Tensor:
-        return minimise(objective, start, plan).theta
+    def trained(plan: Plan, theta: Tensor) -> Tensor:
+        return minimise(objective, theta, plan).theta
 
     for tolerance in (*(_COARSE if budget.coarse else _LOOSER), TOLERANCES[torch.float32]):
         plan = Plan(sweeps=0, tolerance=tolerance)
-        theta, seconds = repeated(budget.clock, budget.repeats, lambda plan=plan: plan, trained)
+        theta, seconds = repeated(budget.clock, budget.repeats, start.clone, partial(trained, plan))
         yield Point(seconds, theta, "warm, Newton-PCG", f"gradient norm {tolerance:g}")
         if seconds > budget.seconds:
             return

@@ -1,25 +1,17 @@
-"""Write generated ratings as CSV: users u0, u1, … rate items that are near their taste, popular ones more often."""
+"""Write generated ratings as CSV, of users u0, u1, … on items i0, i1, …"""
 
 import csv
 import sys
 
-import numpy as np
-
-USERS, ITEMS, PER_USER, TASTES = 900, 600, 60, 5
+from ifru.interactions.generated import generate
 
 
 def main() -> None:
-    random = np.random.default_rng(0)
-    liking = random.normal(size=(USERS, TASTES)) @ random.normal(size=(TASTES, ITEMS)) / np.sqrt(TASTES)
-    liking += 0.5 * random.normal(size=(USERS, ITEMS))
-    ratings = np.clip(np.rint(3.5 + liking), 1, 5).astype(int)
-    popularity = 1.0 / np.arange(1, ITEMS + 1) ** 0.7
-    popularity /= popularity.sum()
+    ratings = generate(users=1000, items=1500, interactions=80_000, seed=0)
     out = csv.writer(sys.stdout)
     out.writerow(["user", "item", "rating"])
-    for user in range(USERS):
-        for item in random.choice(ITEMS, size=PER_USER, replace=False, p=popularity):
-            out.writerow([f"u{user}", f"i{item}", ratings[user, item]])
+    for user, item, value in zip(ratings.user, ratings.item, ratings.value, strict=True):
+        out.writerow([ratings.users[user], ratings.items[item], int(value)])
 
 
 if __name__ == "__main__":

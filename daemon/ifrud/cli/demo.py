@@ -64,17 +64,19 @@ def demo(
 
 
 def _run(options: Options, as_json: bool) -> None:
+    start = time.monotonic()
     # The model's libraries take seconds to import; --help and wrong options need not wait for them.
     from ifru.cli.output import print_json
     from ifrud.demo.run import run_demo
     from ifrud.demo.screen import Screen
 
     screen = Screen(stderr=as_json, now=time.monotonic)
-    outcome = run_demo(options, screen)
+    outcome = run_demo(options, screen, start)
     if as_json:
         print_json(outcome.document())
         return
     screen.facts(outcome.facts())
+    screen.table(outcome.comparison())
     for sentence in outcome.sentences():
         screen.say(sentence)
 

@@ -4,108 +4,125 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
+from rich.table import Table
+
 from ifru.training import TrainedModel
-from ifru.verify import BySet, Verification
+from ifru.verify import Verification
 from ifrud.demo.data import Data
 from ifrud.demo.screen import milliseconds, share
 from ifrud.demo.watch import Seen
 
 
 @dataclass(frozen=True)
+class Spent:
+    """Seconds of the demo itself: for training, and in all."""
+
+    train: float
+    total: float
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """found: the last version, held against retraining. seconds_train, seconds_total: of the demo itself."""
+    """answered: the last version that answers a request, held against retraining.
+
+    refined: the same for the version that idle time has made of it; None where nothing was left to gain.
+    """
 
     data: Data
     trained: TrainedModel
     seen: Seen
-    found: Verification
-    seconds_train: float
-    seconds_total: float
+    answered: Verification
+    refined: Verification | None
+    spent: Spent
 
     def document(self) -> dict[str, object]:
         """For programs. seconds.update: of one update, on average; seconds.updates: of all of them."""
-        seen, found, config = self.seen, self.found, self.trained.config
-        last = seen.published[-1]
+        seen, answered, config = self.seen, self.answered, self.trained.config
         states = [receipt.state for receipt in seen.receipts.values()]
         return {
             "data": self.data.name,
             "model": {"name": config.name, "rank": config.rank, "l2": config.l2, "verdict": self.trained.verdict},
-            "requests": found.requests,
+            "requests": answered.requests,
             "nothing_to_erase": states.count("nothing_to_erase"),
             "dead_letters": len(seen.reasons),
-            "deletions": found.deletions,
-            "versions": last.version - 1,
+            "deletions": answered.deletions,
+            "versions": seen.published[-1].version - 1,
             "latency_ms": {f"p{percent}": _ms(seen.latency(percent)) for percent in (50, 99)},
-            "residual_influence": last.settled,
-            "residual_influence_total": last.total,
-            "left": asdict(found.left),
-            "floor": asdict(found.floor),
-            "auc": asdict(found.auc),
-            "rms": asdict(found.rms),
+            "residual_influence": answered.settled_influence,
+            "left": asdict(answered.left),
+            "floor": asdict(answered.floor),
+            "auc": asdict(answered.auc),
+            "rms": asdict(answered.rms),
+            "refined": self._refined(),
             "seconds": {
-                "update": found.seconds.update,
-                "updates": sum(self._updates),
-                "retrain": found.seconds.retrain,
-                "train": self.seconds_train,
-                "total": self.seconds_total,
+                "update": answered.seconds.update,
+                "updates": sum(seen.updates),
+                "retrain": answered.seconds.retrain,
+                "train": self.spent.train,
+                "total": self.spent.total,
             },
         }
 
-    @property
-    def _updates(self) -> list[float]:
-        return updates(self.seen)
+    def _refined(self) -> dict[str, object] | None:
+        refined = self.refined
+        return refined and {
+            "residual_influence": refined.settled_influence,
+            "left": asdict(refined.left),
+            "auc": asdict(refined.auc),
+            "rms": asdict(refined.rms),
+            "seconds": refined.seconds.update,
+        }
 
     def facts(self) -> dict[str, str]:
-        """For people: the figures."""
-        seen, found = self.seen, self.found
-        auc, unknown = found.auc, found.unknown
+        """For people: what happened."""
+        seen, answered = self.seen, self.answered
         return {
-            "requests": f"{found.requests:,} answered, {unknown:,} of them had nothing to erase",
+            "requests": f"{answered.requests:,}, of which {answered.unknown:,} had nothing to erase",
             "dead letters": f"{len(seen.reasons):,} ({'; '.join(seen.reasons)})",
-            "deleted": f"{found.deletions:,} ratings",
+            "deleted": f"{answered.deletions:,} rows",
             "versions": f"{seen.published[-1].version - 1:,}",
             "latency": f"p50 {milliseconds(seen.latency(50))}, p99 {milliseconds(seen.latency(99))}",
-            "left": _by_set(found.left),
-            "two retrains": _by_set(found.floor),
-            "AUC, held out": f"{_auc(auc.before)} before, {_auc(auc.after)} after, {_auc(auc.retrained)} retrained",
-            "predictions": f"{found.rms.true:.1e} RMS from the retrained model, proven at most {found.rms.bound:.1e}",
-            "seconds": f"{found.seconds.update:.2g} an update, {found.seconds.retrain:.2g} a retrain, "
-            f"{self.seconds_total:.0f} in all",
         }
+
+    def comparison(self) -> Table:
+        """For people: how near the versions are to the retrained model."""
+        versions = {"as answered": self.answered, "after idle time": self.refined}
+        compared = {name: found for name, found in versions.items() if found is not None}
+        table = Table("", *compared, "retrained", box=None, pad_edge=False)
+        for name, called in {"forget": "forgotten", "neighbours": "neighbouring", "holdout": "held-out"}.items():
+            left = (share(getattr(found.left, name)) for found in compared.values())
+            table.add_row(f"left on {called} pairs", *left, share(getattr(self.answered.floor, name)))
+        auc = (_auc(found.auc.after) for found in compared.values())
+        table.add_row("AUC on held-out pairs", *auc, _auc(self.answered.auc.retrained))
+        table.add_row("distance, measured", *(f"{found.rms.true:.1e}" for found in compared.values()), "")
+        table.add_row("distance, proven", *(f"{found.rms.bound:.1e}" for found in compared.values()), "")
+        return table
 
     def sentences(self) -> list[str]:
         """For people: what the figures say."""
-        found, seen = self.found, self.seen
+        answered, seen, seconds = self.answered, self.seen, self.answered.seconds
         said = [
-            f"Each request was answered by a version that no longer holds what it names; half of the answers came "
-            f"within {milliseconds(seen.latency(50))}, 99 of 100 within {milliseconds(seen.latency(99))}.",
-            f"Retraining from scratch without the deleted ratings changes the model's scores. Of that change the last "
-            f"version still lacks {_shares(found.left)}.",
-            f"An update took {milliseconds(found.seconds.update)} on average, retraining "
-            f"{milliseconds(found.seconds.retrain)}: {share(found.seconds.update / found.seconds.retrain)} of the cost.",
-            f"It is proven, without retraining, that the version's predicted probabilities are within "
-            f"{found.rms.bound:.1e} (root mean square) of the exactly retrained model's; measured: {found.rms.true:.1e}.",
+            f"Half of the requests were answered within {milliseconds(seen.latency(50))}, 99 of 100 within "
+            f"{milliseconds(seen.latency(99))}. No row that they name is in the model's data any more.",
+            "Retraining from scratch without these rows changes what the model says of a pair. The daemon's update "
+            f"came so near to this that {_left(answered)} of the change was left{self._afterwards()}.",
+            f"An update took {milliseconds(seconds.update)} on average, retraining took "
+            f"{milliseconds(seconds.retrain)}: an update costs {share(seconds.update / seconds.retrain)} of it.",
+            "Proven from the version and its data alone: its predictions are no further than "
+            f"{answered.rms.bound:.1e} from those of the exactly retrained model (root mean square over all rows that "
+            f"are left). Retraining shows that it is {answered.rms.true:.1e}.",
         ]
         if not self.trained.ready:
             said.append(f"Take care: the model is {self.trained.verdict}.")
         return said
 
-
-def updates(seen: Seen) -> list[float]:
-    """Seconds of each update that deleted something."""
-    return [each.seconds for each in seen.published if each.deleted]
+    def _afterwards(self) -> str:
+        return "" if self.refined is None else f", and {_left(self.refined)} after idle time"
 
 
-_NAMES = {"forget": "forgotten", "neighbours": "neighbouring", "holdout": "held out"}
-
-
-def _by_set(shares: BySet) -> str:
-    return ", ".join(f"{share(getattr(shares, name))} {called}" for name, called in _NAMES.items())
-
-
-def _shares(left: BySet) -> str:
-    known = {"forget": "on the forgotten pairs", "holdout": "on held-out pairs"}
-    said = [f"{share(value)} {name}" for key, name in known.items() if (value := getattr(left, key)) is not None]
+def _left(found: Verification) -> str:
+    known = {"forgotten": found.left.forget, "held-out": found.left.holdout}
+    said = [f"{share(value)} on {name} pairs" for name, value in known.items() if value is not None]
     return " and ".join(said) or "nothing that can be measured"
 
 

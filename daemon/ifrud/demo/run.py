@@ -17,6 +17,7 @@ import torch
 from ifru.cli.options import device_of
 from ifru.cli.output import progress
 from ifru.cli.train import publish
+from ifru.engine import EngineSettings
 from ifru.errors import IfruError
 from ifru.interactions import Interactions
 from ifru.interactions.labels import LabelRule
@@ -24,38 +25,39 @@ from ifru.models import ModelConfig
 from ifru.requests import resolve
 from ifru.snapshots import Reader, Version, open_store
 from ifru.training import TrainedModel, train
-from ifru.verify import Published, Verification, verify
+from ifru.verify import Published, Verification, verify, warm_up
 from ifrud.demo.data import SEED, Data, generated, movielens_or_generated, own
 from ifrud.demo.errors import DemoError
 from ifrud.demo.movielens import cache_folder, fetch, movielens
 from ifrud.demo.options import Options
-from ifrud.demo.outcome import Outcome, updates
+from ifrud.demo.outcome import Outcome, Spent
 from ifrud.demo.plan import Plan, plan
 from ifrud.demo.process import Places, started
 from ifrud.demo.screen import Screen
 from ifrud.demo.stream import Stream
-from ifrud.demo.watch import Clock, Seen, Watch
+from ifrud.demo.watch import Announced, Clock, Seen, Watch
 from ifrud.outboxes import open_outbox
 
 
-def run_demo(options: Options, screen: Screen) -> Outcome:
+def run_demo(options: Options, screen: Screen, start: float) -> Outcome:
     """Train, run a daemon on a stream of deletions, and hold what it published against retraining.
 
-    Raises IfruError.
+    start: when the program was started, as time.monotonic() tells. Raises IfruError.
     """
-    start = time.monotonic()
     with _folder(options.folder) as folder:
         places = Places(folder)
         data = _data(options, places)
         _say_data(data, screen)
-        trained, seconds = _train(ModelConfig(rank=options.rank, l2=options.l2), data, places)
+        config = ModelConfig(rank=options.rank, l2=options.l2)
+        _compile(config)
+        trained, seconds = _train(config, data, places)
         auc = "" if trained.auc is None else f", AUC {trained.auc:.4f} on held-out ratings"
         screen.say(f"Trained in {seconds:.1f} s: {trained.verdict}{auc}.")
         planned = plan(data.dataset, options.events, SEED, datetime.now(UTC))
         seen = _stream(options, planned, places, screen)
         screen.say("Now retraining from scratch on what is left, to compare.")
-        found = _verify(planned, places, seen)
-        return Outcome(data, trained, seen, found, seconds, time.monotonic() - start)
+        answered, refined = _verify(planned, places, seen)
+        return Outcome(data, trained, seen, answered, refined, Spent(seconds, time.monotonic() - start))
 
 
 @contextmanager
@@ -96,6 +98,13 @@ def _say_data(data: Data, screen: Screen) -> None:
     )
 
 
+def _compile(config: ModelConfig) -> None:
+    """Have the compiled loops ready, for the daemon too, so that no request waits for a compiler."""
+    with progress() as report:
+        report("compiling", None)
+        warm_up(config, EngineSettings(), device_of("auto"), torch.float32)
+
+
 def _train(config: ModelConfig, data: Data, places: Places) -> tuple[TrainedModel, float]:
     start = time.monotonic()
     with progress() as report:
@@ -118,18 +127,29 @@ def _stream(options: Options, planned: Plan, places: Places, screen: Screen) -> 
     return seen
 
 
-def _verify(planned: Plan, places: Places, seen: Seen) -> Verification:
+def _verify(planned: Plan, places: Places, seen: Seen) -> tuple[Verification, Verification | None]:
+    """The last version that answers a request, and what idle time has made of it, held against retraining."""
     reader = Reader(open_store(places.store.as_uri()))
-    before, after = reader.load(1), reader.load()
+    before, after = reader.load(1), reader.load(seen.last_answer.version)
     _check(before, after, planned)
-    residual, spent = after.manifest.residual, updates(seen)
+    answered = _compared(planned, before, after, seen.last_answer, sum(seen.updates) / len(seen.updates))
+    refinement = seen.refinement
+    if refinement is None:
+        return answered, None
+    after = reader.advance(after, refinement.version)
+    _check(before, after, planned)
+    return answered, _compared(planned, before, after, refinement, refinement.seconds)
+
+
+def _compared(planned: Plan, before: Version, after: Version, announced: Announced, seconds: float) -> Verification:
+    residual = after.manifest.residual
     published = Published(
         tables=after.tables,
         method=residual.method,
         reason=residual.reason,
         residual_influence=residual.influence or 0.0,
-        settled_influence=seen.published[-1].settled,
-        seconds=sum(spent) / len(spent),
+        settled_influence=announced.settled,
+        seconds=seconds,
     )
     with progress() as report:
         return verify(

@@ -38,11 +38,16 @@ class Screen:
         """Names and values."""
         self._console.print(_table(facts))
 
+    def table(self, table: Table) -> None:
+        """A table between two empty lines."""
+        self._console.print("", table, "", sep="\n")
+
     @contextmanager
     def following(self, seen: Seen) -> Iterator[Callable[[], None]]:
         """Something to call whenever `seen` has changed, which shows it now and then."""
         if not self._redraws:
             yield self._lines(seen)
+            self._line(seen)
             return
         with Live(console=self._console, auto_refresh=False) as live:
 
@@ -57,11 +62,15 @@ class Screen:
         def line() -> None:
             nonlocal due
             if self._now() >= due:
-                facts = ", ".join(f"{name} {value}" for name, value in _facts(seen).items())
-                self.say(f"{self._now() - self._start:.0f} s: {facts}")
+                self._line(seen)
                 due = self._now() + _LINE_SECONDS
 
         return line
+
+    def _line(self, seen: Seen) -> None:
+        facts = _facts(seen)
+        shown = ", ".join((facts["events"], f"version {facts['version']}", f"latency {facts['latency']}"))
+        self.say(f"{self._now() - self._start:3.0f} s: {shown}")
 
 
 def milliseconds(seconds: float | None) -> str:

@@ -29,7 +29,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Announced:
-    """A version, as the daemon's log tells of it. refinement: it answers no request.
+    """A version, as the daemon's log tells of it. refinement: it was made in idle time, and answers no request.
 
     deleted: rows. seconds: that the update took. settled, total: residual influences.
     """
@@ -65,6 +65,21 @@ class Seen:
     def answered(self) -> int:
         """Events that came to a receipt or to a dead letter."""
         return len(self.receipts) + len(self.reasons)
+
+    @property
+    def last_answer(self) -> Announced:
+        """The last version that answers a request."""
+        return next(each for each in reversed(self.published) if not each.refinement)
+
+    @property
+    def refinement(self) -> Announced | None:
+        """The version that idle time has made of the last answer, if it has."""
+        return self.published[-1] if self.published[-1].refinement else None
+
+    @property
+    def updates(self) -> list[float]:
+        """Seconds of each update that deleted something."""
+        return [each.seconds for each in self.published if each.deleted]
 
     def latency(self, percent: float) -> float | None:
         """Seconds within which so many percent of the receipts came."""
@@ -108,12 +123,13 @@ class Watch:
         self._seen.sentence = str(said["event"])
         self._seen.ready = self._seen.ready or "positions" in said
         if "residual_influence" in said:
+            refinement = "events" not in said
             self._seen.published.append(
                 Announced(
                     version=said["version"],
-                    refinement="events" not in said,
+                    refinement=refinement,
                     deleted=said.get("deleted", 0),
-                    seconds=said["seconds"].get("update", 0.0),
+                    seconds=said["seconds"].get("refine" if refinement else "update", 0.0),
                     settled=said["residual_influence"],
                     total=said["residual_influence_total"],
                 )
