@@ -47,3 +47,10 @@ def device_of(name: str) -> torch.device:
             f"device {name!r} cannot be used here; allowed are auto, cpu, and cuda where there is one"
         ) from error
     return device
+
+
+def dtype_of(precision: Precision | None, device: torch.device) -> torch.dtype:
+    """The precision to train in: as asked, else the one that a device computes in at a fair price."""
+    if precision is not None:
+        return precision.dtype
+    return torch.float64 if device.type == "cpu" else torch.float32
