@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,10 +31,16 @@ class Left:
     holdout: float | None
     auc: float | None
 
-    def worst(self, forgotten: float, holdout: float) -> float:
-        """How many times both figures exceed a goal, whichever exceeds it more; at most 1 reaches it."""
-        shares = ((self.forgotten, forgotten), (self.holdout, holdout))
-        return max((share / goal for share, goal in shares if share is not None), default=0.0)
+    @property
+    def mean(self) -> float:
+        """The geometric mean of both figures, of those that are not zero; 0 where there is none."""
+        shares = [share for share in (self.forgotten, self.holdout) if share is not None and share > 0]
+        return math.exp(sum(map(math.log, shares)) / len(shares)) if shares else 0.0
+
+    def reaches(self, forgotten: float, holdout: float) -> bool:
+        """Whether neither figure exceeds its goal."""
+        pairs = (self.forgotten, forgotten), (self.holdout, holdout)
+        return all(share is None or share <= goal for share, goal in pairs)
 
 
 def left(case: Case, theta: Tensor) -> Left:

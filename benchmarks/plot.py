@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.compare import Compared, Measured
-from benchmarks.table import ENGINE, curves
+from benchmarks.table import curves
 from ifru.errors import IfruError
 
 FLOOR = 1e-4
 """Smaller figures, zero among them, are drawn here."""
 
+_OURS = "engine"
 _MARKERS = "osD^vP*X"
 
 
@@ -41,7 +42,7 @@ def draw(compared: Sequence[Compared], path: Path, title: str) -> None:
                     color=f"C{place % 10}",
                     marker=_MARKERS[place // 10 % len(_MARKERS)],
                     markersize=4,
-                    linewidth=2.5 if points[0].method == ENGINE else 1.0,
+                    linewidth=2.5 if points[0].method == _OURS else 1.0,
                     label=curve,
                 )
         holdout.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")

@@ -9,8 +9,17 @@ from benchmarks.compare import Compared, Measured
 GOALS = ((0.2, 0.5), (0.13, 0.4), (0.07, 0.22), (0.05, 0.15), (0.03, 0.25), (0.02, 0.08), (0.002, 0.01))
 """What may be left on forgotten and on held-out pairs, for the comparison of times."""
 
-ENGINE = "engine"
+ENGINE = "ifru, auto"
+"""The curve that the others' times are multiples of."""
+
+NEAR = 1.1
 _SHOWN = 8
+
+
+_GOALS_CAPTION = (
+    f"Times to reach a goal (left on forgotten / held-out pairs), and as multiples of the time of '{ENGINE}'. "
+    "Where a goal is never reached, the multiple is that of the method's best result in brackets."
+)
 
 
 def markdown(compared: Sequence[Compared], heading: str) -> str:
@@ -29,7 +38,7 @@ def curves(points: Iterable[Measured]) -> dict[str, list[Measured]]:
 def _case(case: Compared) -> list[str]:
     title = f"## {case.description[0].upper()}{case.description[1:]}: {case.deleted:,} training rows"
     auc = f"Held-out AUC: {number(case.auc_before)} before, {number(case.auc_exact)} exactly retrained."
-    return [title, auc, _points(case), "Times to reach a goal, forgotten / held-out:", _goals(case)]
+    return [title, auc, _points(case), _GOALS_CAPTION, _goals(case)]
 
 
 def _points(case: Compared) -> str:
@@ -50,32 +59,38 @@ def _points(case: Compared) -> str:
 
 
 def _goals(case: Compared) -> str:
-    """Times of every method as multiples of the engine's; of one that never gets there, its best point in brackets."""
-    methods = list(dict.fromkeys(point.method for point in case.points))
-    fastest = {goal: _fastest(case.points, ENGINE, goal) for goal in GOALS}
+    """Every curve's time to each goal, and as a multiple of the engine's; of one that never gets there, of its best."""
+    by_curve = curves(case.points)
+    engine = {goal: _fastest(by_curve.get(ENGINE, []), goal) for goal in GOALS}
     rows = [
-        (method, *(_against(_fastest(case.points, method, goal), fastest[goal], goal) for goal in GOALS))
-        for method in methods
+        (curve, _result(best(points)), *(_against(points, engine[goal], goal) for goal in GOALS))
+        for curve, points in by_curve.items()
     ]
-    return _table(("method", *(f"{forgotten:g} / {holdout:g}" for forgotten, holdout in GOALS)), rows)
+    return _table(("method", "best", *(f"{forgotten:g} / {holdout:g}" for forgotten, holdout in GOALS)), rows)
 
 
-def _fastest(points: Iterable[Measured], method: str, goal: tuple[float, float]) -> Measured | None:
-    """A method's fastest point that reaches a goal, else the one that comes nearest."""
-    own = [point for point in points if point.method == method]
-    return min(own, key=lambda point: (max(point.left.worst(*goal), 1.0), point.seconds), default=None)
+def best(points: Sequence[Measured]) -> Measured:
+    """The quickest point that leaves about as little as any of a curve: the last per cent take longest."""
+    least = min(point.left.mean for point in points)
+    return min((point for point in points if point.left.mean <= NEAR * least), key=lambda point: point.seconds)
 
 
-def _against(point: Measured | None, engine: Measured | None, goal: tuple[float, float]) -> str:
-    if point is None:
-        return "-"
-    times = ""
-    if engine is not None and point is not engine and engine.left.worst(*goal) <= 1:
-        times = f", {point.seconds / engine.seconds:,.3g} ×"
-    if point.left.worst(*goal) <= 1:
-        return f"{duration(point.seconds)}{times}"
-    best = f"{number(point.left.forgotten)} / {number(point.left.holdout)}"
-    return f"({best} in {duration(point.seconds)}{times})"
+def _result(point: Measured) -> str:
+    return f"{number(point.left.forgotten)} / {number(point.left.holdout)} in {duration(point.seconds)}"
+
+
+def _fastest(points: Iterable[Measured], goal: tuple[float, float]) -> Measured | None:
+    there = (point for point in points if point.left.reaches(*goal))
+    return min(there, key=lambda point: point.seconds, default=None)
+
+
+def _against(points: Sequence[Measured], engine: Measured | None, goal: tuple[float, float]) -> str:
+    own = _fastest(points, goal)
+    compared = own or best(points)
+    times = "" if engine is None else f"{compared.seconds / engine.seconds:,.3g} ×"
+    if own is not None:
+        return f"{duration(own.seconds)}, {times}" if times else duration(own.seconds)
+    return f"never ({times})" if times else "never"
 
 
 def thinned(points: Sequence[Measured]) -> list[Measured]:

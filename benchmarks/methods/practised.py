@@ -49,21 +49,21 @@ COARSE = (Schedule(0.01, 1024), Schedule(0.03, 4096))
 
 
 def run(case: Case, budget: Budget) -> Iterator[Point]:
-    """Its course, epoch by epoch, and the point where it is stopped: at its best epoch, without the patience."""
+    """One curve, by epochs, up to where validation AUC stops it: its best epoch, the patience not counted."""
     schedule = tuned(case.base, budget)
-    curve = "retraining as practised"
     name = f"Adam {schedule.rate:g}, batch {schedule.batch}"
     stopping, watch = EarlyStopping(PATIENCE), Stopwatch(budget.clock)
-    best: Point | None = None
+    points: list[Point] = []
+    kept = 0
     for number, theta in enumerate(epochs(case.base.config, case.retained, schedule, watch), 1):
-        if is_checkpoint(number):
-            yield Point(watch.seconds, theta, curve, f"{name}, epoch {number}")
-        if stopping.improves(validation_auc(case, theta)):
-            best = Point(watch.seconds, theta, f"{curve}, stopped by AUC", f"{name}, epoch {number}")
+        best = stopping.improves(validation_auc(case, theta))
+        if best or is_checkpoint(number):
+            points.append(Point(watch.seconds, theta, "retraining as practised", f"{name}, epoch {number}"))
+        if best:
+            kept = len(points)
         if stopping.over or watch.seconds > budget.seconds:
             break
-    if best is not None:
-        yield best
+    yield from points[:kept]
 
 
 def tuned(base: Base, budget: Budget) -> Schedule:

@@ -37,7 +37,10 @@ class Metrics:
         )  # fmt: skip
         self.batches = Counter("ifrud_batches_total", "Batches committed.", registry=registry)
         self.refinements = Counter(
-            "ifrud_refinements_total", "Versions committed in idle time, without a request.", registry=registry
+            "ifrud_refinements_total", "Versions committed in idle time that moved the model.", registry=registry
+        )
+        self.proofs = Counter(
+            "ifrud_proofs_total", "Versions committed in idle time to carry a proof.", registry=registry
         )
         self.deleted = Counter(
             "ifrud_deleted_interactions_total",
@@ -96,7 +99,13 @@ class Metrics:
         )
         self.ready = Gauge("ifrud_ready", "1 while the daemon takes requests, else 0.", registry=registry)
         self.build = Gauge("ifrud_build_info", "Always 1; the version of the package.", ["version"], registry=registry)
+        self.auc = Gauge(
+            "ifrud_holdout_auc",
+            "AUC of the newest version on the held-out interactions that remain; NaN where it was not measured.",
+            registry=registry,
+        )
         self.rms_bound.set(float("nan"))
+        self.auc.set(float("nan"))
 
 
 class Stopwatch:

@@ -12,6 +12,7 @@ from ifru.models import Tables
 from ifru.snapshots import Change, FullState, Manifest, Residual, Writer
 
 NOTHING_DELETED = "nothing was deleted"
+NO_QUALITY: Mapping[str, float] = {}
 
 
 class Model:
@@ -49,6 +50,7 @@ class Model:
         positions: Mapping[str, Mapping[int, int]],
         events: Sequence[str],
         receipts: Sequence[bytes],
+        quality: Mapping[str, float] = NO_QUALITY,
     ) -> Manifest:
         """Commit the version after the newest. Raises StoreError, CommitLost or CommitUnknown."""
         width = self.engine.tables.user.shape[1]
@@ -63,6 +65,7 @@ class Model:
             events=events,
             residual=self._residual(update),
             receipts=receipts,
+            quality=quality,
             full=self._full() if self._full_is_due() else None,
         )
         self.manifest = self._writer.commit(self.manifest, change)

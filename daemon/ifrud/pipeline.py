@@ -16,6 +16,7 @@ from ifrud.metrics import Stopwatch
 from ifrud.model import Model
 from ifrud.outboxes import Outbox
 from ifrud.positions import advanced
+from ifrud.prover import RMS_BOUND, Proven, Prover
 from ifrud.receipts import Receipt
 from ifrud.report import Asked, Done, Reporter
 from ifrud.sources import Source
@@ -124,6 +125,28 @@ class Pipeline:
         with watch.stage("settle"):
             settled = self._model.settle()
         self._reporter.done(Done(self._model.manifest, None, update, settled, watch.seconds), self.positions)
+
+    @property
+    def proven(self) -> bool:
+        """Whether the newest version says how near to the retrained model it is proven to be."""
+        return RMS_BOUND in self._model.manifest.quality
+
+    def prove(self, prover: Prover) -> None:
+        """Have the newest version proven; `take` publishes what comes of it."""
+        model = self._model
+        prover.start(model.manifest.version, model.engine.config, model.engine.tables, model.dataset)
+
+    def take(self, proven: Proven, watch: Stopwatch) -> None:
+        """Publish what was found about the newest version; about an older one it is of no use any more.
+
+        The proof becomes a version of its own that moves nothing: a manifest is never written twice.
+        """
+        if proven.version != self._model.manifest.version:
+            return
+        with watch.stage("commit"):
+            self._answered.add(self._model.publish(None, {}, (), (), proven.quality))
+        settled = self._model.settle()
+        self._reporter.done(Done(self._model.manifest, None, None, settled, watch.seconds), self.positions)
 
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
         influence = None if update is None else update.influence

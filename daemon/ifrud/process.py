@@ -31,6 +31,7 @@ from ifrud.model import Model
 from ifrud.outboxes import open_outbox
 from ifrud.pipeline import Ends, Knowledge, Pipeline
 from ifrud.problems import InvalidSettings
+from ifrud.prover import Prover
 from ifrud.report import Reporter
 from ifrud.service import Idling, Service, Telling
 from ifrud.settings import AdminSettings, BatchSettings, EngineSection, Settings
@@ -84,11 +85,18 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     store = open_store(settings.store)
     probe(store, _attempt())
     ends = _ends(settings, stack)
-    assemble(settings, store, ends, telling, admin.check).run(stop, drain)
+    prover = Prover()
+    stack.callback(prover.close)
+    assemble(settings, store, ends, telling, prover, admin.check).run(stop, drain)
 
 
 def assemble(
-    settings: Settings, store: Store, ends: Ends, telling: Telling, check: Callable[[], None] = lambda: None
+    settings: Settings,
+    store: Store,
+    ends: Ends,
+    telling: Telling,
+    prover: Prover,
+    check: Callable[[], None] = lambda: None,
 ) -> Service:
     """A service on the newest version of a store. check: raises where another thread has died.
 
@@ -99,10 +107,11 @@ def assemble(
         pipeline=Pipeline(_knowledge(settings, store), ends, gate, telling.reporter, _utc),
         source=ends.source,
         batcher=Batcher(_policy(settings.batch)),
-        idling=Idling(settings.refine, settings.refine_after_ms / 1000),
+        idling=Idling(settings.refine, settings.prove, settings.refine_after_ms / 1000),
         telling=telling,
         now=time.monotonic,
         check=check,
+        prover=prover,
     )
 
 

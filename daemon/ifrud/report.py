@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from ifru.snapshots import Manifest
 from ifrud.batcher import Closed
 from ifrud.intake import Intake
 from ifrud.metrics import Metrics, Stage
+from ifrud.prover import RMS_BOUND
 from ifrud.status import Board
 
 log = structlog.stdlib.get_logger("ifrud")
@@ -32,7 +34,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Done:
-    """One version. asked: None for a refinement. update: None where nothing was deleted. seconds: by stage."""
+    """One version. asked: None for a refinement or a proof. update: None where nothing moved. seconds: by stage."""
 
     manifest: Manifest
     asked: Asked | None
@@ -53,6 +55,9 @@ class Done:
 
     def _what(self) -> str:
         asked = self.asked
+        if asked is None and self.update is None:
+            bound = self.manifest.quality[RMS_BOUND]
+            return f"moves nothing; its predictions are proven to be within {bound:.2e} of the retrained model's"
         if asked is None:
             return "refines the model in idle time"
         deleted = self.deleted
@@ -115,10 +120,12 @@ class Reporter:
         self._board.update(positions=dict(positions), last_version=done.sentence, last_version_time=self._utc())
         read = 0 if done.update is None else done.update.interactions_read
         self._metrics.interactions_read.inc(read + done.settled.interactions_read)
-        if done.asked is None:
+        if done.asked is not None:
+            self._count(done, done.asked)
+        elif done.update is not None:
             self._metrics.refinements.inc()
         else:
-            self._count(done, done.asked)
+            self._metrics.proofs.inc()
         log.info(done.sentence, version=done.manifest.version, **_fields(done))
 
     def _show(self, manifest: Manifest, settled: Settled) -> None:
@@ -127,7 +134,8 @@ class Reporter:
         self._metrics.version.set(manifest.version)
         self._metrics.retained.labels("train").set(manifest.retained)
         self._metrics.retained.labels("holdout").set(manifest.holdout)
-        self._metrics.rms_bound.set(manifest.quality.get("rms_bound", float("nan")))
+        self._metrics.rms_bound.set(manifest.quality.get(RMS_BOUND, math.nan))
+        self._metrics.auc.set(manifest.quality.get("auc", math.nan))
         self._board.update(
             version=manifest.version,
             retained_interactions=manifest.retained,

@@ -9,6 +9,7 @@ from ifrud.batcher import Batch, Batcher
 from ifrud.metrics import Metrics, Stopwatch
 from ifrud.pipeline import Pipeline
 from ifrud.positions import Goal, lag
+from ifrud.prover import Prover
 from ifrud.report import Reporter
 from ifrud.sources import Source
 from ifrud.status import Board
@@ -25,9 +26,10 @@ LOOK_SECONDS = 0.003
 
 @dataclass(frozen=True)
 class Idling:
-    """Whether the model is refined in idle time, and after how many seconds without an event."""
+    """Whether the model is refined and proven in idle time, and after how many seconds without an event."""
 
     refine: bool
+    prove: bool
     after: float
 
 
@@ -55,6 +57,7 @@ class Service:
         telling: Telling,
         now: Callable[[], float],
         check: Callable[[], None],
+        prover: Prover,
     ) -> None:
         self._pipeline = pipeline
         self._source = source
@@ -63,6 +66,7 @@ class Service:
         self._telling = telling
         self._now = now
         self._check = check
+        self._prover = prover
         self._watch = Stopwatch(telling.metrics, now)
         self._refines = idling.refine
         self._last_event = now()
@@ -88,6 +92,8 @@ class Service:
                 self._process(batch)
             elif self._idle():
                 self._refine(stop)
+            elif not drain:
+                self._prove()
             self._show_lag()
         self._telling.reporter.stopping()
         batch = self._batcher.close(self._now(), stopping=True)
@@ -120,6 +126,9 @@ class Service:
     def _idle(self) -> bool:
         if self._refined or not self._refines:
             return False
+        return self._quiet()
+
+    def _quiet(self) -> bool:
         return len(self._batcher) == 0 and self._now() - self._last_event >= self._idling.after
 
     def _refine(self, stop: Callable[[], bool]) -> None:
@@ -135,6 +144,14 @@ class Service:
         self._pipeline.refine(wanted_elsewhere, Stopwatch(self._telling.metrics, self._now))
         # Once it was left to finish there is nothing more to gain before the next batch.
         self._refined = len(self._batcher) == 0
+
+    def _prove(self) -> None:
+        """Start a proof of the newest version once nothing else is to be done, or publish the one that has come."""
+        proven = self._prover.result()
+        if proven is not None:
+            self._pipeline.take(proven, Stopwatch(self._telling.metrics, self._now))
+        elif self._idling.prove and not self._prover.busy and not self._pipeline.proven and self._quiet():
+            self._pipeline.prove(self._prover)
 
     def _reached(self, goal: Goal) -> bool:
         positions = self._pipeline.positions

@@ -158,6 +158,7 @@ class Common(BaseSettings):
     remember_versions: PositiveInt = 1000
     refine: bool = True
     refine_after_ms: NonNegativeFloat = 500
+    prove: bool = True
     full_every: PositiveInt = 100
 
 

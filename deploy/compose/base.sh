@@ -1,5 +1,5 @@
 #!/bin/sh
-# Publishes version 1 of a model to STORE, unless there is a version already.
+# Publishes version 1 of a model to STORE, unless there is a version already. TRAIN: options of `ifru train`.
 set -eu
 
 if ifru inspect "$STORE" --history 0 >/dev/null 2>&1; then
@@ -13,4 +13,5 @@ if [ ! -f "$ratings" ]; then
     ratings=/tmp/ratings.csv
     python "$(dirname "$0")/ratings.py" >"$ratings"
 fi
-exec ifru train "$ratings" --out "$STORE" --label 'rating>=4' --rank 16 --l2 0.1
+# shellcheck disable=SC2086  # these are several options
+exec ifru train "$ratings" --out "$STORE" $TRAIN

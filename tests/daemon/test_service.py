@@ -8,11 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import torch
 
+from ifru.models import Tables
+from ifru.proof import ProofError, prove
 from ifru.snapshots import CommitLost, Reader
 from ifrud.intake import TooManyBadEvents
 from ifrud.outboxes import OutboxError, Record
-from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request, stop_after
+from ifrud.prover import Prover
+from tests.daemon.world import CONFIG, World, distinct, erase_pairs, erase_user, pairs, request, stop_after
 from tests.fixtures.failing_store import Crash, FailingStore
 
 
@@ -170,6 +174,27 @@ def test_idle_time_refines_the_newest_version_and_comes_to_an_end(world: World) 
     assert refined is not None
     assert refined < first
     assert (manifests[2].events, manifests[2].positions) == ((), manifests[1].positions)
+
+
+def test_idle_time_proves_the_newest_version_once(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.service(prove=True, refine_after_ms=0).run(stop_after(2.0), drain=False)
+    newest = world.newest()
+    proof = prove(newest.tables, newest.dataset.train, newest.manifest.model, random=torch.Generator())
+    proven = [manifest for manifest in world.manifests() if "rms_bound" in manifest.quality]
+    assert proven == [newest.manifest]
+    assert newest.manifest.quality["rms_bound"] == pytest.approx(proof.rms_bound, rel=0.05)
+    assert 0.5 < newest.manifest.quality["auc"] <= 1
+    assert (newest.manifest.events, newest.manifest.positions) == ((), world.manifests()[-2].positions)
+
+
+def test_a_proof_that_fails_is_told_to_whoever_asks_for_it(world: World) -> None:
+    prover = Prover()
+    prover.start(1, CONFIG, Tables(torch.zeros(1, 4), torch.zeros(1, 4)), world.newest().dataset)
+    with pytest.raises(ProofError):
+        while prover.result() is None:
+            pass
+    prover.close()
 
 
 def test_another_thread_that_has_died_stops_the_service(world: World) -> None:

@@ -27,6 +27,7 @@ from ifrud.metrics import Metrics
 from ifrud.outboxes import Outbox, open_outbox
 from ifrud.pipeline import Ends
 from ifrud.process import assemble
+from ifrud.prover import Prover
 from ifrud.report import Reporter
 from ifrud.service import Service, Telling
 from ifrud.settings import Settings
@@ -111,7 +112,7 @@ class World:
 
     def settings(self, **changes: Any) -> Settings:
         urls = {name: (self.folder / f"{name}.jsonl").as_uri() for name in ("events", "receipts", "dead_letters")}
-        return Settings.model_validate({**urls, "store": "memory://", "refine": False, **changes})
+        return Settings.model_validate({**urls, "store": "memory://", "refine": False, "prove": False, **changes})
 
     def submit(self, *payloads: bytes) -> None:
         with (self.folder / "events.jsonl").open("ab") as file:
@@ -137,7 +138,7 @@ class World:
             receipts or open_outbox(settings.receipts),
             open_outbox(settings.dead_letters),
         )
-        return assemble(settings, store or self.store, ends, telling or self.telling(), check)
+        return assemble(settings, store or self.store, ends, telling or self.telling(), Prover(), check)
 
     def drain(self, **changes: Any) -> None:
         """A process that runs until what is there has been published."""

@@ -65,7 +65,9 @@ class Outcome:
 
     def _refined(self) -> dict[str, object] | None:
         refined = self.refined
-        return refined and {
+        if refined is None:
+            return None
+        return {
             "residual_influence": refined.settled_influence,
             "left": asdict(refined.left),
             "auc": asdict(refined.auc),
@@ -88,14 +90,16 @@ class Outcome:
         """For people: how near the versions are to the retrained model."""
         versions = {"as answered": self.answered, "after idle time": self.refined}
         compared = {name: found for name, found in versions.items() if found is not None}
-        table = Table("", *compared, "retrained", box=None, pad_edge=False)
-        for name, called in {"forget": "forgotten", "neighbours": "neighbouring", "holdout": "held-out"}.items():
+        table = Table(box=None, pad_edge=False)
+        for heading in ("", *compared, "retrained"):
+            table.add_column(heading, overflow="fold")
+        for name, called in {"forget": "forgotten", "neighbours": "neighbours", "holdout": "held out"}.items():
             left = (share(getattr(found.left, name)) for found in compared.values())
-            table.add_row(f"left on {called} pairs", *left, share(getattr(self.answered.floor, name)))
+            table.add_row(f"left, {called}", *left, share(getattr(self.answered.floor, name)))
         auc = (_auc(found.auc.after) for found in compared.values())
-        table.add_row("AUC on held-out pairs", *auc, _auc(self.answered.auc.retrained))
-        table.add_row("distance, measured", *(f"{found.rms.true:.1e}" for found in compared.values()), "")
-        table.add_row("distance, proven", *(f"{found.rms.bound:.1e}" for found in compared.values()), "")
+        table.add_row("AUC, held out", *auc, _auc(self.answered.auc.retrained))
+        table.add_row("distance", *(f"{found.rms.true:.1e}" for found in compared.values()))
+        table.add_row("proven", *(f"{found.rms.bound:.1e}" for found in compared.values()))
         return table
 
     def sentences(self) -> list[str]:

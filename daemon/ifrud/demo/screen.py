@@ -80,7 +80,9 @@ def milliseconds(seconds: float | None) -> str:
 
 def share(value: float | None) -> str:
     """A share for people, with two digits that count."""
-    return "-" if value is None else f"{100 * value:.2g} %"
+    if value is None:
+        return "-"
+    return "< 0.001 %" if 0 < value < 1e-5 else f"{100 * value:.2g} %"
 
 
 def _facts(seen: Seen) -> dict[str, str]:
@@ -94,7 +96,7 @@ def _facts(seen: Seen) -> dict[str, str]:
         "residual influence": "-"
         if published is None
         else f"{share(published.settled)} of the newest batch, {share(published.total)} of all",
-        "retained": "-" if newest is None else f"{newest.retained:,} ratings, {newest.holdout:,} held out",
+        "retained": "-" if newest is None else f"{newest.retained:,} rows, {newest.holdout:,} held out",
     }
 
 

@@ -58,7 +58,7 @@ class Seen:
     reasons: list[str] = field(default_factory=list)
     published: list[Announced] = field(default_factory=list)
     ready: bool = False
-    sentence: str = ""
+    sentence: str = "the daemon loads its libraries and the model"
     newest: Manifest | None = None
 
     @property
