@@ -12,6 +12,7 @@ from ifru.models import Tables
 from ifru.snapshots import Change, FullState, Manifest, Residual, Writer
 
 NOTHING_DELETED = "nothing was deleted"
+PROVEN = "nothing moved, it was proven"
 NO_QUALITY: Mapping[str, float] = {}
 
 
@@ -63,7 +64,7 @@ class Model:
             deletion=Deletion.nothing() if update is None else update.deletion,
             positions=positions,
             events=events,
-            residual=self._residual(update),
+            residual=self._residual(update, PROVEN if quality else NOTHING_DELETED),
             receipts=receipts,
             quality=quality,
             full=self._full() if self._full_is_due() else None,
@@ -76,7 +77,7 @@ class Model:
         self.settled = self.engine.settle()
         return self.settled
 
-    def _residual(self, update: Update | None) -> Residual:
+    def _residual(self, update: Update | None, otherwise: str) -> Residual:
         carried = self.engine.carried
         return Residual(
             influence=None if update is None else update.influence,
@@ -85,7 +86,7 @@ class Model:
             batch_energy=carried.batch,
             added_energy=carried.added,
             method="none" if update is None else update.method,
-            reason=NOTHING_DELETED if update is None else update.reason,
+            reason=otherwise if update is None else update.reason,
         )
 
     def _full_is_due(self) -> bool:

@@ -148,7 +148,7 @@ def _knowledge(settings: Settings, store: Store) -> Knowledge:
 
 
 def _engine(newest: Version, settings: EngineSection) -> Engine:
-    return Engine(
+    engine = Engine(
         newest.manifest.model,
         newest.tables,
         newest.dataset,
@@ -156,6 +156,8 @@ def _engine(newest: Version, settings: EngineSection) -> Engine:
         device=_device(settings.device),
         carried=Carried(newest.manifest.residual.batch_energy, newest.manifest.residual.added_energy),
     )
+    engine.warm_up()
+    return engine
 
 
 def _device(name: str) -> torch.device:

@@ -84,7 +84,7 @@ def _for_people(manifest: Manifest) -> dict[str, object]:
         "next in source": ", ".join(where) or None,
         "residual influence": f"{readable(residual.influence)} of this batch, {readable(residual.total)} in total",
         "computed by": f"{residual.method} (ended by: {residual.reason})",
-        "quality": ", ".join(f"{name} {value:.4f}" for name, value in manifest.quality.items()) or None,
+        "quality": ", ".join(f"{name} {value:.4g}" for name, value in manifest.quality.items()) or None,
         "attempt": manifest.attempt,
     }
 

@@ -118,10 +118,10 @@ def _close_in(
 def _certified(triplets: Triplets, random: torch.Generator, enough: Enough, last: bool) -> float:
     """σ_max at most; gives up early, but for the last time, where the rest turns out too large."""
     lower, least = triplets.lower, math.inf
-    for step, (estimate, bound) in enumerate(rest_norms(triplets, random, _FAILURE / _TRIALS), 1):
-        least = min(least, bound)
+    for rest in rest_norms(triplets, random, _FAILURE / _TRIALS, _REST_STEPS):
+        least = min(least, rest.bound)
         # What is not enough by itself is not enough with the coupling, which takes long to add.
         found = enough(lower, least) and enough(lower, triplets.upper(least))
-        if found or step == _REST_STEPS or not (last or enough(lower, triplets.upper(estimate))):
+        if found or not (last or enough(lower, triplets.upper(rest.reachable))):
             break
     return triplets.upper(least)

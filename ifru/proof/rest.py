@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -24,10 +25,20 @@ _BLOCK = 16
 """Random vectors: so many that a start that misses a direction is very rare, so few that products are fast."""
 
 
-def rest_norms(triplets: Triplets, random: torch.Generator, failure: float) -> Iterator[tuple[float, float]]:
-    """After each step of Lanczos: the estimate of the norm of the rest, from below, and the bound on it, from above.
+@dataclass(frozen=True)
+class RestNorm:
+    """estimate: the norm of the rest at least. bound: at most. reachable: what the bound can come down to at best."""
 
-    All bounds hold together with probability 1 − failure, over `random`. Ends where no dimension is left to look into.
+    estimate: float
+    reachable: float
+    bound: float
+
+
+def rest_norms(triplets: Triplets, random: torch.Generator, failure: float, steps: int) -> Iterator[RestNorm]:
+    """What is known of the norm of the rest, as Lanczos goes on.
+
+    All bounds hold together with probability 1 − failure, over `random`. Ends after some steps, or sooner where no
+    dimension is left to look into.
     """
     matrix, left = triplets.matrix, triplets.left
 
@@ -37,17 +48,24 @@ def rest_norms(triplets: Triplets, random: torch.Generator, failure: float) -> I
 
     basis = Krylov(normal, triplets.right)
     if basis.full:
-        yield 0.0, 0.0
+        yield RestNorm(0.0, 0.0, 0.0)
         return
     free = len(triplets.right) - triplets.right.shape[1]
     width = min(_BLOCK, free)
     angle = _angle(width, free, failure)
-    block, step = torch.randn(len(triplets.right), width, generator=random, dtype=torch.float64), 0
-    while not basis.full:
-        block, step = basis.grow(block), step + 1
+    block, look = torch.randn(len(triplets.right), width, generator=random, dtype=torch.float64), 1
+    for step in range(1, steps + 1):
+        block = basis.grow(block)
+        if step < min(look, steps) and not basis.full:
+            continue
+        # Eigenvalues take longer and longer, so they are looked at less and less often.
+        look = step + 1 + step // 4
         estimate = math.sqrt(max(float(torch.linalg.eigvalsh(basis.projected)[-1]), 0.0))
-        factor = 1.0 if basis.full else math.cosh(angle / (2 * step - 1))
-        yield estimate, estimate * factor + 2 * matrix.rounding
+        now, at_best = (1.0 if basis.full else math.cosh(angle / (2 * k - 1)) for k in (step, steps))
+        slack = 2 * matrix.rounding
+        yield RestNorm(estimate, estimate * at_best + slack, estimate * now + slack)
+        if basis.full:
+            return
 
 
 def _angle(block: int, dimensions: int, failure: float) -> float:

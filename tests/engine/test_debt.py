@@ -119,7 +119,7 @@ def test_refinement_stops_when_told_and_goes_on_later(world: World, some_rows: D
     assert stopped.iterations <= 3
     assert stopped.influence > 0.001
     while (update := engine.refine()) is not None:
-        assert update.reason == "stationary"
+        assert update.reason == "tolerance"
     assert engine.settle().influence <= 0.001
 
 
@@ -131,6 +131,15 @@ def test_an_engine_started_anew_owes_what_the_former_owed(world: World, some_row
     assert torch.allclose(heir.state.debt, former.state.debt, rtol=0, atol=1e-8)
     assert heir.settle().total == pytest.approx(settled.total, rel=0.05)
     assert heir.settle().influence == pytest.approx(settled.influence, rel=0.05)
+
+
+def test_warming_up_changes_nothing(world: World) -> None:
+    engine = world.engine()
+    before = engine.state.theta.clone(), engine.state.debt.clone()
+    engine.warm_up()
+    assert torch.equal(engine.state.theta, before[0])
+    assert torch.allclose(engine.state.debt, before[1], atol=1e-4)
+    assert engine.refine() is None
 
 
 def test_a_model_that_owes_nothing_is_not_refined(world: World) -> None:

@@ -28,9 +28,16 @@ Items = Annotated[list[str] | None, _option("Forget this item; may be given seve
 File = Annotated[Path | None, _option("Send the requests in a file, one JSON document a line.", "FILE.jsonl")]
 Config = Annotated[Path | None, _option("Read settings from a YAML file, as `ifrud run` does.", "FILE")]
 
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text for people.")]
+
 
 def submit(
-    events: Events = None, user: Users = None, item: Items = None, file: File = None, config: Config = None
+    events: Events = None,
+    user: Users = None,
+    item: Items = None,
+    file: File = None,
+    config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Send deletion requests to the stream that a daemon reads.
 
@@ -49,9 +56,12 @@ def submit(
     except IfruError as error:
         typer.echo(error, err=True)
         raise typer.Exit(5 if isinstance(error, OutboxError) else 2) from None
+    if as_json:
+        typer.echo(json.dumps({"sent": sent, "requests": [{"id": each["id"], "type": each["type"]} for each in made]}))
+        return
     for request in made:
         typer.echo(f"{request['id']} {request['type']}")
-    typer.echo(f"{sent} requests sent")
+    typer.echo("1 request sent" if sent == 1 else f"{sent} requests sent")
 
 
 def _made(kind: str, subjects: Iterable[str]) -> list[dict[str, str]]:

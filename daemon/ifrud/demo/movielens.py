@@ -78,8 +78,9 @@ def _answer(url: str, silence: float) -> bytes | Unavailable:
             content: bytes = response.read(_MOST_BYTES)
             return content
     except (OSError, HTTPException, ValueError) as error:
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        return Unavailable(f"{url} did not answer: {reason or type(error).__name__}")
+        status = isinstance(error, urllib.error.HTTPError)
+        reason = error.reason if isinstance(error, urllib.error.URLError) and not status else error
+        return Unavailable(f"{url} cannot be downloaded: {reason or type(error).__name__}")
 
 
 def _read(path: Path) -> bytes | None:
