@@ -80,7 +80,7 @@ class Metrics:
             registry=registry,
         )
         self.residual_total = Gauge(
-            "ifrud_residual_influence_total",
+            "ifrud_residual_influence_carried",
             "Share of the influence of all deletions since the last full retrain that is still in the model.",
             registry=registry,
         )

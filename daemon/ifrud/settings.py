@@ -35,7 +35,7 @@ from ifrud.problems import InvalidSettings, nearest, problems
 
 PREFIX = "IFRUD_"
 # Kubernetes sets these for a service that is called ifrud, in every pod of the namespace.
-_SERVICE_LINK = re.compile(r"^IFRUD_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)$")
+_SERVICE_LINK = re.compile(r"^IFRUD(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)$")
 
 STORES = "s3://BUCKET/PREFIX, file:///DIR or memory://NAME"
 _STORE_SHAPE = re.compile(r"s3://[^/@]+(/.*)?|file:///.+|memory://.*")

@@ -97,8 +97,9 @@ def test_an_unknown_variable_is_an_error_with_the_nearest_name(monkeypatch: pyte
 
 
 def test_variables_that_kubernetes_sets_for_a_service_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("IFRUD_SERVICE_HOST", "IFRUD_SERVICE_PORT_HTTP", "IFRUD_PORT", "IFRUD_PORT_9377_TCP_ADDR"):
-        monkeypatch.setenv(name, "tcp://10.0.0.1:9377")
+    for service in ("IFRUD", "IFRUD_MOVIES"):
+        for name in ("SERVICE_HOST", "SERVICE_PORT_HTTP", "PORT", "PORT_9377_TCP_ADDR"):
+            monkeypatch.setenv(f"{service}_{name}", "tcp://10.0.0.1:9377")
     assert load_settings(Settings, None, URLS).events == URLS["events"]
 
 

@@ -1,0 +1,152 @@
+"""The Helm chart: its settings are the daemon's, and what it renders is accepted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ifrud.settings import Settings
+from tests.deploy.deployed import CHART, program, read_yaml, setting_names, settings_in
+
+VALUES = read_yaml(CHART / "values.yaml")
+SCHEMA: dict[str, Any] = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+
+EVERYTHING = """
+image: {digest: "sha256:%s"}
+imagePullSecrets: [{name: pull}]
+config:
+  admin: {port: 8080}
+  engine: {cache_bytes: 17179869184}
+  kafka: {security_protocol: SASL_SSL, sasl_mechanism: PLAIN, sasl_username: u, accept_lost: {0: 1200000}}
+existingSecrets: [one, two]
+env: [{name: AWS_REGION, value: eu-central-1}]
+envFrom: [{configMapRef: {name: more}}]
+extraVolumes: [{name: ca, secret: {secretName: ca}}]
+extraVolumeMounts: [{name: ca, mountPath: /etc/ca}]
+serviceAccount: {annotations: {a: b}}
+service: {annotations: {a: b}}
+serviceMonitor: {enabled: true}
+podDisruptionBudget: {enabled: true}
+podAnnotations: {a: b}
+podLabels: {a: b}
+nodeSelector: {a: b}
+tolerations: [{operator: Exists}]
+affinity: {nodeAffinity: {}}
+priorityClassName: high
+""" % ("0" * 64)
+
+
+def test_the_default_settings_are_valid(tmp_path: Path) -> None:
+    file = tmp_path / "ifrud.yaml"
+    file.write_text(yaml.safe_dump(VALUES["config"]))
+    assert settings_in(file).admin.host == "0.0.0.0"
+
+
+def test_the_schema_allows_the_daemons_settings_without_the_secrets_and_nothing_else() -> None:
+    allowed = set(_names(SCHEMA["properties"]["config"]))
+    settings = set(setting_names(Settings, secrets=False))
+    assert allowed == settings, "mend the properties of config in values.schema.json"
+    assert set(setting_names(Settings, secrets=True)) - settings == {"kafka.sasl_password", "kafka.ssl_password"}
+
+
+def test_the_schema_asks_for_what_the_daemon_cannot_do_without() -> None:
+    needed = {name for name, field in Settings.model_fields.items() if field.is_required()}
+    assert set(SCHEMA["properties"]["config"]["required"]) == {*needed, "admin"}
+
+
+def _names(schema: dict[str, Any], start: str = "") -> Iterator[str]:
+    """Dotted names of the properties in a schema. None of its objects may be open."""
+    assert schema["additionalProperties"] is False, start
+    for name, inner in schema["properties"].items():
+        if "properties" in inner:
+            yield from _names(inner, f"{start}{name}.")
+        else:
+            yield f"{start}{name}"
+
+
+def test_the_schema_knows_every_value() -> None:
+    assert VALUES.keys() == SCHEMA["properties"].keys() - {"global"}
+
+
+@pytest.fixture(params=["", EVERYTHING], ids=["default values", "all values"])
+def rendered(request: pytest.FixtureRequest, tmp_path: Path) -> list[dict[str, Any]]:
+    """The chart's objects, linted and rendered by helm."""
+    helm, values = program("helm", "HELM"), tmp_path / "values.yaml"
+    values.write_text(request.param)
+    for command in (["lint", "--strict", str(CHART)], ["template", "movies", str(CHART)]):
+        done = subprocess.run([helm, *command, "--values", str(values)], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    return [document for document in yaml.safe_load_all(done.stdout) if document]
+
+
+def _only(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    [found] = [each for each in objects if each["kind"] == kind]
+    return found
+
+
+def test_one_pod_at_a_time_writes(rendered: list[dict[str, Any]]) -> None:
+    spec = _only(rendered, "Deployment")["spec"]
+    assert spec["replicas"] == 1
+    assert spec["strategy"] == {"type": "Recreate"}
+
+
+def test_the_pod_is_as_restricted_as_pod_security_asks_for(rendered: list[dict[str, Any]]) -> None:
+    pod = _only(rendered, "Deployment")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+
+
+def test_the_daemon_is_given_settings_that_it_accepts(
+    rendered: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IFRUD_KAFKA__SASL_PASSWORD", "from a secret")
+    [container] = _only(rendered, "Deployment")["spec"]["template"]["spec"]["containers"]
+    [(name, text)] = _only(rendered, "ConfigMap")["data"].items()
+    [mount] = [mount for mount in container["volumeMounts"] if mount["name"] == "config"]
+    assert container["args"] == ["run", "--config", f"{mount['mountPath']}/{name}"]
+    file = tmp_path / name
+    file.write_text(text)
+    settings = settings_in(file)
+    assert container["ports"] == [{"name": "admin", "containerPort": settings.admin.port}]
+    assert _only(rendered, "Service")["spec"]["ports"][0]["port"] == settings.admin.port
+
+
+@pytest.mark.parametrize(
+    "wrong", ["config.kafka.sasl_password=x", "config.batch.size=3", "config.store=null", "replicas=2"]
+)
+def test_helm_refuses_secrets_settings_that_do_not_exist_and_a_second_replica(wrong: str) -> None:
+    done = subprocess.run(
+        [program("helm", "HELM"), "template", str(CHART), "--set", wrong], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "schema" in done.stderr
+
+
+def test_helm_refuses_a_setting_of_another_type() -> None:
+    done = subprocess.run(
+        [program("helm", "HELM"), "template", str(CHART), "--set-string", "config.refine=often"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "/config/refine" in done.stderr
+
+
+@pytest.mark.parametrize("path", sorted(CHART.glob("*.yaml")), ids=lambda path: path.name)
+def test_files_of_the_chart_that_are_no_templates_are_yaml(path: Path) -> None:
+    assert isinstance(read_yaml(path), dict)

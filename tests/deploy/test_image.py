@@ -1,0 +1,86 @@
+"""The Dockerfile: what it copies is there, and what it says agrees with the daemon."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import PurePosixPath
+
+import pytest
+
+from ifrud.settings import AdminSettings
+from tests.deploy.deployed import CHART, ROOT, compose, read_yaml
+
+TEXT = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
+INSTRUCTIONS = [line.partition(" ")[::2] for line in TEXT.splitlines() if line and not line.startswith("#")]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def said(instruction: str) -> list[str]:
+    return [rest.strip() for name, rest in INSTRUCTIONS if name == instruction]
+
+
+def copied() -> list[str]:
+    """Paths of the repository that the image is built from."""
+    return [path for rest in said("COPY") if not rest.startswith("--from=") for path in rest.split()[:-1]]
+
+
+@pytest.mark.parametrize("path", copied())
+def test_a_path_that_is_copied_exists_and_is_not_ignored(path: str) -> None:
+    assert (ROOT / path).exists()
+    assert f"!{path}" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_all_that_the_package_is_built_from_is_copied() -> None:
+    whole = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    packages = whole["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    needed = {"pyproject.toml", PROJECT["readme"], *PROJECT["license-files"], *packages}
+    assert {
+        path for path in needed if not any(PurePosixPath(path).is_relative_to(source) for source in copied())
+    } == set()
+
+
+def test_the_python_of_the_image_is_one_that_the_package_allows() -> None:
+    [version] = [rest.partition("=")[2] for rest in said("ARG") if rest.startswith("PYTHON_VERSION=")]
+    lowest = PROJECT["requires-python"].removeprefix(">=")
+    assert tuple(map(int, version.split("."))) >= tuple(map(int, lowest.split(".")))
+
+
+def test_the_image_runs_the_daemon() -> None:
+    [entrypoint] = said("ENTRYPOINT")
+    [command] = json.loads(entrypoint)
+    assert command in PROJECT["scripts"]
+
+
+def test_the_user_is_a_number_that_is_not_root_and_the_chart_uses_the_same() -> None:
+    [user] = said("USER")
+    number, group = map(int, user.split(":"))
+    assert number > 0
+    chart = (CHART / "templates" / "deployment.yaml").read_text(encoding="utf-8")
+    for line in (f"runAsUser: {number}", f"runAsGroup: {group}", f"fsGroup: {group}"):
+        assert re.search(rf"^\s*{line}$", chart, re.MULTILINE), line
+
+
+def test_compiled_loops_go_to_a_volume_that_compose_file_and_chart_mount() -> None:
+    [volume] = said("VOLUME")
+    [cache] = re.findall(r"NUMBA_CACHE_DIR=(\S+)", TEXT)
+    assert PurePosixPath(cache).is_relative_to(volume)
+    for name in ("base", "ifrud"):
+        assert f"compiled:{volume}" in compose()["services"][name]["volumes"]
+    chart = (CHART / "templates" / "deployment.yaml").read_text(encoding="utf-8")
+    assert re.search(rf"- name: cache\s+mountPath: {volume}$", chart, re.MULTILINE)
+
+
+def test_the_port_is_the_default_admin_port_and_its_health_is_asked_for() -> None:
+    [port], [health] = said("EXPOSE"), said("HEALTHCHECK")
+    assert int(port) == AdminSettings().port
+    assert f"'{port}'" in health
+    assert "/healthz" in health
+
+
+def test_chart_compose_file_and_package_have_the_same_version() -> None:
+    version = PROJECT["version"]
+    assert read_yaml(CHART / "Chart.yaml")["appVersion"] == version
+    images = {service["image"] for service in compose()["services"].values() if "build" in service}
+    assert images == {f"ifrud:{version}"}
