@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import resource
-import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,26 +59,27 @@ def test_a_value_of_several_lines_is_refused(path: Path) -> None:
     assert path.read_bytes() == b""
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """No file may grow beyond this many bytes, as on a disk that is full."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (25, hard))
-    yield 25
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, ignored)
-
-
-def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing_torn_behind(path: Path, small_files: int) -> None:
-    append(path, b'{"id": 1}')
-    with pytest.raises(OutboxError, match="2 records not written"):
-        append(path, b'{"id": 2}', b'{"id": 3}')
-    assert len(path.read_bytes()) == small_files
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing_torn_behind(path: Path) -> None:
+    # A limit on the size of files holds for a whole process, so the one that meets it is not this one.
+    program = f"""
+        import resource, signal
+        from pathlib import Path
+        from ifrud.outboxes import OutboxError, Record
+        from ifrud.outboxes.jsonl import JsonlOutbox
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (25, 25))
+        outbox = JsonlOutbox(Path({str(path)!r}))
+        outbox.send([Record("key", b'{{"id": 1}}')])
+        try:
+            outbox.send([Record("key", b'{{"id": 2}}'), Record("key", b'{{"id": 3}}')])
+        except OutboxError as error:
+            assert "2 records not written" in str(error), error
+        else:
+            raise AssertionError("a full disk went unnoticed")
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True)
+    assert len(path.read_bytes()) == 25
     append(path, b'{"id": 2}', b'{"id": 3}')
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [json.loads(line)["id"] for line in path.read_bytes().splitlines()] == [1, 2, 2, 3]
 
 
