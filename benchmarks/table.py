@@ -87,7 +87,7 @@ def _fastest(points: Iterable[Measured], goal: tuple[float, float]) -> Measured 
 def _against(points: Sequence[Measured], engine: Measured | None, goal: tuple[float, float]) -> str:
     own = _fastest(points, goal)
     compared = own or best(points)
-    times = "" if engine is None else f"{compared.seconds / engine.seconds:,.3g} ×"
+    times = "" if engine is None else f"{multiple(compared.seconds / engine.seconds)} ×"
     if own is not None:
         return f"{duration(own.seconds)}, {times}" if times else duration(own.seconds)
     return f"never ({times})" if times else "never"
@@ -103,6 +103,11 @@ def thinned(points: Sequence[Measured]) -> list[Measured]:
 def number(value: float | None) -> str:
     """Four decimals, or a dash."""
     return "-" if value is None else f"{value:.4f}"
+
+
+def multiple(times: float) -> str:
+    """Three digits below a hundred, whole numbers above."""
+    return f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
 
 
 def duration(seconds: float) -> str:

@@ -42,12 +42,12 @@ def receraser(case: Case, budget: Budget) -> Iterator[Point]:
     embedding = case.base.theta[: case.base.train.users].numpy()
     of_user = by_similarity(embedding, SHARDS, _SEED)
     parts, watch, again = _retrained(case, budget, of_user)
-    stopping, best = EarlyStopping(PATIENCE), None
+    stopping, best, ends = EarlyStopping(PATIENCE), None, watch.seconds + budget.seconds
     for number, theta in enumerate(aggregation.epochs(parts, case.retained, watch, _SEED), 1):
         if stopping.improves(validation_auc(case, theta)):
             label = f"{again} shards trained again, aggregation for {number} epochs"
             best = Point(watch.seconds, theta, f"RecEraser, {SHARDS} shards", label)
-        if stopping.over or watch.seconds > budget.seconds:
+        if stopping.over or watch.seconds > ends:
             break
     if best is not None:
         yield best

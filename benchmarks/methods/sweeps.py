@@ -15,7 +15,7 @@ from benchmarks.timing import Stopwatch
 from ifru.curvature import apply, inverse_blocks
 from ifru.objective import Objective, objective_of
 
-_SWEEPS = 1024
+_SWEEPS = 256
 _COARSE = 32
 
 

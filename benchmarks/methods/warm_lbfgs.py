@@ -14,7 +14,7 @@ from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Stopwatch
 from ifru.objective import objective_of
 
-_ITERATIONS = 4096
+_ITERATIONS = 1024
 _COARSE = 128
 _HISTORY = 50
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import sys
 import time
@@ -143,7 +142,7 @@ def _knowledge(settings: Settings, store: Store) -> Knowledge:
     return Knowledge(
         model=model,
         answered=Answered(reader, newest.manifest, settings.remember_versions),
-        keyed_hash=lambda request: event_hash(key, json.dumps(request)),
+        keyed_hash=lambda request: event_hash(key, *request),
     )
 
 

@@ -30,9 +30,11 @@ class Dual:
     """A dual point as data: alpha [N] float64, the loss it belongs to, and the fingerprint of the retained rows.
 
     It can be stored, and serves every version on exactly these rows, whatever its rank and λ.
+    subspace [min(U, I), r] float32: where the leading singular vectors are. It saves time; nothing is taken on trust.
     """
 
     alpha: Tensor
+    subspace: Tensor
     loss: LossName
     data: str
 
@@ -53,6 +55,9 @@ class Dual:
         alpha = self.alpha.double()
         if not bool(((alpha >= retained.lowest) & (alpha <= retained.highest)).all()):
             raise ProofError("the dual point holds values that no slope of the loss can have; it is damaged")
+        rows = min(len(retained.user_degree), len(retained.item_degree))
+        if self.subspace.ndim != 2 or len(self.subspace) != rows or not bool(self.subspace.isfinite().all()):
+            raise ProofError(f"the dual point's subspace is no finite table of {rows} rows; it is damaged")
         return alpha
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,35 +47,39 @@ class Progress:
 
 @dataclass(frozen=True)
 class SpectralNorm:
-    """lower ≤ σ_max(M) ≤ upper, the second with probability 1 − failure; left [m], right [n]: its singular vectors."""
+    """lower ≤ σ_max(M) ≤ upper, the second with probability 1 − failure; left [m], right [n]: its singular vectors.
+
+    subspace [min(m, n), r]: leading singular vectors of the shorter side, to start from another time.
+    """
 
     lower: float
     upper: float
     left: Tensor
     right: Tensor
+    subspace: Tensor
     failure: float
 
 
 def spectral_norm(
     matrix: SparseMatrix,
-    left: Tensor,
-    right: Tensor,
+    start: Tensor,
     random: torch.Generator,
     enough: Enough,
     report: Callable[[Progress], None],
 ) -> SpectralNorm:
     """Close in on σ_max(M) until `enough(lower, upper)`, or until more work does not pay.
 
-    left [m, k], right [n, k]: where the leading singular vectors are thought to be; the result holds wherever they are.
+    start [min(m, n), k]: where the leading singular vectors of the shorter side (the right one, where none is) are
+    thought to be. The result holds wherever they are.
     """
     if matrix.shape[0] < matrix.shape[1]:
-        flipped = spectral_norm(matrix.transposed, right, left, random, enough, report)
-        return SpectralNorm(flipped.lower, flipped.upper, flipped.right, flipped.left, flipped.failure)
+        flipped = spectral_norm(matrix.transposed, start, random, enough, report)
+        return replace(flipped, left=flipped.right, right=flipped.left)
     m, n = matrix.shape
     if matrix.frobenius == 0:
-        return SpectralNorm(0.0, 0.0, left.new_zeros(m), left.new_zeros(n), 0.0)
+        return SpectralNorm(0.0, 0.0, start.new_zeros(m), start.new_zeros(n), start[:, :0], 0.0)
     noise = torch.randn(n, _RANDOM, generator=random, dtype=torch.float64)
-    return _close_in(matrix, torch.cat([right, noise], 1), random, enough, report)
+    return _close_in(matrix, torch.cat([start, noise], 1), random, enough, report)
 
 
 def _close_in(
@@ -106,13 +110,15 @@ def _close_in(
             basis.restart(ritz.right, ritz.values.square())
         unfinished = ritz.open > triplets.slack
         most = max(most, int((~unfinished).sum()) + _OPEN)
-        block = ritz.coupling[:, unfinished][:, :_OPEN]
+        reach = torch.where(unfinished, ritz.values + ritz.open, 0.0)
+        block = ritz.coupling[:, reach.argsort(descending=True)[: min(_OPEN, int(unfinished.sum()))]]
         if tried or block.shape[1] == 0:
             # The rest was larger than it looked: it holds directions that the start did not reach.
             block = torch.cat([block, torch.randn(len(start), _RANDOM, generator=random, dtype=torch.float64)], 1)
         for _ in range(_BLOCKS):
             block = block if basis.full else basis.grow(block)
-    return SpectralNorm(triplets.lower, upper, triplets.left[:, 0], triplets.right[:, 0], trials * _FAILURE / _TRIALS)
+    left, right, failure = triplets.left[:, 0], triplets.right[:, 0], trials * _FAILURE / _TRIALS
+    return SpectralNorm(triplets.lower, upper, left, right, triplets.right, failure)
 
 
 def _certified(triplets: Triplets, random: torch.Generator, enough: Enough, last: bool) -> float:

@@ -87,7 +87,9 @@ def prove(
     primal = objective(tables, retained, score, loss, config)
     alpha = retained.weight * loss.slope(score, retained.label) if dual is None else dual.on(retained, config)
     bound = _Bound(alpha, retained, loss, config)
-    norm = bound.sigma(tables, random, _enough(bound, primal, score), report)
+    start = _factors(tables, retained, config.rank) if dual is None else dual.subspace.double()
+    matrix = scaled_matrix(alpha, retained)
+    norm = spectral_norm(matrix, start, random, _enough(bound, primal, score), report)
     scale = best_scale(lambda c: bound.at(c).value, _feasible(config.l2, norm.upper))
     below = bound.at(scale)
     gap = max(primal.value - below.value, 0.0) + primal.error + below.error
@@ -103,7 +105,7 @@ def prove(
         retained=len(retained),
         failure_probability=norm.failure,
         direction=_direction(norm, retained, score, loss, config, primal) if dual is None else None,
-        dual=Dual(scale * alpha, config.loss, retained.fingerprint()),
+        dual=Dual(scale * alpha, norm.subspace.float(), config.loss, retained.fingerprint()),
     )
 
 
@@ -120,14 +122,14 @@ class _Bound:
         """D(c·α)."""
         return dual_value(scale * self.alpha, self.retained, self.loss, self.config)
 
-    def sigma(
-        self, tables: Tables, random: torch.Generator, enough: Enough, report: Callable[[Progress], None]
-    ) -> SpectralNorm:
-        """σ_max(D_u^-½ A D_i^-½). At the optimum its leading singular vectors span D_u^½ P and D_i^½ Q."""
-        rank = self.config.rank
-        left = self.retained.user_degree.sqrt()[:, None] * tables.user[:, :rank]
-        right = self.retained.item_degree.sqrt()[:, None] * tables.item[:, :rank]
-        return spectral_norm(scaled_matrix(self.alpha, self.retained), left, right, random, enough, report)
+
+def _factors(tables: Tables, retained: Retained, rank: int) -> Tensor:
+    """D_u^½ P [U, rank] or D_i^½ Q [I, rank], of the shorter side: at the optimum they span the leading vectors."""
+    shorter = retained.user_degree, tables.user
+    if len(retained.item_degree) <= len(retained.user_degree):
+        shorter = retained.item_degree, tables.item
+    degree, table = shorter
+    return degree.sqrt()[:, None] * table[:, :rank]
 
 
 def _feasible(l2: float, sigma: float) -> float:

@@ -32,6 +32,7 @@ def read_hash_key(store: Store) -> bytes:
     return key
 
 
-def event_hash(key: bytes, event_id: str) -> str:
-    """HMAC-SHA256 of an event id, in hex."""
-    return hmac.new(key, event_id.encode(), hashlib.sha256).hexdigest()
+def event_hash(key: bytes, source: str, event_id: str) -> str:
+    """HMAC-SHA256, in hex, of what tells an event from any other, as the JSON array [source, id] without spaces."""
+    identity = json.dumps([source, event_id], ensure_ascii=False, separators=(",", ":"))
+    return hmac.new(key, identity.encode(), hashlib.sha256).hexdigest()

@@ -99,7 +99,7 @@ def test_what_it_needs_and_cannot_have_is_named_and_ends_it_with_5(file_places: 
 
 def test_it_tells_probes_metrics_and_the_status_command_how_it_is(file_places: Places, tmp_path: Path) -> None:
     places = file_places
-    with daemon(tmp_path, places) as running:
+    with daemon(tmp_path, places, "--set", "refine=false", "--set", "prove=false") as running:
         await_(lambda: httpx.get(f"{running.url}/readyz").status_code == 200, "readiness")
         assert httpx.get(f"{running.url}/healthz").status_code == 200
         done = run("ifrud", "submit", "--events", places.events, "--user", "u1", "--user", "u2", "--item", "i3")

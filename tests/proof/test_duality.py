@@ -125,6 +125,19 @@ def test_a_dual_point_of_another_loss_or_with_impossible_values_is_refused() -> 
         damaged[0] = wrong
         with pytest.raises(ProofError, match="damaged"):
             small.prove(theta, dual=dataclasses.replace(dual, alpha=damaged))
+    for torn in (dual.subspace[1:], dual.subspace * torch.nan, dual.alpha):
+        with pytest.raises(ProofError, match="damaged"):
+            small.prove(theta, dual=dataclasses.replace(dual, subspace=torn))
+
+
+def test_a_misleading_subspace_does_not_change_what_is_proven() -> None:
+    small = case(13, size=12)
+    theta = small.start()
+    dual = small.prove(theta).dual
+    random = torch.Generator().manual_seed(0)
+    for subspace in (dual.subspace[:, :0], torch.randn(dual.subspace.shape, generator=random)):
+        proof = small.prove(theta, dual=dataclasses.replace(dual, subspace=subspace))
+        assert proof.gap == pytest.approx(small.prove(theta, dual=dual).gap, rel=1e-6)
 
 
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])

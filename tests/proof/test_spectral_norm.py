@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ifru.proof.krylov import Krylov, orthonormal
 from ifru.proof.norm import Progress, SpectralNorm, spectral_norm
-from ifru.proof.rest import _angle, rest_norms
+from ifru.proof.rest import RestNorm, _angle, rest_norms
 from ifru.proof.sparse import SparseMatrix
 from ifru.proof.triplets import Ritz
 
@@ -51,14 +51,13 @@ def bounds(
     seed: int = 0,
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> SpectralNorm:
-    """To a relative accuracy of 1e-10, from start [n, k] on the right."""
-    start = dense.new_empty(dense.shape[1], 0) if start is None else start
-    left = dense @ start
+    """To a relative accuracy of 1e-10, from start [min(m, n), k]."""
+    start = dense.new_empty(min(dense.shape), 0) if start is None else start
 
     def enough(lower: float, upper: float) -> bool:
         return upper <= lower * (1 + 1e-10)
 
-    return spectral_norm(sparse(dense), left, start, generator(seed), enough, report)
+    return spectral_norm(sparse(dense), start, generator(seed), enough, report)
 
 
 def assert_tight(found: SpectralNorm, dense: Tensor, relative: float = 1e-8) -> None:
@@ -187,25 +186,21 @@ def test_the_coupled_bound_holds_for_any_split(n: int, share: float, seed: int) 
     assert found <= 1.5 * exact
 
 
-def rest_of_norm_one(steps: int, failure: float, tries: int) -> list[tuple[float, float]]:
-    """Estimates and bounds after some steps, from as many starts, for a rest that is slow to find."""
+def rests_of_norm_one(steps: int, failure: float, tries: int) -> list[RestNorm]:
+    """What is found out in some steps, from as many starts, about a rest that is slow to find."""
     values = torch.cat([torch.tensor([2.0, 1.0]), torch.linspace(0.99, 0, 199)]).double()
     dense = with_spectrum(values, len(values), 11)
     basis = Krylov(lambda x: dense.T @ (dense @ x), dense.new_empty(len(dense), 0))
     basis.grow(torch.linalg.svd(dense)[2][:1].T)
     triplets = Ritz.of(sparse(dense), basis, 1).triplets()
-    found = []
-    for seed in range(tries):
-        norms = rest_norms(triplets, generator(seed), failure)
-        found.append([next(norms) for _ in range(steps)][-1])
-    return found
+    return [list(rest_norms(triplets, generator(seed), failure, steps))[-1] for seed in range(tries)]
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_the_bound_on_the_rest_fails_no_more_often_than_is_said(steps: int) -> None:
-    found = rest_of_norm_one(steps, failure=0.2, tries=100)
-    assert sum(bound < 1 for _, bound in found) <= 20
-    assert sum(estimate < 1 for estimate, _ in found) == 100
+    found = rests_of_norm_one(steps, failure=0.2, tries=100)
+    assert sum(rest.bound < 1 for rest in found) <= 20
+    assert sum(rest.estimate < 1 for rest in found) == 100
 
 
 @given(st.integers(1, 16), st.integers(17, 10**6), st.floats(1e-15, 0.5))

@@ -190,10 +190,11 @@ def test_the_hash_key_stays_the_one_that_was_written_first(memory: Store) -> Non
     assert read_hash_key(memory) == key
 
 
-def test_an_event_hash_depends_on_the_key_and_is_the_same_everywhere() -> None:
-    expected = "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"
-    assert event_hash(b"key", "The quick brown fox jumps over the lazy dog") == expected
-    assert event_hash(b"other", "The quick brown fox jumps over the lazy dog") != expected
+def test_an_event_hash_depends_on_key_source_and_id_and_is_the_same_everywhere() -> None:
+    expected = "c68556df6fda8ca14461481f9977d704f5d4f8fbaeada3f8d53390c2e39a062e"
+    assert event_hash(b"key", "shop", "é 1") == expected
+    others = [(b"other", "shop", "é 1"), (b"key", "", "é 1"), (b"key", "shop", "é 2"), (b"key", "shopé 1", "")]
+    assert expected not in {event_hash(*other) for other in others}
 
 
 def test_partitions_that_a_batch_did_not_touch_keep_their_position(memory: Store) -> None:

@@ -21,7 +21,7 @@ MD5 = "0e33842e24a9c977be4e0107933c0723"
 SILENCE = 4.0
 """Seconds for which the server may be silent."""
 
-PATIENCE = 15.0
+PATIENCE = 10.0
 """Seconds that the whole download may take."""
 
 _MOST_BYTES = 16 * 1024 * 1024

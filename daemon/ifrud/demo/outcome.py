@@ -104,7 +104,7 @@ class Outcome:
 
     def sentences(self) -> list[str]:
         """For people: what the figures say."""
-        answered, seen, seconds = self.answered, self.seen, self.answered.seconds
+        answered, last, seen, seconds = self.answered, self.refined or self.answered, self.seen, self.answered.seconds
         said = [
             f"Half of the requests were answered within {milliseconds(seen.latency(50))}, 99 of 100 within "
             f"{milliseconds(seen.latency(99))}. No row that they name is in the model's data any more.",
@@ -112,9 +112,9 @@ class Outcome:
             f"came so near to this that {_left(answered)} of the change was left{self._afterwards()}.",
             f"An update took {milliseconds(seconds.update)} on average, retraining took "
             f"{milliseconds(seconds.retrain)}: an update costs {share(seconds.update / seconds.retrain)} of it.",
-            "Proven from the version and its data alone: its predictions are no further than "
-            f"{answered.rms.bound:.1e} from those of the exactly retrained model (root mean square over all rows that "
-            f"are left). Retraining shows that it is {answered.rms.true:.1e}.",
+            "Proven from the last version and its data alone, without retraining: its predictions are no further than "
+            f"{last.rms.bound:.1e} from those of the exactly retrained model (root mean square over all rows that are "
+            f"left). Retraining shows that it is {last.rms.true:.1e}.",
         ]
         if not self.trained.ready:
             said.append(f"Take care: the model is {self.trained.verdict}.")

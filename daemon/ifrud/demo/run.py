@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ifru.cli.options import device_of
+from ifru.cli.options import device_of, dtype_of
 from ifru.cli.output import progress
 from ifru.cli.train import publish
 from ifru.engine import EngineSettings
@@ -106,9 +106,9 @@ def _compile(config: ModelConfig) -> None:
 
 
 def _train(config: ModelConfig, data: Data, places: Places) -> tuple[TrainedModel, float]:
-    start = time.monotonic()
+    start, device = time.monotonic(), device_of("auto")
     with progress() as report:
-        trained = train(data.dataset, [config], seed=SEED, device=device_of("auto"), dtype=torch.float32, report=report)
+        trained = train(data.dataset, [config], seed=SEED, device=device, dtype=dtype_of(None, device), report=report)
         publish(open_store(places.store.as_uri()), trained, data.dataset)
     return trained, time.monotonic() - start
 
@@ -121,7 +121,7 @@ def _stream(options: Options, planned: Plan, places: Places, screen: Screen) -> 
         stream = Stream(daemon, Watch(places, seen, clock), seen, clock, show)
         stream.wait_until_ready()
         stream.send(planned.events, open_outbox(places.events.as_uri()), options.rate)
-        stream.wait_for_refinement()
+        stream.wait_for_proof()
         if (code := daemon.stop()) != 0:
             raise DemoError(f"the daemon ended with exit code {code}: {seen.sentence}")
     return seen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ifru.engine import EngineSettings
 from ifrud.demo.errors import DemoError
 from ifrud.demo.process import Daemon
 from ifrud.demo.watch import Clock, Seen, Watch
@@ -15,8 +14,8 @@ REFRESH_SECONDS = 0.25
 PATIENCE = 60.0
 """Seconds for which the daemon may show no progress."""
 
-REFINE_PATIENCE = 10.0
-"""Seconds that it gets to refine the model once all is answered."""
+IDLE_PATIENCE = 15.0
+"""Seconds that it gets to refine and prove the model once all is answered."""
 
 
 class Stream:
@@ -44,19 +43,12 @@ class Stream:
             outbox.send([Record(name, event)])
         self._wait(lambda: self._seen.answered >= self._seen.events, "all events to be answered")
 
-    def wait_for_refinement(self) -> None:
-        """Leave the daemon in peace until it has used its idle time."""
-        end = self._clock.now() + REFINE_PATIENCE
-        while not self._refined() and self._clock.now() < end:
+    def wait_for_proof(self) -> None:
+        """Leave the daemon in peace until it has used its idle time: the last that it does is a proof."""
+        end = self._clock.now() + IDLE_PATIENCE
+        while not (self._seen.proof or self._clock.now() > end):
             self._look(REFRESH_SECONDS)
         self._show()
-
-    def _refined(self) -> bool:
-        answered = max((receipt.version for receipt in self._seen.receipts.values()), default=1)
-        newest = self._seen.published[-1] if self._seen.published else None
-        if newest is None or newest.version < answered:
-            return False
-        return newest.refinement or newest.settled <= EngineSettings().refined
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         progress, end = self._progress(), self._clock.now() + PATIENCE

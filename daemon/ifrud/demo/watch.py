@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -29,13 +29,14 @@ class Clock:
 
 @dataclass(frozen=True)
 class Announced:
-    """A version, as the daemon's log tells of it. refinement: it was made in idle time, and answers no request.
+    """A version, as the daemon's log tells of it.
 
+    kind: it answers events, refines the model in idle time, or only adds the proof of what the version before holds.
     deleted: rows. seconds: that the update took. settled, total: residual influences.
     """
 
     version: int
-    refinement: bool
+    kind: Literal["answer", "refinement", "proof"]
     deleted: int
     seconds: float
     settled: float
@@ -68,13 +69,19 @@ class Seen:
 
     @property
     def last_answer(self) -> Announced:
-        """The last version that answers a request."""
-        return next(each for each in reversed(self.published) if not each.refinement)
+        """The last version that answers events."""
+        return next(each for each in reversed(self.published) if each.kind == "answer")
 
     @property
     def refinement(self) -> Announced | None:
         """The version that idle time has made of the last answer, if it has."""
-        return self.published[-1] if self.published[-1].refinement else None
+        later = (each for each in reversed(self.published) if each.version > self.last_answer.version)
+        return next((each for each in later if each.kind == "refinement"), None)
+
+    @property
+    def proof(self) -> Announced | None:
+        """The newest version, where it carries a proof."""
+        return self.published[-1] if self.published and self.published[-1].kind == "proof" else None
 
     @property
     def updates(self) -> list[float]:
@@ -123,13 +130,13 @@ class Watch:
         self._seen.sentence = str(said["event"])
         self._seen.ready = self._seen.ready or "positions" in said
         if "residual_influence" in said:
-            refinement = "events" not in said
+            spent = said["seconds"]
             self._seen.published.append(
                 Announced(
                     version=said["version"],
-                    refinement=refinement,
+                    kind="answer" if "events" in said else "refinement" if "refine" in spent else "proof",
                     deleted=said.get("deleted", 0),
-                    seconds=said["seconds"].get("refine" if refinement else "update", 0.0),
+                    seconds=spent.get("update", spent.get("refine", 0.0)),
                     settled=said["residual_influence"],
                     total=said["residual_influence_total"],
                 )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ifrud.outboxes import OutboxError, Record
+from ifrud.outboxes import Record
 from ifrud.outboxes.jsonl import JsonlOutbox
 
 
