@@ -1,19 +1,20 @@
-# docker build -t ifrud .
-# docker build -t ifrud --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu130 .      # for a GPU
+# docker build -t ifrud .                                  # torch for GPUs
+# docker build -t ifrud --build-arg TORCH_INDEX=URL .      # another build of torch, from an index that pytorch.org names;
+#                                                          # the one for the CPU makes a far smaller image
 
 ARG PYTHON_VERSION=3.11
 
 FROM python:${PYTHON_VERSION}-slim-bookworm AS build
 # Which build of torch, and where everything else comes from.
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
-ARG PIP_INDEX_URL=https://pypi.org/simple
+ARG TORCH_INDEX
+ARG PIP_INDEX_URL
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/ifru
 ENV PATH=/opt/ifru/bin:$PATH
 WORKDIR /src
 COPY constraints.txt ./
 # Torch alone: its index has not all of the other pinned versions, and the layer outlives changes of our code.
-RUN pip install --index-url "${TORCH_INDEX}" --no-deps --constraint constraints.txt torch
+RUN pip install ${TORCH_INDEX:+--index-url "${TORCH_INDEX}"} --no-deps --constraint constraints.txt torch
 COPY pyproject.toml README.md LICENSE ./
 COPY ifru ifru
 COPY daemon daemon

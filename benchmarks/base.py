@@ -49,7 +49,7 @@ class Base:
 
 def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, report: Report = silent) -> Base:
     """Train a setup's model on a data set to a stationary point in float64; deterministic under a seed."""
-    config, tried = _configured(setup, dataset, seed, report)
+    config, tried = _configured(setup, dataset, seed, kept, report)
     train = dataset.train
 
     def compute() -> Tensor:
@@ -71,14 +71,22 @@ def stationary(interactions: Interactions, config: ModelConfig, theta: Tensor, t
     return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=tolerance)).theta
 
 
-def _configured(setup: Setup, dataset: Dataset, seed: int, report: Report) -> tuple[ModelConfig, dict[float, float]]:
+def _configured(
+    setup: Setup, dataset: Dataset, seed: int, kept: Kept, report: Report
+) -> tuple[ModelConfig, dict[float, float]]:
+    """The configuration, and the AUC of each λ that was tried."""
     if setup.l2 is not None:
         return ModelConfig(rank=setup.rank, l2=setup.l2), {}
     candidates = [ModelConfig(rank=setup.rank, l2=l2) for l2 in L2_GRID]
-    found = select(
-        dataset.train, candidates, seed, CPU, torch.float32, lambda config: report(f"trying λ = {config.l2:g}", None)
-    )
-    return found.config, {config.l2: auc for config, auc in found.tried}
+    train = dataset.train
+
+    def compute() -> Tensor:
+        found = select(train, candidates, seed, CPU, torch.float32, lambda at: report(f"trying λ = {at.l2:g}", None))
+        return torch.tensor([(config.l2, auc) for config, auc in found.tried], dtype=torch.float64)
+
+    table = kept.tensor(("λ", *candidates, seed, train.user, train.item, train.label), compute)
+    tried = {float(l2): float(auc) for l2, auc in table}
+    return ModelConfig(rank=setup.rank, l2=max(tried, key=lambda l2: tried[l2])), tried
 
 
 def _halves(holdout: Interactions, seed: int) -> tuple[Int64, Int64]:

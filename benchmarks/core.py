@@ -7,13 +7,19 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ifru.errors import DataError
 from ifru.interactions.loading import Recorded
 
 
 def core(recorded: Recorded, least: int) -> Recorded:
-    """The rows of the k-core, in their order, with users and items numbered anew."""
+    """The rows of the k-core, in their order, with users and items numbered anew.
+
+    Raises DataError where there are none.
+    """
     keep = np.ones(len(recorded.user), dtype=bool)
     while True:
+        if not keep.any():
+            raise DataError(f"nothing is left of the data in its {least}-core; take a smaller core")
         user, item = (np.bincount(side[keep], minlength=side.max() + 1) for side in (recorded.user, recorded.item))
         smaller = keep & (user[recorded.user] >= least) & (item[recorded.item] >= least)
         if smaller.sum() == keep.sum():

@@ -42,6 +42,10 @@ def main(
     ] = None,
     rank: Annotated[int | None, typer.Option(min=1, show_default="the data set's own")] = None,
     l2: Annotated[float | None, typer.Option(help="λ.", show_default="the data set's own, or by validation")] = None,
+    core: Annotated[
+        int | None,
+        typer.Option(min=1, help="Leave out who has fewer rows.", show_default="the data set's own"),
+    ] = None,
     seconds: Annotated[float, typer.Option(min=0, help="After so many seconds a curve ends.")] = 120.0,
     repeats: Annotated[int, typer.Option(min=1, help="Of short work; the median counts.")] = 7,
     threads: Annotated[int | None, typer.Option(min=1, show_default="one for each core")] = None,
@@ -59,7 +63,7 @@ def main(
     """
     name = data or default_setup(folder)
     setup = _known("--data", name, SETUPS)
-    setup = replace(setup, rank=rank or setup.rank, l2=l2 or setup.l2)
+    setup = replace(setup, rank=rank or setup.rank, l2=l2 or setup.l2, core=core or setup.core)
     methods = list(method or METHODS)
     for wanted in methods:
         _known("--method", wanted, METHODS)

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.base import Base
+from benchmarks.base import Base, trained
 from benchmarks.cases import Case, build, default_names, describe
+from benchmarks.core import core
 from benchmarks.kept import Kept
 from benchmarks.left import left
-from benchmarks.setups import SETUPS, default_setup, load
+from benchmarks.setups import SETUPS, Setup, default_setup, load
 from ifru.errors import DataError, IfruError
+from ifru.interactions.generated import generate
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import split
 from ifru.objective import objective_of
 
 CaseOf = Callable[[str], Case]
@@ -110,3 +114,27 @@ def test_without_data_files_the_generated_set_is_taken(tmp_path: Path) -> None:
     assert default_setup(tmp_path) == "generated"
     with pytest.raises(DataError, match="--data generated"):
         load(SETUPS["ml-100k"], tmp_path, 0)
+
+
+def test_a_core_leaves_nobody_with_too_few_rows() -> None:
+    recorded = generate(200, 150, 1500, seed=3)
+    found = core(recorded, 5)
+    assert 0 < len(found.user) < 1500
+    for side, names in ((found.user, found.users), (found.item, found.items)):
+        assert len(names) == side.max() + 1
+        assert np.bincount(side).min() >= 5
+    pairs = set(zip(recorded.user.tolist(), recorded.item.tolist(), strict=True))
+    for user, item in zip(found.user.tolist(), found.item.tolist(), strict=True):
+        assert (int(found.users[user][1:]), int(found.items[item][1:])) in pairs
+
+
+def test_a_core_that_nobody_is_in_is_refused() -> None:
+    with pytest.raises(DataError, match="nothing is left of the data in its 900-core"):
+        core(generate(200, 150, 1500, seed=3), 900)
+
+
+def test_lambda_is_chosen_by_validation_where_none_is_given() -> None:
+    dataset = split(generate(80, 60, 1000, seed=7), LabelRule.parse("rating>=4"), 0.2, seed=0)
+    base = trained("tiny", Setup(None, rank=2), dataset, 0, Kept())
+    assert len(base.tried) > 1
+    assert base.tried[base.config.l2] == max(base.tried.values())

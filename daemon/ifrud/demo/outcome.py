@@ -108,8 +108,8 @@ class Outcome:
         said = [
             f"Half of the requests were answered within {milliseconds(seen.latency(50))}, 99 of 100 within "
             f"{milliseconds(seen.latency(99))}. No row that they name is in the model's data any more.",
-            "Retraining from scratch without these rows changes what the model says of a pair. The daemon's update "
-            f"came so near to this that {_left(answered)} of the change was left{self._afterwards()}.",
+            "Retraining from scratch without these rows changes what the model says of a pair. Of that change the "
+            f"daemon's answers left {_left(answered)}{self._afterwards()}.",
             f"An update took {milliseconds(seconds.update)} on average, retraining took "
             f"{milliseconds(seconds.retrain)}: an update costs {share(seconds.update / seconds.retrain)} of it.",
             "Proven from the last version and its data alone, without retraining: its predictions are no further than "
@@ -121,7 +121,7 @@ class Outcome:
         return said
 
     def _afterwards(self) -> str:
-        return "" if self.refined is None else f", and {_left(self.refined)} after idle time"
+        return "" if self.refined is None else f"; after idle time it was {_left(self.refined)}"
 
 
 def _left(found: Verification) -> str:
