@@ -49,7 +49,7 @@ class BinaryCrossEntropy:
     name: LossName = "bce"
 
     def value(self, score: Tensor, label: Tensor) -> Tensor:
-        return torch.nn.functional.softplus(score) - label * score
+        return torch.logaddexp(score, torch.zeros_like(score)) - label * score
 
     def slope(self, score: Tensor, label: Tensor) -> Tensor:
         return torch.sigmoid(score) - label

@@ -27,5 +27,6 @@ def prove(url: StoreUrl, version: VersionNumber = None, json: Json = False) -> N
         "sigma_over_lambda": proof.sigma_over_lambda,
         "rms_bound": proof.rms_bound,
         "retained": proof.retained,
+        "failure_probability": proof.failure_probability,
     }
     print_json(facts) if json else print_facts({name.replace("_", " "): value for name, value in facts.items()})

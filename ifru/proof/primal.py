@@ -16,8 +16,6 @@ from ifru.proof.sums import EPS, Sum, total
 
 _CHUNK = 1 << 13
 """Interactions at a time: their rows stay in the processor's cache."""
-_SOFTPLUS = 20.0
-"""Score from which on torch's softplus leaves out log1p(exp(−s))."""
 
 
 def in_float64(tables: Tables, retained: Retained, config: ModelConfig) -> Tables:
@@ -55,7 +53,7 @@ def objective(tables: Tables, retained: Retained, score: Tensor, loss: Loss, con
     if config.bias:
         lengths = lengths + tables.user[:, -1].abs()[retained.user] + tables.item[:, -1].abs()[retained.item]
     from_score = EPS * (config.rank + 4) * lengths * loss.slope(score, label).abs()
-    from_value = 32 * EPS * (value.abs() + (label * score).abs()) + 2.1e-9 * (score > _SOFTPLUS)
+    from_value = 32 * EPS * (value.abs() + (label * score).abs())
     out = total(weight * value, weight * (from_score + from_value))
     for table, degree in ((tables.user, retained.user_degree), (tables.item, retained.item_degree)):
         squares = config.l2 / 2 * degree * table.square().sum(1)

@@ -166,7 +166,7 @@ def test_the_same_generator_gives_the_same_proof() -> None:
 
 @given(st.lists(st.floats(-60, 60), min_size=1, max_size=20), seeds)
 def test_the_objective_is_off_by_no_more_than_it_says(wanted: list[float], seed: int) -> None:
-    """Scores up to 60, where softplus is all rounding; one user and as many items as scores."""
+    """Scores up to 60, where the loss is all rounding; one user and as many items as scores."""
     n = len(wanted)
     label = np.random.default_rng(seed).integers(0, 2, n).astype(np.float32)
     user, item = np.zeros(n, dtype=np.int32), np.arange(n, dtype=np.int32)
