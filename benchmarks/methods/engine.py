@@ -22,7 +22,10 @@ _ALL_BLOCKS = 1 << 36
 
 
 def run(case: Case, budget: Budget) -> Iterator[Point]:
-    """One curve for each support, by tolerance; the time is that of `apply`, settling is given apart."""
+    """One curve for each support, by tolerance; the time is that of `apply`, settling is given apart.
+
+    Labels have the residual influence as the update was published with it, and as it is exactly.
+    """
     for support in get_args(EngineSettings.model_fields["support"].annotation):
         for tolerance in COARSE if budget.coarse else TOLERANCES:
             asked = {"support": support, "tolerance": tolerance, "cache_bytes": _ALL_BLOCKS}
@@ -45,6 +48,7 @@ def _measured(case: Case, budget: Budget, settings: EngineSettings) -> Point:
     (engine, update), seconds = repeated(budget.clock, budget.repeats, lambda: ready(case, settings), applied)
     settling = Stopwatch(budget.clock)
     with settling:
-        engine.settle()
-    label = f"tolerance {settings.tolerance:g}, by {update.method}"
+        settled = engine.settle()
+    said = f"says {update.influence:.3g}, exact {settled.influence:.3g}"
+    label = f"tolerance {settings.tolerance:g}, by {update.method}, {said}"
     return Point(seconds, engine.tables.stacked(), f"ifru, {settings.support}", label, settling.seconds)

@@ -39,7 +39,7 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
     """For each k the course that an oracle prefers, and where validation AUC stops the one that it prefers.
 
     Step sizes are searched with this project's products ("compiled"): the published solver's numbers, in less time.
-    The best course of all, and the one that AUC prefers, are run again with the published products.
+    The best course of all, up to its best point, and the one that AUC prefers are run again as published.
     """
     found: list[Best] = []
     by_auc: list[Course] = []
@@ -49,8 +49,9 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
         by_auc.append(max(courses, key=lambda course: course.auc))
         points = [reached.point for reached in found[-1].course.points] + [by_auc[-1].stopped.point]
         yield from (replace(point, curve=f"{point.curve}, compiled") for point in points)
-    best = _best([of_hops.course for of_hops in found])
-    yield from _as_published(case, budget, best.course, best.reached.step)[0]
+    best = _best([of_hops.course for of_hops in found]).course
+    least = min(best.points, key=lambda reached: reached.left)
+    yield from _as_published(case, budget, best, least.step)[0]
     preferred = max(by_auc, key=lambda course: course.auc)
     yield _as_published(case, budget, preferred, preferred.stopped.step)[1]
 

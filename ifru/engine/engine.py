@@ -13,13 +13,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ifru.engine.cache import Counters, CurvatureCache
-from ifru.engine.residual import Support, choose
+from ifru.engine.residual import Support, choose, densest
 from ifru.engine.settings import EngineSettings
 from ifru.engine.solve import on_support
 from ifru.engine.state import Removal, State
@@ -33,6 +33,9 @@ from ifru.trust_region import REACH, descend
 
 _LOCAL_SHARE = 0.5
 """A support with a larger share of all interactions than this is left for all rows."""
+
+_ROUNDS = 4
+"""Supports that are tried before all rows are."""
 
 _MARGIN = 0.7
 """Share of the tolerance that a support and a solve each aim at, so that both together keep it."""
@@ -51,6 +54,17 @@ class _Answer:
     influence: float
     iterations: int
     interactions_read: int
+
+    def then(self, other: _Answer) -> _Answer:
+        """This answer, followed by another one."""
+        moved = torch.unique(torch.cat([self.moved, other.moved]))
+        iterations = self.iterations + other.iterations
+        return replace(
+            other,
+            moved=moved,
+            iterations=iterations,
+            interactions_read=self.interactions_read + other.interactions_read,
+        )
 
 
 class Engine:
@@ -99,7 +113,8 @@ class Engine:
     def apply(self, deletion: Deletion) -> Update:
         """Delete rows and move the parameters towards the retrained model's.
 
-        Ends with a residual influence of at most `settings.tolerance`, as far as that can be told before `settle`.
+        Ends with a residual influence of at most `settings.tolerance`. Where the support is forced to be residual, that
+        is as predicted, and `settle` tells.
         Rows that are deleted already are passed over.
         """
         watch = Stopwatch(self._now)
@@ -146,16 +161,33 @@ class Engine:
         return self._update(Deletion.nothing(), answer.moved, answer, watch)
 
     def _answer(self, removal: Removal) -> _Answer:
+        """Supports, as long as they are cheap and leave too much; then all rows."""
+        state, forced = self.state, self.settings.support
+        answer = _Answer(removal.touched[:0], "none", "nothing_to_move", self._influence(state.total_energy), 0, 0)
         if len(removal.touched) == 0:
-            return _Answer(removal.touched, "none", "nothing_to_move", self._influence(self.state.total_energy), 0, 0)
-        if self.settings.support == "global" or self._prefers_all_rows(removal.touched):
-            return self._on_all_rows(self.settings.tolerance, never)
-        state = self.state
+            return answer
         allowed = (_MARGIN * self.settings.tolerance) ** 2 * self._batch
-        support = choose(state, removal.touched, allowed)
-        if self._prefers_all_rows(support.rows):
-            return self._on_all_rows(self.settings.tolerance, never)
-        return self._on_support(support)
+        seeds = removal.touched
+        for _ in range(0 if forced == "global" else _ROUNDS):
+            if self._prefers_all_rows(seeds):
+                break
+            support = choose(state, seeds, allowed)
+            if self._prefers_all_rows(support.rows):
+                break
+            answer = answer.then(self._on_support(support))
+            if forced == "residual":
+                return answer
+            answer = answer.then(self._settled())
+            if answer.influence <= self.settings.tolerance:
+                return answer
+            seeds = densest(state.energy, state.objective.ridge, allowed).nonzero()[:, 0]
+        return answer.then(self._on_all_rows(self.settings.tolerance, never))
+
+    def _settled(self) -> _Answer:
+        """What a support's answer really leaves: the solve does not see what it sets off in the rows around it."""
+        read = self.state.settle()
+        influence = self._influence(self.state.total_energy)
+        return _Answer(self.state.rows[:0], "residual", Reason.TOLERANCE, influence, 0, read)
 
     def _prefers_all_rows(self, rows: Tensor) -> bool:
         """Whether a support has so many interactions that all rows are no dearer, and converge further."""

@@ -34,7 +34,7 @@ class Support:
 def choose(state: State, touched: Tensor, allowed: float) -> Support:
     """The smallest support, by energy per interaction, whose outside keeps an energy of `allowed` at most.
 
-    The touched rows [T], ascending, take one block-Newton step; what it adds to the debt of the rows that they reach
+    Rows [T], ascending, take one block-Newton step; what it adds to the debt of the rows that they reach
     decides.
     """
     objective = state.objective
@@ -47,12 +47,12 @@ def choose(state: State, touched: Tensor, allowed: float) -> Support:
     energy = state.energy.clone()
     energy[near] = shortfall * owed.double()
     energy[touched] = 0
-    inside = _densest(energy, objective.ridge, allowed)
+    inside = densest(energy, objective.ridge, allowed)
     inside[touched] = True
     return Support(inside.nonzero()[:, 0], float(energy[~inside].sum()), read)
 
 
-def _densest(energy: Tensor, ridge: Tensor, allowed: float) -> Tensor:
+def densest(energy: Tensor, ridge: Tensor, allowed: float) -> Tensor:
     """Mask [R] of the rows of highest energy [R] per interaction, such that the others' is at most `allowed`."""
     density = energy / ridge.clamp(min=torch.finfo(ridge.dtype).tiny)
     highest = float(density.max())

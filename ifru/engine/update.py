@@ -30,7 +30,7 @@ class Update:
     """One influence update: what it deleted, which rows it set to which values, and how far it got.
 
     user_rows, item_rows [S]: row numbers in their own table. user_values, item_values [S, K]: their new values.
-    influence: the residual influence, predicted from the solve; `Settled` has the exact value.
+    influence: the residual influence; where a support was forced it is predicted, and `Settled` is exact.
     method, reason: which support was used, and why the solve ended there.
     iterations: products with the Hessian. interactions_read: interactions visited, once per product.
     seconds: time by stage.

@@ -139,7 +139,7 @@ def _read_all(terminal: int, shown: bytearray) -> None:
         shown += part
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_an_interrupt_leaves_no_daemon_behind(ratings: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     folder = tmp_path / "kept"
     line = [command("ifrud"), "demo", "--data", str(ratings), "--rank", "8", "--events", "400", "--dir", str(folder)]

@@ -20,6 +20,7 @@ def test_an_update_leaves_no_more_than_its_tolerance_promises(
     engine = world.engine(tolerance=tolerance)
     update = engine.apply(train_rows(rows))
     assert update.influence <= tolerance
+    assert engine.settle().influence <= tolerance
     left = world.left(engine.state.theta, rows)
     assert left[0] <= forget
     assert left[1] <= holdout
@@ -34,6 +35,16 @@ def test_refinement_ends_at_the_retrained_model(world: World, some_rows: Draw) -
     left = world.left(engine.state.theta, rows)
     assert left[0] <= 0.002
     assert left[1] <= 0.01
+
+
+def test_a_support_that_leaves_too_much_is_followed_by_all_rows(world: World) -> None:
+    rare = np.argsort(np.where(world.dataset.train.user_degree > 0, world.dataset.train.user_degree, 10**9))[:3]
+    rows = np.concatenate([world.dataset.train.rows_of_user(user) for user in rare])[:4]
+    for tolerance in (0.05, 0.01, 0.001):
+        engine = world.engine(tolerance=tolerance)
+        update = engine.apply(train_rows(rows))
+        assert update.influence == pytest.approx(engine.settle().influence)
+        assert update.influence <= tolerance
 
 
 @pytest.mark.parametrize("support", ["residual", "global"])

@@ -17,7 +17,8 @@ from ifrud.demo.options import Options
 _DATA = "Data"
 _MODEL = "Model"
 _STREAM = "Stream"
-_FAILED, _WRONG, _INTERRUPTED, _TERMINATED = 5, 2, 130, 143
+_FAILED, _WRONG, _INTERRUPTED = 5, 2, 130
+_ENDS = ("SIGTERM", "SIGHUP")
 
 
 def demo(
@@ -52,7 +53,9 @@ def demo(
 
     Exit codes: 0 done; 2 an option or the data is wrong; 5 the daemon failed; 130 interrupted.
     """
-    signal.signal(signal.SIGTERM, _terminated)
+    for name in _ENDS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _ended)
     try:
         _run(Options(data, generated, label, rank, l2, events, rate, folder), as_json)
     except KeyboardInterrupt:
@@ -81,6 +84,6 @@ def _run(options: Options, as_json: bool) -> None:
         screen.say(sentence)
 
 
-def _terminated(number: int, frame: FrameType | None) -> NoReturn:
-    """SIGTERM ends the demo as Ctrl-C does: what it has started is stopped first."""
-    raise SystemExit(_TERMINATED)
+def _ended(number: int, frame: FrameType | None) -> NoReturn:
+    """A signal ends the demo as Ctrl-C does: what it has started is stopped first."""
+    raise SystemExit(128 + number)
