@@ -210,7 +210,7 @@ class Engine:
         def limits(norm: float, _: float) -> Limits | None:
             if norm <= tolerance * batch:
                 return None
-            return Limits(max(0.5 * tolerance * batch / norm, _EXACTEST), self.settings.products)
+            return Limits(max(_MARGIN * tolerance * batch / norm, _EXACTEST), self.settings.products)
 
         descent = descend(state.objective, state.point(), state.metric, limits, self.settings.steps, stop)
         state.arrive(descent.point)
