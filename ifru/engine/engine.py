@@ -123,8 +123,9 @@ class Engine:
         with watch.stage("debt"):
             retired = self.dataset.retire(deletion)
             removal = self.state.remove(retired.train)
-        self._added += removal.energy
-        self._batch = self.state.total_energy
+        if len(removal.touched) > 0:
+            self._added += removal.energy
+            self._batch = self.state.total_energy
         with watch.stage("solve"):
             answer = self._answer(removal)
         return self._update(retired, torch.cat([removal.emptied, answer.moved]), answer, watch)

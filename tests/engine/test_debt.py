@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ifru.engine import Engine
-from tests.engine.conftest import World, train_rows
+from ifru.interactions import Deletion
+from tests.engine.conftest import NOTHING, World, train_rows
 
 Draw = Callable[[int, int], np.ndarray]
 
@@ -131,6 +132,25 @@ def test_an_engine_started_anew_owes_what_the_former_owed(world: World, some_row
     assert torch.allclose(heir.state.debt, former.state.debt, rtol=0, atol=1e-8)
     assert heir.settle().total == pytest.approx(settled.total, rel=0.05)
     assert heir.settle().influence == pytest.approx(settled.influence, rel=0.05)
+
+
+def test_a_deletion_of_held_out_rows_alone_moves_nothing_and_owes_nothing(world: World, some_rows: Draw) -> None:
+    engine = world.engine()
+    engine.apply(train_rows(some_rows(20, 10)))
+    owed = engine.settle()
+    update = engine.apply(Deletion(NOTHING, np.arange(5)))
+    assert len(update.deletion.holdout) == 5
+    assert len(update.user_rows) + len(update.item_rows) == 0
+    assert update.influence == engine.settle().influence == owed.influence
+
+
+def test_a_model_whose_data_are_all_erased_is_all_zero(world: World) -> None:
+    engine = world.engine()
+    everything = np.arange(len(engine.dataset.train))
+    engine.apply(train_rows(everything))
+    assert not engine.state.theta.any()
+    assert engine.settle().influence == 0
+    assert engine.refine() is None
 
 
 def test_warming_up_changes_nothing(world: World) -> None:
