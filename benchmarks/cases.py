@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import or_
 
 import numpy as np
 import torch
@@ -103,15 +101,15 @@ def _rows(base: Base, count: int, random: np.random.Generator) -> Deletion:
 
 def _users(base: Base, count: int, random: np.random.Generator) -> Deletion:
     present = np.flatnonzero(base.train.user_degree)
-    return _union(base.dataset.of_user(user) for user in _drawn(present, count, random))
+    return Deletion.union(base.dataset.of_user(user) for user in _drawn(present, count, random))
 
 
 def _items(base: Base, count: int, _: np.random.Generator) -> Deletion:
-    return _union(base.dataset.of_item(item) for item in _busiest(base.train, base.train.item, count))
+    return Deletion.union(base.dataset.of_item(item) for item in _busiest(base.train, base.train.item, count))
 
 
 def _active(base: Base, count: int, _: np.random.Generator) -> Deletion:
-    return _union(base.dataset.of_user(user) for user in _busiest(base.train, base.train.user, count))
+    return Deletion.union(base.dataset.of_user(user) for user in _busiest(base.train, base.train.user, count))
 
 
 def _month(base: Base, count: int, _: np.random.Generator) -> Deletion:
@@ -138,10 +136,6 @@ def _drawn(from_: Int64, count: int, random: np.random.Generator) -> Int64:
     if count > len(from_):
         raise IfruError(f"{count} are to be deleted, and there are {len(from_)}; take a smaller number")
     return random.choice(from_, count, replace=False)
-
-
-def _union(deletions: Iterable[Deletion]) -> Deletion:
-    return reduce(or_, deletions, Deletion.nothing())
 
 
 _Kind = Callable[[Base, int, np.random.Generator], Deletion]

@@ -96,9 +96,7 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
             item = dataset.items.row(request.subject)
             return Deletion.nothing() if item is None else dataset.of_item(item)
         case EraseInteractions():
-            deletion = Deletion.nothing()
-            for user_name, item_name in request.interactions:
-                user, item = dataset.users.row(user_name), dataset.items.row(item_name)
-                if user is not None and item is not None:
-                    deletion |= dataset.of_pair(user, item)
-            return deletion
+            rows = ((dataset.users.row(user), dataset.items.row(item)) for user, item in request.interactions)
+            return Deletion.union(
+                dataset.of_pair(user, item) for user, item in rows if user is not None and item is not None
+            )

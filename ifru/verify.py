@@ -10,9 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import pairwise
-from operator import or_
 
 import numpy as np
 import torch
@@ -236,7 +234,7 @@ def verify(
 def _meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int]:
     """The rows that requests name, and the number of requests that name none."""
     each = [resolve(request, dataset) for request in requests]
-    meant = reduce(or_, each, Deletion.nothing())
+    meant = Deletion.union(each)
     if len(meant.train) == 0:
         raise IfruError(
             f"none of the {len(requests)} requests names a row that the model was trained on; "

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-
 from ifru.interactions import Dataset, Deletion
 from ifru.requests import Identity, resolve
 from ifrud.intake import Arrival
@@ -68,13 +66,4 @@ def answer(
         hashes.append(hashed)
         fresh[request] = "published" if len(part) else "nothing_to_erase"
     again = len(arrivals) - len(fresh) - len(repeated)
-    return Answers(_union(parts), fresh, hashes, list(repeated.values()), again)
-
-
-def _union(parts: Sequence[Deletion]) -> Deletion:
-    if not parts:
-        return Deletion.nothing()
-    return Deletion(
-        np.unique(np.concatenate([part.train for part in parts])),
-        np.unique(np.concatenate([part.holdout for part in parts])),
-    )
+    return Answers(Deletion.union(parts), fresh, hashes, list(repeated.values()), again)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,12 +21,18 @@ class Deletion:
     def __len__(self) -> int:
         return len(self.train) + len(self.holdout)
 
-    def __or__(self, other: Deletion) -> Deletion:
-        return Deletion(np.union1d(self.train, other.train), np.union1d(self.holdout, other.holdout))
-
     @staticmethod
     def nothing() -> Deletion:
         return Deletion(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+
+    @staticmethod
+    def union(deletions: Iterable[Deletion]) -> Deletion:
+        """Everything that any of them deletes."""
+        parts = [Deletion.nothing(), *deletions]
+        return Deletion(
+            np.unique(np.concatenate([part.train for part in parts])),
+            np.unique(np.concatenate([part.holdout for part in parts])),
+        )
 
 
 @dataclass(frozen=True)

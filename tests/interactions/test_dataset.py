@@ -76,7 +76,7 @@ def test_what_was_retired_is_returned_once(data: Dataset, chosen: list[tuple[str
     before = data.train.retained, data.holdout.retained
     everything = Deletion.nothing()
     for pick in chosen:
-        everything |= of(data, pick)
+        everything = Deletion.union([everything, of(data, pick)])
     retired = data.retire(everything)
     assert len(retired.train) == len(everything.train) == before[0] - data.train.retained
     assert len(retired.holdout) == len(everything.holdout) == before[1] - data.holdout.retained
@@ -120,7 +120,7 @@ def test_a_forgotten_id_stays_known_to_a_copy_made_before() -> None:
 
 def test_deletions_join_without_repeating() -> None:
     first = Deletion(np.array([1, 3]), np.array([2]))
-    joined = first | Deletion(np.array([0, 3]), np.array([], dtype=np.int64))
+    joined = Deletion.union([first, Deletion(np.array([0, 3]), np.array([], dtype=np.int64))])
     assert (joined.train.tolist(), joined.holdout.tolist(), len(joined)) == ([0, 1, 3], [2], 4)
     with pytest.raises(AttributeError):
         joined.train = np.array([5])  # type: ignore[misc]
