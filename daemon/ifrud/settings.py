@@ -89,7 +89,7 @@ class EngineSection(_Group):
     It is written out here because the engine takes seconds to import, and wrong settings are told at once.
     """
 
-    tolerance: Share = 0.02
+    tolerance: Share = 0.01
     refined: Share = 0.0005
     support: Literal["auto", "residual", "global"] = "auto"
     products: PositiveInt = 200

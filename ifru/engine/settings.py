@@ -19,7 +19,7 @@ class EngineSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tolerance: float = Field(default=0.02, gt=0, lt=1)
+    tolerance: float = Field(default=0.01, gt=0, lt=1)
     refined: float = Field(default=0.0005, gt=0, lt=1)
     support: SupportName = "auto"
     products: PositiveInt = 200

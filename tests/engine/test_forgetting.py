@@ -12,7 +12,7 @@ from tests.engine.conftest import World, train_rows
 Draw = Callable[[int, int], np.ndarray]
 
 
-@pytest.mark.parametrize(("tolerance", "forget", "holdout"), [(0.1, 0.1, 0.3), (0.02, 0.02, 0.08)])
+@pytest.mark.parametrize(("tolerance", "forget", "holdout"), [(0.1, 0.1, 0.3), (0.01, 0.02, 0.08)])
 def test_an_update_leaves_no_more_than_its_tolerance_promises(
     world: World, some_rows: Draw, tolerance: float, forget: float, holdout: float
 ) -> None:
