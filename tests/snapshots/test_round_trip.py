@@ -90,7 +90,8 @@ def _erase_pair(live: Live, user: int, item: int, full: bool) -> Change:
     """A user's rows with one item, and all rows of another user."""
     item %= len(live.tables.item)
     whole_user = live.dataset.of_user((user + 1) % len(live.tables.user))
-    deletion: Deletion = live.dataset.retire(live.dataset.of_pair(user, item) | whole_user)
+    both = Deletion.union([live.dataset.of_pair(user, item), whole_user])
+    deletion = live.dataset.retire(both)
     live.tables.user[user] -= 1.0
     live.tables.item[item] *= 2.0
     rows = np.array([user]), np.array([item])
