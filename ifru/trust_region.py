@@ -25,7 +25,10 @@ REACH = 10.0
 
 @dataclass(frozen=True)
 class Point:
-    """θ [R, K], L at it, the slopes [N] of its interactions, and ∇L [R, K]."""
+    """θ [R, K], L at it, the slopes [N] of its interactions, and ∇L [R, K].
+
+    The value may be a rough one: a descent adds exact changes to it, and asks it only what rounding hides.
+    """
 
     theta: Tensor
     value: float
@@ -87,12 +90,13 @@ def descend(
         bounded = Limits(wanted.tolerance, wanted.iterations, reach * norm)
         solution = _direction(objective, point, inverses, bounded, stop)
         products += solution.iterations
-        trial = Point.at(objective, point.theta + solution.x)
+        ahead = objective.advance(point.theta, point.slopes, solution.x)
+        trial = Point(ahead.theta, point.value + ahead.change, ahead.slopes, ahead.gradient)
         # Below rounding L cannot tell a gain, so the gradient must.
         resolvable = solution.decrease > 1e-12 * abs(point.value)
         if not resolvable and gradient_norm(inverses, trial.gradient) >= norm:
             return Descent(point, norm, "rounding", products)
-        gain = (point.value - trial.value) / solution.decrease if resolvable else 1.0
+        gain = -ahead.change / solution.decrease if resolvable else 1.0
         reach = _reach(reach, solution.length / norm, gain)
         if gain > 1e-4:
             point, inverses = trial, metric(trial)

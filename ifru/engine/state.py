@@ -45,6 +45,7 @@ class State:
         self.rows = torch.arange(len(theta), device=objective.device)
         self._settlements = 0
         self._moved: tuple[Tensor, Tensor] | None = None
+        self._value: float
         self.slopes: Slopes
         self.debt: Tensor
         self.energy: Tensor
@@ -83,7 +84,7 @@ class State:
     def point(self) -> Point:
         """Where a descent on all rows starts."""
         self.settle()
-        return Point(self.theta, self.objective.value(self.theta), self.slopes, self.debt)
+        return Point(self.theta, self._value, self.slopes, self.debt)
 
     def metric(self, point: Point) -> Tensor:
         """Inverses of all diagonal blocks [R, K, K], as near to a point as the cache keeps them."""
@@ -92,7 +93,7 @@ class State:
 
     def arrive(self, point: Point) -> None:
         """Take over the point where a descent ended."""
-        self.theta, self.slopes, self.debt = point.theta, point.slopes, point.gradient
+        self.theta, self.slopes, self.debt, self._value = point.theta, point.slopes, point.gradient, point.value
         self.energy = self.cache.energies(self.theta, self.slopes, self.rows, self.debt)
 
     def settle(self) -> int:
@@ -116,6 +117,7 @@ class State:
         return read
 
     def _recompute(self) -> None:
+        self._value = self.objective.value(self.theta)
         self.slopes = self.objective.slopes(self.theta)
         self.debt = self.objective.gradient(self.theta, self.slopes)
         self.energy = self.cache.energies(self.theta, self.slopes, self.rows, self.debt)

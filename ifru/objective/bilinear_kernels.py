@@ -1,9 +1,12 @@
-"""Compiled loops for models whose score is a dot product of rows (numba, CPU).
+"""Compiled sums over all interactions, for models whose score is a dot product of rows (numba, CPU).
 
-Axes: N interactions, R = U + I rows (users first, then items), K columns of a row, Z listed interactions.
+Axes: N interactions, grouped by user; U users, R = U + I rows (users first, then items), S listed rows, K columns of a
+row, C parts that users are cut into, Z listed interactions.
 A row is `rank` factors and, with `bias`, one more column: s = Σ_{k < rank} p_k q_k (+ p_rank + q_rank).
 `order` [N] lists interactions grouped by one side (`start` points into it); `other` [N] is the row at the far end.
 Loss codes: 0 is binary cross-entropy with logits, 1 is half the squared error.
+
+One pass serves both sides: a part of the users sums what it does to the items into a table of its own [C, I, K].
 """
 
 from __future__ import annotations
@@ -13,35 +16,51 @@ import math
 import numpy as np
 from numba import njit, prange
 
+from ifru.objective.row_vectors import add, add_two, dot, dots
+
 # Sums may be reordered, which vectorising a dot product needs; NaN and infinity keep their meaning.
-_MATH = {"reassoc", "contract", "arcp", "nsz"}
+MATH = {"reassoc", "contract", "arcp", "nsz"}
+
+_SMALL = 0.1
+"""Below such a change of score its effect on the loss is a series: differences would lose digits."""
+
+_PIECE = 16
 
 
-@njit(cache=True, fastmath=_MATH, inline="always")
-def _dot(a, b, rank, bias):
-    total = a[0] * b[0]
-    for k in range(1, rank):
-        total += a[k] * b[k]
-    if bias:
-        total += a[rank] + b[rank]
-    return total
-
-
-@njit(cache=True, fastmath=_MATH, inline="always")
-def _slopes(score, label, weight, loss):
+@njit(cache=True, fastmath=MATH, inline="always")
+def slopes_at(score, label, weight, loss):
     """First and second derivative of one weighted loss in its score."""
     if weight == 0.0:
         return score * 0, score * 0
     if loss == 0:
+        one = type(score)(1)
         small = math.exp(-abs(score))
-        probability = 1.0 / (1.0 + small) if score >= 0 else small / (1.0 + small)
-        return weight * (probability - label), weight * small / ((1.0 + small) * (1.0 + small))
+        larger = one / (one + small)
+        smaller = small * larger
+        return weight * ((larger if score >= 0 else smaller) - label), weight * larger * smaller
     return weight * (score - label), weight
 
 
-@njit(cache=True, parallel=True, fastmath=_MATH)
+@njit(cache=True, fastmath=MATH, inline="always")
+def _change(score, delta, label, first, second, weight, loss):
+    """w·(ℓ(s) − ℓ(s − δ)), from the slopes at s."""
+    if loss == 1:
+        return first * delta - type(score)(0.5) * weight * delta * delta
+    if abs(delta) > _SMALL:
+        before = score - delta
+        rise = max(score, 0.0) + math.log1p(math.exp(-abs(score)))
+        rise -= max(before, 0.0) + math.log1p(math.exp(-abs(before)))
+        return weight * (rise - label * delta)
+    probability, curvature = first / weight + label, second / weight
+    one, half = type(score)(1), type(score)(0.5)
+    cubic = (one - 2 * probability) * delta * type(score)(1 / 6)
+    quartic = (one - 6 * curvature) * delta * delta * type(score)(1 / 24)
+    return first * delta - second * delta * delta * (half - cubic + quartic)
+
+
+@njit(cache=True, parallel=True, fastmath=MATH)
 def value(theta, user, item, label, weight, rank, bias, loss):
-    """Σ w·ℓ(s), in float64 throughout: a trust region compares values that agree to many digits."""
+    """Σ w·ℓ(s), in float64 throughout."""
     total = 0.0
     for z in prange(len(user)):
         if weight[z] != 0.0:
@@ -57,17 +76,19 @@ def value(theta, user, item, label, weight, rank, bias, loss):
     return total
 
 
-@njit(cache=True, parallel=True, fastmath=_MATH)
+@njit(cache=True, parallel=True, fastmath=MATH)
 def slopes(theta, user, item, label, weight, rank, bias, loss, first, second):
     """first, second [N] <- w·ℓ'(s), w·ℓ''(s). item [N] holds row numbers, U already added."""
     for z in prange(len(user)):
-        score = _dot(theta[user[z]], theta[item[z]], rank, bias)
-        first[z], second[z] = _slopes(score, label[z], weight[z], loss)
+        score = dot(theta, user[z], theta, item[z], rank)
+        if bias:
+            score += theta[user[z], rank] + theta[item[z], rank]
+        first[z], second[z] = slopes_at(score, label[z], weight[z], loss)
 
 
-@njit(cache=True, parallel=True, fastmath=_MATH)
+@njit(cache=True, parallel=True, fastmath=MATH)
 def gradient(theta, rows, side, start, order, other, first, ridge, rank, bias, out):
-    """out [len(rows), K] <- gradient of L in the rows of one side. ridge [R] = λ·degree; side: its first row."""
+    """out [S, K] <- gradient of L in rows [S] of one side. ridge [R] = λ·degree; side: its first row."""
     for m in prange(len(rows)):
         e = rows[m]
         for k in range(theta.shape[1]):
@@ -76,183 +97,119 @@ def gradient(theta, rows, side, start, order, other, first, ridge, rank, bias, o
             z = order[j]
             slope = first[z]
             if slope != 0.0:
-                far = theta[other[z]]
-                for k in range(rank):
-                    out[m, k] += slope * far[k]
+                add(out, m, slope, theta, other[z], rank)
                 if bias:
                     out[m, rank] += slope
 
 
-@njit(cache=True, parallel=True, fastmath=_MATH)
-def product_users(theta, x, users, start, item, first, second, ridge, rank, bias, tangent, out):
-    """User rows of out [R, K] <- H x, and tangent [N] <- ds/dx, which the item rows reuse."""
-    for u in prange(users):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def product(theta, x, cuts, start, item, first, second, ridge, rank, bias, parts, out):
+    """out [R, K] <- H x. cuts [C + 1]: the first user of each part; parts [C, I, K]: scratch."""
+    users = len(start) - 1
+    for c in prange(len(cuts) - 1):
+        mine = parts[c]
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            for k in range(theta.shape[1]):
+                out[u, k] = ridge[u] * x[u, k]
+            for z in range(start[u], start[u + 1]):
+                i, slope = item[z], first[z]
+                tangent = dots(x, u, theta, i, theta, u, x, i, rank)
+                if bias:
+                    tangent += x[u, rank] + x[i, rank]
+                curved = second[z] * tangent
+                add_two(out, u, curved, theta, i, slope, x, i, rank)
+                add_two(mine, i - users, curved, theta, u, slope, x, u, rank)
+                if bias:
+                    out[u, rank] += curved
+                    mine[i - users, rank] += curved
+    _sum_items(x, ridge, users, parts, out)
+
+
+@njit(cache=True, parallel=True, fastmath=MATH)
+def advance(theta, x, new, cuts, start, item, label, weight, ridge, rank, bias, loss, first, second, parts, gradient):
+    """What a step x [R, K] from θ to `new` does: slopes [N] and ∇L [R, K] there, and the change of L.
+
+    cuts, parts: as in `product`.
+    """
+    users = len(start) - 1
+    total = 0.0
+    for c in prange(len(cuts) - 1):
+        mine = parts[c]
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            for k in range(theta.shape[1]):
+                gradient[u, k] = ridge[u] * new[u, k]
+            for z in range(start[u], start[u + 1]):
+                if weight[z] == 0.0:
+                    first[z] = 0.0
+                    second[z] = 0.0
+                    continue
+                i = item[z]
+                score = dot(new, u, new, i, rank)
+                delta = dots(x, u, theta, i, new, u, x, i, rank)
+                if bias:
+                    score += new[u, rank] + new[i, rank]
+                    delta += x[u, rank] + x[i, rank]
+                slope, curvature = slopes_at(score, label[z], weight[z], loss)
+                first[z], second[z] = slope, curvature
+                total += _change(score, delta, label[z], slope, curvature, weight[z], loss)
+                add(gradient, u, first[z], new, i, rank)
+                add(mine, i - users, first[z], new, u, rank)
+                if bias:
+                    gradient[u, rank] += slope
+                    mine[i - users, rank] += slope
+    _sum_items(new, ridge, users, parts, gradient)
+    for e in prange(len(theta)):
+        penalty = 0.0
         for k in range(theta.shape[1]):
-            out[u, k] = ridge[u] * x[u, k]
-        for z in range(start[u], start[u + 1]):
-            if second[z] == 0.0 and first[z] == 0.0:
-                tangent[z] = 0.0
-                continue
-            i = item[z]
-            t = x[u, 0] * theta[i, 0] + theta[u, 0] * x[i, 0]
-            for k in range(1, rank):
-                t += x[u, k] * theta[i, k] + theta[u, k] * x[i, k]
-            if bias:
-                t += x[u, rank] + x[i, rank]
-            tangent[z] = t
-            curved, slope = second[z] * t, first[z]
-            for k in range(rank):
-                out[u, k] += curved * theta[i, k] + slope * x[i, k]
-            if bias:
-                out[u, rank] += curved
+            penalty += np.float64(x[e, k]) * (np.float64(theta[e, k]) + np.float64(new[e, k]))
+        total += 0.5 * ridge[e] * penalty
+    return total
 
 
-@njit(cache=True, parallel=True, fastmath=_MATH)
-def product_items(theta, x, users, start, order, user, first, second, ridge, rank, bias, tangent, out):
-    """Item rows of out [R, K] <- H x, from the tangents of product_users."""
-    for m in prange(len(start) - 1):
-        i = users + m
-        for k in range(theta.shape[1]):
-            out[i, k] = ridge[i] * x[i, k]
-        for j in range(start[m], start[m + 1]):
-            z = order[j]
-            u = user[z]
-            curved, slope = second[z] * tangent[z], first[z]
-            for k in range(rank):
-                out[i, k] += curved * theta[u, k] + slope * x[u, k]
-            if bias:
-                out[i, rank] += curved
+@njit(cache=True, parallel=True, fastmath=MATH)
+def _sum_items(x, ridge, users, parts, out):
+    """Item rows of out [R, K] <- ridge·x + Σ_c parts [C, I, K]."""
+    for m in prange(parts.shape[1]):
+        for k in range(x.shape[1]):
+            total = ridge[users + m] * x[users + m, k]
+            for c in range(len(parts)):
+                total += parts[c, m, k]
+            out[users + m, k] = total
 
 
-@njit(cache=True, parallel=True, fastmath=_MATH)
+@njit(cache=True, parallel=True, fastmath=MATH)
 def blocks(theta, rows, side, start, order, other, second, ridge, rank, bias, out):
-    """out [len(rows), K, K] <- Gauss-Newton diagonal blocks of the rows of one side."""
+    """out [S·K, K] <- Gauss-Newton diagonal blocks of rows [S] of one side."""
     width = theta.shape[1]
     for m in prange(len(rows)):
-        e = rows[m]
-        block = out[m]
-        block[:] = 0
-        jacobian = np.empty(width, theta.dtype)
+        e, top = rows[m], m * width
+        out[top : top + width] = 0
         for place in range(start[e - side], start[e - side + 1]):
             z = order[place]
-            curvature = second[z]
+            f, curvature = other[z], second[z]
             if curvature == 0.0:
                 continue
-            for k in range(width):
-                jacobian[k] = theta[other[z], k]
+            for k in range(rank):
+                add(out, top + k, curvature * theta[f, k], theta, f, min(k // _PIECE * _PIECE + _PIECE, rank))
             if bias:
-                jacobian[rank] = 1
-            for k in range(width):
-                scaled = curvature * jacobian[k]
-                for j in range(k + 1):
-                    block[k, j] += scaled * jacobian[j]
+                add(out, top + rank, curvature, theta, f, rank)
+                out[top + rank, rank] += curvature
         for k in range(width):
             for j in range(k):
-                block[j, k] = block[k, j]
-            block[k, k] += ridge[e]
+                out[top + j, k] = out[top + k, j]
+            out[top + k, k] += ridge[e]
 
 
-@njit(cache=True)
-def coupling(users, place, start, item, weight, interaction, ends):
-    """interaction [Z], ends [Z, 2] <- retained interactions of `users` whose item is in the support; returns how many.
-
-    place [R] is where a row stands in the support, -1 elsewhere; its users come first.
-    """
-    found = 0
-    for m in range(len(users)):
-        u = users[m]
-        for z in range(start[u], start[u + 1]):
-            there = place[item[z]]
-            if there >= 0 and weight[z] != 0.0:
-                interaction[found] = z
-                ends[found, 0] = m
-                ends[found, 1] = there
-                found += 1
-    return found
-
-
-@njit(cache=True, fastmath=_MATH)
-def coupled_product(theta, ends, first, second, x, rank, bias, out):
-    """out [S, K] <- the off-diagonal part of H_SS x. theta [S, K]: the support's rows; ends, first, second [Z]."""
+@njit(cache=True, fastmath=MATH)
+def pull(theta, interactions, user, item, place, first, l2, rank, bias, out):
+    """out [S, K] <- the part of ∇L that is due to interactions [Z], penalty included; place [R]: where a row stands."""
     out[:] = 0
-    for z in range(len(ends)):
-        u, i = ends[z, 0], ends[z, 1]
-        of_user, of_item = theta[u, 0] * x[i, 0], theta[i, 0] * x[u, 0]
-        for k in range(1, rank):
-            of_user += theta[u, k] * x[i, k]
-            of_item += theta[i, k] * x[u, k]
-        if bias:
-            of_user += x[i, rank]
-            of_item += x[u, rank]
-        of_user *= second[z]
-        of_item *= second[z]
-        slope = first[z]
-        for k in range(rank):
-            out[u, k] += of_user * theta[i, k] + slope * x[i, k]
-            out[i, k] += of_item * theta[u, k] + slope * x[u, k]
-        if bias:
-            out[u, rank] += of_user
-            out[i, rank] += of_item
-
-
-@njit(cache=True, fastmath=_MATH)
-def spread(before, theta, rows, side, start, order, other, skip, label, weight, rank, bias, loss, first, second, debt):
-    """Carry the move of one side's rows [S] (before [S, K] -> theta) into slopes and into their neighbours' debt.
-
-    skip [R] marks far rows whose interactions were carried over from their own side. Returns interactions read.
-    """
-    read = 0
-    for m in range(len(rows)):
-        e = rows[m]
-        for j in range(start[e - side], start[e - side + 1]):
-            z = order[j]
-            f = other[z]
-            if weight[z] == 0.0 or skip[f]:
-                continue
-            read += 1
-            old = first[z]
-            score = _dot(theta[e], theta[f], rank, bias)
-            new, second[z] = _slopes(score, label[z], weight[z], loss)
-            first[z] = new
-            for k in range(rank):
-                debt[f, k] += new * theta[e, k] - old * before[m, k]
+    for m in range(len(interactions)):
+        z = interactions[m]
+        u, i, slope = user[z], item[z], first[z]
+        for e, f in ((u, i), (i, u)):
+            add_two(out, place[e], slope, theta, f, l2, theta, e, rank)
             if bias:
-                debt[f, rank] += new - old
-    return read
-
-
-@njit(cache=True, fastmath=_MATH)
-def pull_along(theta, rows, step, side, start, order, other, first, second, rank, bias, added, reached):
-    """added [R, K] += what a step [S, K] of one side's rows adds to their neighbours' debt; reached [R] marks these."""
-    read = 0
-    for m in range(len(rows)):
-        e = rows[m]
-        for j in range(start[e - side], start[e - side + 1]):
-            z = order[j]
-            slope, curvature = first[z], second[z]
-            if slope == 0.0 and curvature == 0.0:
-                continue
-            read += 1
-            f = other[z]
-            reached[f] = True
-            tangent = step[m, 0] * theta[f, 0]
-            for k in range(1, rank):
-                tangent += step[m, k] * theta[f, k]
-            if bias:
-                tangent += step[m, rank]
-            tangent *= curvature
-            for k in range(rank):
-                added[f, k] += tangent * theta[e, k] + slope * step[m, k]
-            if bias:
-                added[f, rank] += tangent
-    return read
-
-
-@njit(cache=True)
-def mark_neighbours(rows, side, start, order, other, near):
-    """near [R] <- True for one side's rows and for every row that they have an interaction with."""
-    for m in range(len(rows)):
-        e = rows[m]
-        near[e] = True
-        for j in range(start[e - side], start[e - side + 1]):
-            near[other[order[j]]] = True
+                out[place[e], rank] += slope + l2 * theta[e, rank]

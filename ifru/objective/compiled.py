@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numba import get_num_threads
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,29 +17,43 @@ from ifru.interactions.table import Int64, Interactions
 from ifru.losses import Loss
 from ifru.models.pairwise import PairwiseModel
 from ifru.objective import bilinear_kernels as kernels
-from ifru.objective.protocol import Coupling, Slopes
+from ifru.objective import support_kernels
+from ifru.objective.protocol import Advance, Coupling, Slopes
 from ifru.objective.torch_path import TorchObjective
 
+Floats = NDArray[np.floating]
+
 _LOSS_CODES = {"bce": 0, "squared": 1}
+
+_WORK_PER_ITEM = 16
+"""A part of the users has at least so many interactions per item, so that summing the parts up does not cost more."""
 
 
 @dataclass(frozen=True)
 class CompiledCoupling:
-    """`Coupling` of M interactions. theta [S, K]; ends [M, 2]: places in the support; first, second [M]."""
+    """`Coupling` of M interactions, grouped by the A users among S rows.
 
-    theta: NDArray[np.floating]
-    ends: NDArray[np.int32]
-    first: NDArray[np.floating]
-    second: NDArray[np.floating]
+    theta [S, K]; bounds [A + 1]; far [M]: the item's place in the support; first, second [M]; cuts, parts: see the
+    kernels.
+    """
+
+    theta: Floats
+    cuts: Int64
+    bounds: Int64
+    far: NDArray[np.int32]
+    first: Floats
+    second: Floats
     form: tuple[int, bool]
+    parts: Floats
 
     @property
     def interactions(self) -> int:
-        return len(self.ends)
+        return len(self.far)
 
     def product(self, x: Tensor) -> Tensor:
         out = torch.empty_like(x)
-        kernels.coupled_product(self.theta, self.ends, self.first, self.second, x.numpy(), *self.form, out.numpy())
+        mine = self.theta, self.cuts, self.bounds, self.far, self.first, self.second
+        support_kernels.coupled_product(*mine, x.numpy(), *self.form, self.parts, out.numpy())
         return out
 
 
@@ -56,7 +71,8 @@ class CompiledObjective(TorchObjective):
         self._by_user = np.arange(len(interactions))
         self._ends_user = self._user.numpy()
         self._ends_item = self._item.numpy()
-        self._tangent = np.empty(len(interactions), self._label.numpy().dtype)
+        self._cuts = _cuts(interactions.user_start, interactions.items)
+        self._parts = np.empty((len(self._cuts) - 1, interactions.items, model.width), self._label.numpy().dtype)
         # Scratch over all rows, clean between calls: a call then costs what it touches, not the size of the model.
         self._place = np.full(self.rows, -1, dtype=np.int64)
         self._added = np.zeros((self.rows, model.width), self._label.numpy().dtype)
@@ -93,39 +109,85 @@ class CompiledObjective(TorchObjective):
 
     def product(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Tensor:
         out = torch.empty_like(x)
-        first, second, ridge = slopes.first.numpy(), slopes.second.numpy(), self.ridge.numpy()
-        table, at, along = self.interactions, theta.numpy(), x.numpy()
-        tail = (first, second, ridge, *self._form, self._tangent, out.numpy())
-        kernels.product_users(at, along, self.users, table.user_start, self._ends_item, *tail)
-        kernels.product_items(at, along, self.users, table.item_start, table.item_rows, self._ends_user, *tail)
+        kernels.product(
+            theta.numpy(),
+            x.numpy(),
+            self._cuts,
+            self.interactions.user_start,
+            self._ends_item,
+            slopes.first.numpy(),
+            slopes.second.numpy(),
+            self.ridge.numpy(),
+            *self._form,
+            self._parts,
+            out.numpy(),
+        )
         return out
+
+    def advance(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Advance:
+        new, gradient = theta + x, torch.empty_like(x)
+        fresh = Slopes(torch.empty_like(self._label), torch.empty_like(self._label))
+        change = kernels.advance(
+            theta.numpy(),
+            x.numpy(),
+            new.numpy(),
+            self._cuts,
+            self.interactions.user_start,
+            self._ends_item,
+            self._label.numpy(),
+            self._weight.numpy(),
+            self.ridge.numpy(),
+            *self._form,
+            self._loss,
+            fresh.first.numpy(),
+            fresh.second.numpy(),
+            self._parts,
+            gradient.numpy(),
+        )
+        return Advance(new, fresh, gradient, float(change))
 
     def blocks(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Tensor:
         numbers, width = rows.numpy(), theta.shape[1]
         out = torch.empty((len(numbers), width, width), dtype=self.dtype)
         ridge, second = self.ridge.numpy(), slopes.second.numpy()
         for mine, side in self._sides(numbers):
-            kernels.blocks(theta.numpy(), numbers[mine], *side, second, ridge, *self._form, out.numpy()[mine])
+            of_side = out.numpy()[mine].reshape(-1, width)
+            kernels.blocks(theta.numpy(), numbers[mine], *side, second, ridge, *self._form, of_side)
         return out
+
+    def pull(self, theta: Tensor, slopes: Slopes, interaction: Tensor) -> tuple[Tensor, Tensor]:
+        listed = interaction.numpy()
+        rows = np.unique(np.concatenate([self._ends_user[listed], self._ends_item[listed]])).astype(np.int64)
+        out = torch.empty((len(rows), theta.shape[1]), dtype=self.dtype)
+        self._place[rows] = np.arange(len(rows))
+        ends = self._ends_user, self._ends_item
+        first = slopes.first.numpy()
+        kernels.pull(theta.numpy(), listed, *ends, self._place, first, self.l2, *self._form, out.numpy())
+        self._place[rows] = -1
+        return torch.from_numpy(rows), out
 
     def coupling(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Coupling:
         numbers, table = rows.numpy(), self.interactions
         users = numbers[: np.searchsorted(numbers, self.users)]
         room = int((table.user_start[users + 1] - table.user_start[users]).sum())
-        interaction, ends = np.empty(room, dtype=np.int64), np.empty((room, 2), dtype=np.int32)
+        interaction, far = np.empty(room, dtype=np.int64), np.empty(room, dtype=np.int32)
+        bounds = np.empty(len(users) + 1, dtype=np.int64)
+        ends = self._place, table.user_start, self._ends_item
         self._place[numbers] = np.arange(len(numbers))
-        weight = self._weight.numpy()
-        found = kernels.coupling(users, self._place, table.user_start, self._ends_item, weight, interaction, ends)
+        found = support_kernels.coupling(users, *ends, self._weight.numpy(), interaction, far, bounds)
         self._place[numbers] = -1
         inside = interaction[:found]
         first, second = slopes.first.numpy()[inside], slopes.second.numpy()[inside]
-        return CompiledCoupling(theta.numpy()[numbers], ends[:found], first, second, self._form)
+        items = len(numbers) - len(users)
+        cuts = _cuts(bounds, items)
+        parts = np.empty((len(cuts) - 1, items, theta.shape[1]), first.dtype)
+        return CompiledCoupling(theta.numpy()[numbers], cuts, bounds, far[:found], first, second, self._form, parts)
 
     def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor, int]:
         numbers, read = rows.numpy(), 0
         tail = slopes.first.numpy(), slopes.second.numpy(), *self._form, self._added, self._reached
         for mine, side in self._sides(numbers):
-            read += kernels.pull_along(theta.numpy(), numbers[mine], step.numpy()[mine], *side, *tail)
+            read += support_kernels.pull_along(theta.numpy(), numbers[mine], step.numpy()[mine], *side, *tail)
         near = np.flatnonzero(self._reached)
         added = torch.from_numpy(self._added[near])
         self._added[near] = 0
@@ -136,7 +198,7 @@ class CompiledObjective(TorchObjective):
         numbers = rows.numpy()
         near = np.zeros(self.rows, dtype=np.bool_)
         for mine, side in self._sides(numbers):
-            kernels.mark_neighbours(numbers[mine], *side, near)
+            support_kernels.mark_neighbours(numbers[mine], *side, near)
         return torch.from_numpy(np.flatnonzero(near))
 
     def spread(self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> int:
@@ -144,7 +206,7 @@ class CompiledObjective(TorchObjective):
         skip = np.zeros(self.rows, dtype=np.bool_)
         read = 0
         for mine, side in self._sides(numbers):
-            read += kernels.spread(
+            read += support_kernels.spread(
                 before.numpy()[mine],
                 at,
                 numbers[mine],
@@ -169,3 +231,11 @@ class CompiledObjective(TorchObjective):
             (slice(0, border), (0, table.user_start, self._by_user, self._ends_item)),
             (slice(border, None), (self.users, table.item_start, table.item_rows, self._ends_user)),
         ]
+
+
+def _cuts(start: Int64, items: int) -> Int64:
+    """Users [C + 1] where parts of about as many interactions each begin, and the end; start [U + 1]."""
+    total = int(start[-1])
+    parts = max(min(get_num_threads(), total // max(_WORK_PER_ITEM * items, 1)), 1)
+    shares = np.arange(1, parts) * total // parts
+    return np.concatenate([[0], np.searchsorted(start, shares), [len(start) - 1]]).astype(np.int64)

@@ -27,6 +27,16 @@ class Slopes:
     second: Tensor
 
 
+@dataclass(frozen=True)
+class Advance:
+    """Where a step leads: θ [R, K], the slopes there, ∇L [R, K], and the change of L, to the digits of the step."""
+
+    theta: Tensor
+    slopes: Slopes
+    gradient: Tensor
+    change: float
+
+
 class Coupling(Protocol):
     """How the rows [S] of a support pull at each other: the off-diagonal part of H_SS, from the interactions in it."""
 
@@ -74,6 +84,10 @@ class Objective(Protocol):
 
     def product(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Tensor:
         """∇²L x [R, K], exact: with the second derivative of the score, not Gauss-Newton's."""
+        ...
+
+    def advance(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Advance:
+        """Take a step x [R, K] on all rows, from θ with its slopes."""
         ...
 
     def blocks(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Tensor:

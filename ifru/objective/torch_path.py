@@ -15,7 +15,7 @@ from torch import Tensor
 from ifru.interactions.table import Int64, Interactions, ranges
 from ifru.losses import Loss
 from ifru.models.pairwise import PairwiseModel
-from ifru.objective.protocol import Coupling, Slopes
+from ifru.objective.protocol import Advance, Coupling, Slopes
 
 _CHUNK = 1 << 18
 """Interactions at a time: bounds the memory that gathered rows take."""
@@ -117,6 +117,18 @@ class TorchObjective:
             out.index_add_(0, user, curved * of_user + slope * bent_user)
             out.index_add_(0, item, curved * of_item + slope * bent_item)
         return out
+
+    def advance(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Advance:
+        new, change = theta + x, 0.0
+        for part in self._chunks(None):
+            before, after = (self.model.scores(*(end.double() for end in self._ends(at, part))) for at in (theta, new))
+            label = self._label[part].double()
+            rise = self.loss.value(after, label) - self.loss.value(before, label)
+            change += float((self._weight[part] * rise).sum())
+        along = (x.double() * (theta.double() + new.double())).sum(1)
+        change += float((self.ridge.double() * along).sum() / 2)
+        fresh = self.slopes(new)
+        return Advance(new, fresh, self.gradient(new, fresh), change)
 
     def blocks(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Tensor:
         place = self._places(rows)

@@ -41,6 +41,13 @@ def test_both_paths_give_the_same(dtype: torch.dtype, tolerance: float, problem:
     close(compiled.gradient(theta, ours), reference.gradient(theta, theirs))
     close(compiled.gradient(theta, ours, rows), reference.gradient(theta, theirs, rows))
     close(compiled.product(theta, ours, x), reference.product(theta, theirs, x))
+    for step in (x, 1e-3 * x):
+        our_advance, their_advance = compiled.advance(theta, ours, step), reference.advance(theta, theirs, step)
+        close(our_advance.theta, their_advance.theta)
+        close(our_advance.slopes.first, their_advance.slopes.first)
+        close(our_advance.slopes.second, their_advance.slopes.second)
+        close(our_advance.gradient, their_advance.gradient)
+        assert our_advance.change == pytest.approx(their_advance.change, rel=tolerance, abs=1e-2 * tolerance)
     close(compiled.blocks(theta, ours, rows), reference.blocks(theta, theirs, rows))
     our_pull, their_pull = compiled.pull(theta, ours, listed), reference.pull(theta, theirs, listed)
     assert torch.equal(our_pull[0], their_pull[0])

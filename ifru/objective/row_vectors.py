@@ -1,0 +1,201 @@
+"""Dot products and sums of table rows as vector instructions, for compiled loops.
+
+A compiler that does not know how long a row is vectorises short loops badly, and checks before each whether its
+arrays overlap. Here a row is read in pieces of one cache line, the last of them under a mask.
+
+Axes: n leading columns of a row. Tables are two-dimensional, contiguous and of one floating-point type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.core.base import BaseContext
+from numba.core.errors import TypingError
+from numba.extending import intrinsic
+
+_LINE = 64
+_INDEX = ir.IntType(64)
+_LANE = ir.IntType(32)
+_BIT = ir.IntType(1)
+_REORDER = ("reassoc", "contract", "nsz")
+
+
+@intrinsic
+def dot(typingctx, a, i, b, j, n):
+    """a[i]·b[j], of n columns."""
+    index = types.intp
+    _same_type(a, b)
+
+    def generate(context, builder, signature, args):
+        rows = _Rows(context, builder, a, args[4])
+        of_a, of_b = rows.at(args[0], args[1]), rows.at(args[2], args[3])
+        return rows.summed(lambda load, so_far: rows.fused(load(of_a), load(of_b), so_far))
+
+    return a.dtype(a, index, b, index, index), generate
+
+
+@intrinsic
+def dots(typingctx, a, i, b, j, c, k, d, m, n):
+    """a[i]·b[j] + c[k]·d[m], of n columns."""
+    index = types.intp
+    _same_type(a, b, c, d)
+
+    def generate(context, builder, signature, args):
+        rows = _Rows(context, builder, a, args[8])
+        of_a, of_b, of_c, of_d = (rows.at(args[place], args[place + 1]) for place in range(0, 8, 2))
+        return rows.summed(
+            lambda load, so_far: rows.fused(load(of_c), load(of_d), rows.fused(load(of_a), load(of_b), so_far))
+        )
+
+    return a.dtype(a, index, b, index, c, index, d, index, index), generate
+
+
+@intrinsic
+def add(typingctx, out, o, s, a, i, n):
+    """out[o] += s·a[i], of n columns."""
+    index = types.intp
+    _same_type(out, a)
+
+    def generate(context, builder, signature, args):
+        rows = _Rows(context, builder, out, args[5])
+        of_a, scale = rows.at(args[3], args[4]), rows.splat(args[2])
+        rows.updated(rows.at(args[0], args[1]), lambda load, old: rows.fused(scale, load(of_a), old))
+        return context.get_dummy_value()
+
+    return types.void(out, index, out.dtype, a, index, index), generate
+
+
+@intrinsic
+def add_two(typingctx, out, o, s, a, i, t, b, j, n):
+    """out[o] += s·a[i] + t·b[j], of n columns."""
+    index = types.intp
+    _same_type(out, a, b)
+
+    def generate(context, builder, signature, args):
+        rows = _Rows(context, builder, out, args[8])
+        of_a, of_b = rows.at(args[3], args[4]), rows.at(args[6], args[7])
+        first, second = rows.splat(args[2]), rows.splat(args[5])
+        rows.updated(
+            rows.at(args[0], args[1]),
+            lambda load, old: rows.fused(second, load(of_b), rows.fused(first, load(of_a), old)),
+        )
+        return context.get_dummy_value()
+
+    return types.void(out, index, out.dtype, a, index, out.dtype, b, index, index), generate
+
+
+def _same_type(*tables: types.Array) -> None:
+    for table in tables:
+        if (
+            not isinstance(table, types.Array)
+            or table.ndim != 2
+            or table.layout != "C"
+            or table.dtype != tables[0].dtype
+        ):
+            raise TypingError(f"rows of {table} cannot be combined with rows of {tables[0]}; both must be contiguous")
+
+
+Load = Callable[[ir.Value], ir.Value]
+
+
+class _Rows:
+    """Emits code that goes over n columns of several rows at once."""
+
+    def __init__(self, context: BaseContext, builder: ir.IRBuilder, table: types.Array, columns: ir.Value) -> None:
+        self._context, self._builder, self._table, self._columns = context, builder, table, columns
+        self._element = context.get_data_type(table.dtype)
+        self._lanes = _LINE // context.get_abi_sizeof(self._element)
+        self._vector = ir.VectorType(self._element, self._lanes)
+        self._suffix = f"v{self._lanes}f{8 * _LINE // self._lanes}"
+
+    def at(self, table: ir.Value, row: ir.Value) -> ir.Value:
+        """Pointer to a row."""
+        array = self._context.make_array(self._table)(self._context, self._builder, table)
+        offset = self._builder.mul(row, self._builder.extract_value(array.strides, 0))
+        address = self._builder.add(self._builder.ptrtoint(array.data, _INDEX), offset)
+        return self._builder.inttoptr(address, self._element.as_pointer())
+
+    def splat(self, scalar: ir.Value) -> ir.Value:
+        """A vector that holds the scalar in every lane."""
+        undefined = ir.Constant(self._vector, ir.Undefined)
+        single = self._builder.insert_element(undefined, scalar, ir.Constant(_LANE, 0))
+        nowhere = ir.Constant(ir.VectorType(_LANE, self._lanes), [0] * self._lanes)
+        return self._builder.shuffle_vector(single, undefined, nowhere)
+
+    def fused(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a·b + c."""
+        return self._builder.fadd(self._builder.fmul(a, b, flags=_REORDER), c, flags=_REORDER)
+
+    def summed(self, term: Callable[[Load, ir.Value], ir.Value]) -> ir.Value:
+        """Σ over the columns; term(load, so far): the next partial sums."""
+        builder = self._builder
+        sums = cgutils.alloca_once_value(builder, ir.Constant(self._vector, [0.0] * self._lanes))
+        for load, _ in self._pieces():
+            builder.store(term(load, builder.load(sums)), sums)
+        reduce = self._declared(f"llvm.vector.reduce.fadd.{self._suffix}", self._element, [self._element, self._vector])
+        return builder.call(reduce, [ir.Constant(self._element, 0.0), builder.load(sums)], fastmath=_REORDER)
+
+    def updated(self, row: ir.Value, change: Callable[[Load, ir.Value], ir.Value]) -> None:
+        """Set a row; change(load, old): its next piece."""
+        for load, store in self._pieces():
+            store(row, change(load, load(row)))
+
+    def _pieces(self) -> Iterator[tuple[Load, Callable[[ir.Value, ir.Value], None]]]:
+        """Code for whole pieces in a loop, then for what is left under a mask; each with its load and store."""
+        builder, lanes = self._builder, ir.Constant(_INDEX, self._lanes)
+        whole, rest = builder.udiv(self._columns, lanes), builder.urem(self._columns, lanes)
+        with cgutils.for_range(builder, whole, intp=_INDEX) as loop:
+            start = builder.mul(loop.index, lanes)
+            yield self._whole(start)
+        with builder.if_then(builder.icmp_unsigned(">", rest, ir.Constant(_INDEX, 0)), likely=False):
+            yield self._masked(builder.mul(whole, lanes), rest)
+
+    def _whole(self, start: ir.Value) -> tuple[Load, Callable[[ir.Value, ir.Value], None]]:
+        builder = self._builder
+        align = _LINE // self._lanes
+
+        def load(row: ir.Value) -> ir.Value:
+            return builder.load(self._piece(row, start), align=align)
+
+        def store(row: ir.Value, value: ir.Value) -> None:
+            builder.store(value, self._piece(row, start), align=align)
+
+        return load, store
+
+    def _masked(self, start: ir.Value, rest: ir.Value) -> tuple[Load, Callable[[ir.Value, ir.Value], None]]:
+        builder, pointer = self._builder, self._vector.as_pointer()
+        numbers = ir.Constant(ir.VectorType(_LANE, self._lanes), list(range(self._lanes)))
+        mask_type = ir.VectorType(_BIT, self._lanes)
+        width = self._splat_lane(builder.trunc(rest, _LANE))
+        mask = builder.icmp_unsigned("<", numbers, width)
+        align = ir.Constant(_LANE, _LINE // self._lanes)
+        loading = self._declared(
+            f"llvm.masked.load.{self._suffix}.p0", self._vector, [pointer, _LANE, mask_type, self._vector]
+        )
+        storing = self._declared(
+            f"llvm.masked.store.{self._suffix}.p0", ir.VoidType(), [self._vector, pointer, _LANE, mask_type]
+        )
+        zero = ir.Constant(self._vector, [0.0] * self._lanes)
+
+        def load(row: ir.Value) -> ir.Value:
+            return builder.call(loading, [self._piece(row, start), align, mask, zero])
+
+        def store(row: ir.Value, value: ir.Value) -> None:
+            builder.call(storing, [value, self._piece(row, start), align, mask])
+
+        return load, store
+
+    def _piece(self, row: ir.Value, start: ir.Value) -> ir.Value:
+        return self._builder.bitcast(self._builder.gep(row, [start]), self._vector.as_pointer())
+
+    def _splat_lane(self, scalar: ir.Value) -> ir.Value:
+        kind = ir.VectorType(_LANE, self._lanes)
+        undefined = ir.Constant(kind, ir.Undefined)
+        single = self._builder.insert_element(undefined, scalar, ir.Constant(_LANE, 0))
+        return self._builder.shuffle_vector(single, undefined, ir.Constant(kind, [0] * self._lanes))
+
+    def _declared(self, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
+        return cgutils.get_or_insert_function(self._builder.module, ir.FunctionType(result, arguments), name)

@@ -1,0 +1,123 @@
+"""Compiled loops over the interactions of listed rows: what they cost depends on those rows alone.
+
+Axes and arguments as in `ifru.objective.bilinear_kernels`; Z interactions with both ends in a support of S rows, of
+which A are users, which come first.
+"""
+
+from __future__ import annotations
+
+from numba import njit, prange
+
+from ifru.objective.bilinear_kernels import MATH, slopes_at
+from ifru.objective.row_vectors import add_two, dot
+
+
+@njit(cache=True)
+def coupling(users, place, start, item, weight, interaction, far, bounds):
+    """interaction [Z], far [Z], bounds [A + 1] <- retained interactions of `users` [A] whose item is in the support.
+
+    place [R] is where a row stands in the support, -1 elsewhere; far [Z] is the item's. Returns how many there are.
+    """
+    found = 0
+    bounds[0] = 0
+    for m in range(len(users)):
+        u = users[m]
+        for z in range(start[u], start[u + 1]):
+            there = place[item[z]]
+            if there >= 0 and weight[z] != 0.0:
+                interaction[found] = z
+                far[found] = there
+                found += 1
+        bounds[m + 1] = found
+    return found
+
+
+@njit(cache=True, parallel=True, fastmath=MATH)
+def coupled_product(theta, cuts, bounds, far, first, second, x, rank, bias, parts, out):
+    """out [S, K] <- the off-diagonal part of H_SS x. theta [S, K]: the support's rows; far, first, second [Z].
+
+    cuts [C + 1]: the first user of each part; parts [C, S − A, K]: scratch.
+    """
+    users = len(bounds) - 1
+    for c in prange(len(cuts) - 1):
+        mine = parts[c]
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            out[u] = 0
+            for z in range(bounds[u], bounds[u + 1]):
+                i, slope = far[z], first[z]
+                of_user, of_item = dot(theta, u, x, i, rank), dot(theta, i, x, u, rank)
+                if bias:
+                    of_user += x[i, rank]
+                    of_item += x[u, rank]
+                of_user *= second[z]
+                of_item *= second[z]
+                add_two(out, u, of_user, theta, i, slope, x, i, rank)
+                add_two(mine, i - users, of_item, theta, u, slope, x, u, rank)
+                if bias:
+                    out[u, rank] += of_user
+                    mine[i - users, rank] += of_item
+    out[users:] = parts[0]
+    for c in range(1, len(parts)):
+        out[users:] += parts[c]
+
+
+@njit(cache=True, fastmath=MATH)
+def spread(before, theta, rows, side, start, order, other, skip, label, weight, rank, bias, loss, first, second, debt):
+    """Carry the move of one side's rows [S] (before [S, K] -> theta) into slopes and into their neighbours' debt.
+
+    skip [R] marks far rows whose interactions were carried over from their own side. Returns interactions read.
+    """
+    read = 0
+    for m in range(len(rows)):
+        e = rows[m]
+        for j in range(start[e - side], start[e - side + 1]):
+            z = order[j]
+            f = other[z]
+            if weight[z] == 0.0 or skip[f]:
+                continue
+            read += 1
+            old = first[z]
+            score = dot(theta, e, theta, f, rank)
+            if bias:
+                score += theta[e, rank] + theta[f, rank]
+            new, second[z] = slopes_at(score, label[z], weight[z], loss)
+            first[z] = new
+            add_two(debt, f, first[z], theta, e, -old, before, m, rank)
+            if bias:
+                debt[f, rank] += first[z] - old
+    return read
+
+
+@njit(cache=True, fastmath=MATH)
+def pull_along(theta, rows, step, side, start, order, other, first, second, rank, bias, added, reached):
+    """added [R, K] += what a step [S, K] of one side's rows adds to their neighbours' debt; reached [R] marks these."""
+    read = 0
+    for m in range(len(rows)):
+        e = rows[m]
+        for j in range(start[e - side], start[e - side + 1]):
+            z = order[j]
+            slope, curvature = first[z], second[z]
+            if slope == 0.0 and curvature == 0.0:
+                continue
+            read += 1
+            f = other[z]
+            reached[f] = True
+            tangent = dot(step, m, theta, f, rank)
+            if bias:
+                tangent += step[m, rank]
+            tangent *= curvature
+            add_two(added, f, tangent, theta, e, slope, step, m, rank)
+            if bias:
+                added[f, rank] += tangent
+    return read
+
+
+@njit(cache=True)
+def mark_neighbours(rows, side, start, order, other, near):
+    """near [R] <- True for one side's rows and for every row that they have an interaction with."""
+    for m in range(len(rows)):
+        e = rows[m]
+        near[e] = True
+        for j in range(start[e - side], start[e - side + 1]):
+            near[other[order[j]]] = True
