@@ -9,20 +9,29 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ifru import block_kernels as kernels
 from ifru.objective.protocol import Objective, Slopes
 
 _CHUNK_BYTES = 1 << 28
 
 
 def inverse(blocks: Tensor) -> Tensor:
-    """B⁻¹ [S, K, K] of positive definite blocks [S, K, K]; a zero block (a row without interactions) gives zero."""
-    empty = blocks.diagonal(dim1=1, dim2=2).sum(1) == 0
-    if bool(empty.any()):
-        eye = torch.eye(blocks.shape[1], dtype=blocks.dtype, device=blocks.device)
-        blocks = torch.where(empty[:, None, None], eye, blocks)
-    inverses = torch.cholesky_inverse(torch.linalg.cholesky(blocks))
-    inverses[empty] = 0
-    return inverses
+    """B⁻¹ [S, K, K] of positive definite blocks [S, K, K]; a zero block (a row without interactions) gives zero.
+
+    Raises ArithmeticError where a block is neither.
+    """
+    width = blocks.shape[1]
+    out = torch.empty_like(blocks)
+    if blocks.device.type == "cpu":
+        failed = kernels.invert(blocks.numpy().reshape(-1, width), width, out.numpy().reshape(-1, width))
+    else:
+        empty = (blocks.diagonal(dim1=1, dim2=2).sum(1) == 0)[:, None, None]
+        eye = torch.eye(width, dtype=blocks.dtype, device=blocks.device)
+        factors, info = torch.linalg.cholesky_ex(torch.where(empty, eye, blocks))
+        out, failed = torch.cholesky_inverse(factors).masked_fill(empty, 0), int((info != 0).sum())
+    if failed:
+        raise ArithmeticError(f"{failed} of {len(blocks)} curvature blocks are not positive definite")
+    return out
 
 
 def inverse_blocks(objective: Objective, theta: Tensor, slopes: Slopes, rows: Tensor) -> Tensor:
@@ -38,4 +47,8 @@ def inverse_blocks(objective: Objective, theta: Tensor, slopes: Slopes, rows: Te
 
 def apply(inverses: Tensor, x: Tensor) -> Tensor:
     """B⁻¹ x [S, K], row by row."""
-    return torch.bmm(inverses, x[:, :, None])[:, :, 0]
+    if x.device.type != "cpu":
+        return torch.bmm(inverses, x[:, :, None])[:, :, 0]
+    out = torch.empty_like(x)
+    kernels.multiply(inverses.numpy().reshape(-1, x.shape[1]), x.contiguous().numpy(), out.numpy())
+    return out

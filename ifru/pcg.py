@@ -64,49 +64,53 @@ def solve(
     b: Tensor,
     limits: Limits,
     stop: Callable[[], bool] = never,
+    preconditioned: Tensor | None = None,
 ) -> Solution:
     """Solve Ax = b from zero, ending at the tolerance, at negative curvature, at the radius, or when told to.
 
     product(p, Mp): A p, for a direction p whose Mp is at hand, so that an operator A = M + C need not compute it.
-    precondition(r): M⁻¹ r. stop(): asked once an iteration.
+    precondition(r): M⁻¹ r, a tensor of its own. stop(): asked once an iteration. preconditioned: M⁻¹ b, where known.
     """
     x, residual = torch.zeros_like(b), b.clone()
-    z = precondition(residual)
-    direction, in_metric = z, residual.clone()
+    z = precondition(residual) if preconditioned is None else preconditioned
+    direction, in_metric = z.clone(), residual.clone()
     rho = _dot(residual, z)
     initial = math.sqrt(max(rho, 0.0))
-    size, reason, iteration = 0.0, Reason.ITERATIONS, 0
+    # ‖x‖²_M, x·Mp and p·Mp follow from the scalars of the iteration (Steihaug 1983).
+    size, overlap, length = 0.0, 0.0, rho
+    norm, reason, iteration = initial, Reason.ITERATIONS, 0
     while iteration < limits.iterations:
-        if math.sqrt(max(rho, 0.0)) <= limits.tolerance * initial:
+        if norm <= limits.tolerance * initial:
             reason = Reason.TOLERANCE
             break
         if stop():
             reason = Reason.STOPPED
             break
         image = product(direction, in_metric)
-        curvature, length, overlap = _dot(direction, image), _dot(direction, in_metric), _dot(x, in_metric)
-        step = rho / curvature if curvature > 0 else math.inf
+        curvature = _dot(direction, image)
         iteration += 1
         if curvature <= 0 and iteration > 1:
             reason = Reason.NEGATIVE_CURVATURE
             break
-        if size + 2 * step * overlap + step * step * length > limits.radius**2 or curvature <= 0:
+        step = rho / curvature if curvature > 0 else math.inf
+        outside = curvature <= 0 or size + 2 * step * overlap + step * step * length > limits.radius**2
+        if outside:
             # A first direction of negative curvature is still downhill: it is followed as far as a plain step would go.
             radius = limits.radius if math.isfinite(limits.radius) else initial
             step = (math.sqrt(max(overlap**2 + length * (radius**2 - size), 0.0)) - overlap) / length
-            x.add_(direction, alpha=step)
-            residual.sub_(image, alpha=step)
-            size += 2 * step * overlap + step * step * length
-            reason = Reason.RADIUS if curvature > 0 else Reason.NEGATIVE_CURVATURE
-            break
         x.add_(direction, alpha=step)
         residual.sub_(image, alpha=step)
-        size += 2 * step * overlap + step * step * length
+        size, overlap = size + 2 * step * overlap + step * step * length, overlap + step * length
         z = precondition(residual)
         before, rho = rho, _dot(residual, z)
-        direction = z + (rho / before) * direction
-        in_metric = residual + (rho / before) * in_metric
-    norm = math.sqrt(max(_dot(residual, precondition(residual)), 0.0))
+        norm = math.sqrt(max(rho, 0.0))
+        if outside:
+            reason = Reason.RADIUS if curvature > 0 else Reason.NEGATIVE_CURVATURE
+            break
+        beta = rho / before
+        direction.mul_(beta).add_(z)
+        in_metric.mul_(beta).add_(residual)
+        overlap, length = beta * overlap, rho + beta * beta * length
     decrease = 0.5 * (_dot(x, b) + _dot(x, residual))
     return Solution(x, residual, reason, iteration, norm, initial, math.sqrt(max(size, 0.0)), decrease)
 

@@ -56,10 +56,12 @@ class Step:
 class Descent:
     """Where a descent ended, and why: "stationary", "rounding", "stopped" or "steps".
 
-    norm: √(Σ_e g_e·B_e⁻¹ g_e) of the gradient there. products: with the Hessian, in all.
+    energy: g_e·B_e⁻¹ g_e [R] of the gradient there, in float64, and norm: the root of their sum. products: with the
+    Hessian, in all.
     """
 
     point: Point
+    energy: Tensor
     norm: float
     reason: str
     products: int
@@ -79,46 +81,55 @@ def descend(
     metric(point): inverses of the diagonal blocks [R, K, K], asked for at the start and after every step taken.
     limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough.
     """
-    point, inverses = start, metric(start)
-    norm, products, reach = gradient_norm(inverses, point.gradient), 0, REACH
+    point, slope = start, _Slope.of(metric(start), start.gradient)
+    products, reach = 0, REACH
     for number in range(1, steps + 1):
-        wanted = limits(norm, point.value)
+        wanted = limits(slope.norm, point.value)
         if wanted is None:
-            return Descent(point, norm, "stationary", products)
+            return Descent(point, slope.energy, slope.norm, "stationary", products)
         if stop():
-            return Descent(point, norm, "stopped", products)
-        bounded = Limits(wanted.tolerance, wanted.iterations, reach * norm)
-        solution = _direction(objective, point, inverses, bounded, stop)
+            return Descent(point, slope.energy, slope.norm, "stopped", products)
+        bounded = Limits(wanted.tolerance, wanted.iterations, reach * slope.norm)
+        solution = _direction(objective, point, slope, bounded, stop)
         products += solution.iterations
         ahead = objective.advance(point.theta, point.slopes, solution.x)
         trial = Point(ahead.theta, point.value + ahead.change, ahead.slopes, ahead.gradient)
         # Below rounding L cannot tell a gain, so the gradient must.
         resolvable = solution.decrease > 1e-12 * abs(point.value)
-        if not resolvable and gradient_norm(inverses, trial.gradient) >= norm:
-            return Descent(point, norm, "rounding", products)
+        if not resolvable and _Slope.of(slope.inverses, trial.gradient).norm >= slope.norm:
+            return Descent(point, slope.energy, slope.norm, "rounding", products)
         gain = -ahead.change / solution.decrease if resolvable else 1.0
-        reach = _reach(reach, solution.length / norm, gain)
+        reach = _reach(reach, solution.length / slope.norm, gain)
         if gain > 1e-4:
-            point, inverses = trial, metric(trial)
-            norm = gradient_norm(inverses, point.gradient)
-        report(Step(number, gain > 1e-4, point, norm, solution))
-    return Descent(point, norm, "steps", products)
+            point, slope = trial, _Slope.of(metric(trial), trial.gradient)
+        report(Step(number, gain > 1e-4, point, slope.norm, solution))
+    return Descent(point, slope.energy, slope.norm, "steps", products)
 
 
-def gradient_norm(inverses: Tensor, gradient: Tensor) -> float:
-    """√(Σ_e g_e·B_e⁻¹ g_e), summed in float64; half its square is near what L can still fall."""
-    return math.sqrt(max(float((gradient * apply(inverses, gradient)).sum(dtype=torch.float64)), 0.0))
+@dataclass(frozen=True)
+class _Slope:
+    """A gradient g [R, K] in a metric: B_e⁻¹ [R, K, K], B_e⁻¹ g_e [R, K], the energy [R] of each row, and the norm."""
+
+    inverses: Tensor
+    scaled: Tensor
+    energy: Tensor
+    norm: float
+
+    @staticmethod
+    def of(inverses: Tensor, gradient: Tensor) -> _Slope:
+        scaled = apply(inverses, gradient)
+        energy = (gradient * scaled).sum(1, dtype=torch.float64)
+        return _Slope(inverses, scaled, energy, math.sqrt(max(float(energy.sum()), 0.0)))
 
 
-def _direction(
-    objective: Objective, point: Point, inverses: Tensor, limits: Limits, stop: Callable[[], bool]
-) -> Solution:
+def _direction(objective: Objective, point: Point, slope: _Slope, limits: Limits, stop: Callable[[], bool]) -> Solution:
     return solve(
         lambda direction, _: objective.product(point.theta, point.slopes, direction),
-        lambda residual: apply(inverses, residual),
+        lambda residual: apply(slope.inverses, residual),
         -point.gradient,
         limits,
         stop,
+        -slope.scaled,
     )
 
 

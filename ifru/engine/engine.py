@@ -214,7 +214,7 @@ class Engine:
             return Limits(max(_MARGIN * tolerance * batch / norm, _EXACTEST), self.settings.products)
 
         descent = descend(state.objective, state.point(), state.metric, limits, self.settings.steps, stop)
-        state.arrive(descent.point)
+        state.arrive(descent)
         read = descent.products * self.dataset.train.retained
         influence = self._influence(state.total_energy)
         reason = Reason.TOLERANCE if descent.reason == "stationary" else descent.reason

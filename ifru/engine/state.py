@@ -14,7 +14,7 @@ from torch import Tensor
 from ifru.engine.cache import CurvatureCache
 from ifru.interactions.table import Int64
 from ifru.objective import Objective, Slopes
-from ifru.trust_region import Point
+from ifru.trust_region import Descent, Point
 
 _EXACT_EVERY = 64
 """Settlements between two full recomputations of the debt, which end the drift of its incremental sums."""
@@ -91,10 +91,11 @@ class State:
         self.cache.drifted(self.rows.cpu().numpy(), _share(point.theta - self.theta, self.theta))
         return self.cache.inverses(point.theta, point.slopes, self.rows)
 
-    def arrive(self, point: Point) -> None:
+    def arrive(self, descent: Descent) -> None:
         """Take over the point where a descent ended."""
+        point = descent.point
         self.theta, self.slopes, self.debt, self._value = point.theta, point.slopes, point.gradient, point.value
-        self.energy = self.cache.energies(self.theta, self.slopes, self.rows, self.debt)
+        self.energy = descent.energy
 
     def settle(self) -> int:
         """Make the debt exact after a move; returns the number of interactions read."""
