@@ -1,6 +1,6 @@
-"""Pruning by residual: the touched rows, and the rows that owe most once the touched rows have moved.
+"""Pruning by residual: the rows that owe most for each of their interactions, now or once the first of them have moved.
 
-Axes: R rows, S rows of a support, T touched rows, V rows that these reach, K columns of a row.
+Axes: S rows, T seeds of a support, V rows that these reach, K columns of a row.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ _BINS_PER_OCTAVE = 4
 _OCTAVES = 64
 """Energies per interaction are told apart to a quarter of an octave, and below 2⁻⁶⁴ of the highest not at all."""
 
+_CARRIED = 0.25
+"""Share of the allowed energy that rows out of reach may keep without being looked at."""
+
 
 @dataclass(frozen=True)
 class Support:
@@ -31,29 +34,36 @@ class Support:
     interactions_read: int
 
 
-def choose(state: State, touched: Tensor, allowed: float) -> Support:
+def choose(state: State, seeds: Tensor, allowed: float) -> Support:
     """The smallest support, by energy per interaction, whose outside keeps an energy of `allowed` at most.
 
-    Rows [T], ascending, take one block-Newton step; what it adds to the debt of the rows that they reach
-    decides.
+    Of the seeds [T], ascending, those that must move in any case take one block-Newton step, and what it adds to the
+    debt of the rows that they reach decides. The others may all stay behind together: a popular item owes little for
+    each of its interactions, and costs more to look around from than it tells.
     """
-    objective = state.objective
-    inverses = state.cache.inverses(state.theta, state.slopes, touched)
-    step = -apply(inverses, state.debt[touched])
-    near, added, read = objective.pull_along(state.theta, state.slopes, touched, step)
-    # The penalty alone underrates a block; by how much, the touched rows tell, whose blocks are at hand.
-    shortfall = _shortfall(objective.ridge[touched], state.debt[touched], step)
+    objective, energy = state.objective, state.energy
+    leading = seeds[densest(energy[seeds], objective.ridge[seeds], allowed)]
+    inverses = state.cache.inverses(state.theta, state.slopes, leading)
+    step = -apply(inverses, state.debt[leading])
+    near, added, read = objective.pull_along(state.theta, state.slopes, leading, step)
+    known = torch.unique(torch.cat([near, seeds]))
+    beyond = state.total_energy - float(energy[known].sum())
+    if beyond > _CARRIED * allowed:
+        known, beyond = state.rows, 0.0
+    # The penalty alone underrates a block; by how much, the leading rows tell, whose blocks are at hand.
+    shortfall = _shortfall(objective.ridge[leading], state.debt[leading], step)
     owed = (state.debt[near] + added).square().sum(1) / objective.ridge[near]
-    energy = state.energy.clone()
-    energy[near] = shortfall * owed.double()
-    energy[touched] = 0
-    inside = densest(energy, objective.ridge, allowed)
-    inside[touched] = True
-    return Support(inside.nonzero()[:, 0], float(energy[~inside].sum()), read)
+    estimate = energy[known]
+    estimate[torch.searchsorted(known, near)] = shortfall * owed.double()
+    led = torch.searchsorted(known, leading)
+    estimate[led] = 0
+    inside = densest(estimate, objective.ridge[known], max(allowed - beyond, 0.0))
+    inside[led] = True
+    return Support(known[inside], beyond + float(estimate[~inside].sum()), read)
 
 
 def densest(energy: Tensor, ridge: Tensor, allowed: float) -> Tensor:
-    """Mask [R] of the rows of highest energy [R] per interaction, such that the others' is at most `allowed`."""
+    """Mask [S] of the rows of highest energy [S] per interaction, such that the others' is at most `allowed`."""
     density = energy / ridge.clamp(min=torch.finfo(ridge.dtype).tiny)
     highest = float(density.max())
     if highest <= 0 or float(energy.sum()) <= allowed:
