@@ -1,7 +1,7 @@
 """Compiled inverses of small symmetric blocks, and products with them (numba, CPU).
 
 Batched operators of torch call a library once a block, which at these sizes takes longer than the sums.
-Axes: S blocks, K rows and columns of a block. A stack of blocks [S, K, K] is passed as its rows [S·K, K].
+Axes: S blocks, K rows and columns of a block, Z vectors. A stack of blocks [S, K, K] is passed as its rows [S·K, K].
 """
 
 from __future__ import annotations
@@ -13,6 +13,14 @@ from numba import njit, prange
 
 from ifru.objective.row_vectors import add, dot
 
+_LONG = 1 << 20
+"""Products from which a loop is worth waking the other threads, which takes tens of microseconds."""
+
+
+def is_long(products: int) -> bool:
+    """Whether a loop of so many products should run on all cores."""
+    return products > _LONG
+
 
 @njit(cache=True, parallel=True)
 def multiply(blocks, x, out):
@@ -21,6 +29,24 @@ def multiply(blocks, x, out):
     for m in prange(len(x)):
         for k in range(width):
             out[m, k] = dot(blocks, m * width + k, x, m, width)
+
+
+@njit(cache=True)
+def multiply_some(blocks, place, at, x, out):
+    """out[at] <- block `place` times x[at], for place, at [S]; the other rows of out [·, K] stay."""
+    width = x.shape[1]
+    for m in range(len(at)):
+        for k in range(width):
+            out[at[m], k] = dot(blocks, place[m] * width + k, x, at[m], width)
+
+
+@njit(cache=True, parallel=True)
+def multiply_many(blocks, place, at, x, out):
+    """`multiply_some` on all cores."""
+    width = x.shape[1]
+    for m in prange(len(at)):
+        for k in range(width):
+            out[at[m], k] = dot(blocks, place[m] * width + k, x, at[m], width)
 
 
 @njit(cache=True, parallel=True)
@@ -76,3 +102,36 @@ def _invert_factor(rows):
         for j in range(i):
             rows[i, j] = scratch[0, j] * pivot
         rows[i, i] = pivot
+
+
+@njit(cache=True)
+def take_out(inverses, factors, start, determinant):
+    """inverses [S·K, K] <- (inverses⁻¹ − WᵀW)⁻¹, by a rank-1 down-date for each row of W [Z, K].
+
+    Block m has the factors from start[m] to start[m + 1]. determinant [S] <- that of I − WPWᵀ; where this is not
+    positive definite it is zero, and the block is left half-way.
+    """
+    width = factors.shape[1]
+    solved = np.empty((1, width), factors.dtype)
+    for m in range(len(determinant)):
+        top = m * width
+        determinant[m] = 1
+        for z in range(start[m], start[m + 1]):
+            for k in range(width):
+                solved[0, k] = dot(inverses, top + k, factors, z, width)
+            left = 1 - dot(factors, z, solved, 0, width)
+            if not left > 0:
+                determinant[m] = 0
+                break
+            determinant[m] *= left
+            for k in range(width):
+                add(inverses, top + k, solved[0, k] / left, solved, 0, width)
+
+
+def load(kind: np.dtype[np.floating]) -> None:
+    """Compile or load the loops that a cache runs, for values of a type."""
+    none, rows, values = np.empty(0, np.int64), np.empty((0, 1), kind), np.empty(0, kind)
+    multiply_some(rows, none, none, rows, rows)
+    multiply_many(rows, none, none, rows, rows)
+    invert(rows, 1, rows)
+    take_out(rows, rows, np.zeros(1, np.int64), values)

@@ -12,12 +12,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ifru.curvature import apply
 from ifru.objective import Objective, Slopes
 from ifru.pcg import Limits, Solution, never, solve
+from ifru.preconditioner import Preconditioner
 
 REACH = 10.0
 """First trust region, in lengths of the plain block step: soft directions need several, saddles would take any."""
@@ -70,7 +69,7 @@ class Descent:
 def descend(
     objective: Objective,
     start: Point,
-    metric: Callable[[Point], Tensor],
+    metric: Callable[[Point], Preconditioner],
     limits: Callable[[float, float], Limits | None],
     steps: int,
     stop: Callable[[], bool] = never,
@@ -78,7 +77,7 @@ def descend(
 ) -> Descent:
     """Go down from a point until `limits` has enough.
 
-    metric(point): inverses of the diagonal blocks [R, K, K], asked for at the start and after every step taken.
+    metric(point): M⁻¹ of the diagonal blocks, asked for at the start and after every step taken.
     limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough.
     """
     point, slope = start, _Slope.of(metric(start), start.gradient)
@@ -96,7 +95,7 @@ def descend(
         trial = Point(ahead.theta, point.value + ahead.change, ahead.slopes, ahead.gradient)
         # Below rounding L cannot tell a gain, so the gradient must.
         resolvable = solution.decrease > 1e-12 * abs(point.value)
-        if not resolvable and _Slope.of(slope.inverses, trial.gradient).norm >= slope.norm:
+        if not resolvable and _Slope.of(slope.preconditioner, trial.gradient).norm >= slope.norm:
             return Descent(point, slope.energy, slope.norm, "rounding", products)
         gain = -ahead.change / solution.decrease if resolvable else 1.0
         reach = _reach(reach, solution.length / slope.norm, gain)
@@ -108,24 +107,24 @@ def descend(
 
 @dataclass(frozen=True)
 class _Slope:
-    """A gradient g [R, K] in a metric: B_e⁻¹ [R, K, K], B_e⁻¹ g_e [R, K], the energy [R] of each row, and the norm."""
+    """A gradient g [R, K] in a metric: M⁻¹, M⁻¹g [R, K], the energy [R] of each row, and the norm."""
 
-    inverses: Tensor
+    preconditioner: Preconditioner
     scaled: Tensor
     energy: Tensor
     norm: float
 
     @staticmethod
-    def of(inverses: Tensor, gradient: Tensor) -> _Slope:
-        scaled = apply(inverses, gradient)
-        energy = (gradient * scaled).sum(1, dtype=torch.float64)
-        return _Slope(inverses, scaled, energy, math.sqrt(max(float(energy.sum()), 0.0)))
+    def of(preconditioner: Preconditioner, gradient: Tensor) -> _Slope:
+        scaled = preconditioner.apply(gradient)
+        energy = preconditioner.energies(gradient, scaled)
+        return _Slope(preconditioner, scaled, energy, math.sqrt(max(float(energy.sum()), 0.0)))
 
 
 def _direction(objective: Objective, point: Point, slope: _Slope, limits: Limits, stop: Callable[[], bool]) -> Solution:
     return solve(
         lambda direction, _: objective.product(point.theta, point.slopes, direction),
-        lambda residual: apply(slope.inverses, residual),
+        slope.preconditioner.apply,
         -point.gradient,
         limits,
         stop,

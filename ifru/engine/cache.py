@@ -1,6 +1,6 @@
-"""The curvature cache: inverses of diagonal blocks, built when they are first needed and rebuilt when they drift.
+"""The curvature cache: inverses of diagonal blocks, built when they are first needed, kept up to date by down-dates.
 
-Axes: R rows, S listed rows, C places in the cache, K columns of a row.
+Axes: R rows, S listed rows, C places in the cache, M interactions, K columns of a row.
 """
 
 from __future__ import annotations
@@ -12,94 +12,187 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ifru.curvature import apply, inverse_blocks
+from ifru import block_kernels, gram_kernels
+from ifru.curvature import inverse_blocks
+from ifru.engine.downdate import down_date
+from ifru.factors import Factors, degrees, of_interactions
+from ifru.gram import gram_rows, largest_degree
 from ifru.interactions.table import Int64
 from ifru.objective import Objective, Slopes
+from ifru.preconditioner import Blocks, Part, Preconditioner, diagonals
 
 DRIFT = 0.05
-"""A block is rebuilt when so large a share of its inputs has changed since it was built."""
+"""A block is rebuilt when so large a share of its inputs has moved since it was built."""
+
+EXACTNESS = 1e-4
+"""A down-dated block may differ from a rebuilt one by this share: by rounding, and by how far its inputs had moved."""
+
+_LARGEST_LOSS = 0.125
+"""A row that lost a larger share of its interactions is rebuilt."""
+
+_CHUNK_BYTES = 1 << 26
+"""Bound on the blocks that are built together."""
 
 
 @dataclass
 class Counters:
-    """Rows that were served from the cache, built anew, rebuilt after drift, and pushed out by the budget."""
+    """What was done, in rows.
+
+    hits: served as held. misses: not held. rebuilds: held, but drifted or past down-dating. down_dates: taken out of.
+    evictions: pushed out by the budget. gram: of small degree, which are never held.
+    """
 
     hits: int = 0
     misses: int = 0
     rebuilds: int = 0
+    down_dates: int = 0
     evictions: int = 0
+    gram: int = 0
 
 
 class CurvatureCache:
-    """B_e⁻¹ for as many rows as the budget holds.
+    """B_e⁻¹ for as many rows as the budget holds; rows of small degree go through their Gram matrix, and hold nothing.
 
-    A cached block holds traces of what its row was computed from, so deletions and moves are reported to it
-    (`drifted`); rows that drifted too far, or that the budget pushed out, are built again when they are next needed.
+    A held block has traces of the interactions that it was built from. A deletion is taken out of it at once
+    (`remove`): by a down-date, or by blanking the block until it is next needed and built anew. A down-date takes out
+    what an interaction weighs now; where its inputs had moved since the block was built, that leaves a trace, and
+    where the trace is too large, `purge` blanks the block. Moves are reported (`drifted`); after some, it is rebuilt.
     """
 
     def __init__(self, objective: Objective, width: int, budget_bytes: int) -> None:
-        rows = len(objective.ridge)
-        per_row = width * width * objective.ridge.element_size()
-        self.capacity = max(min(rows, budget_bytes // per_row), 1)
+        table, rows = objective.interactions, len(objective.ridge)
         self.counters = Counters()
         self._objective = objective
-        self._blocks = torch.empty((self.capacity, width, width), dtype=objective.dtype, device=objective.device)
+        self._budget_bytes = budget_bytes
+        self._row_bytes = width * objective.ridge.element_size()
+        self._block_bytes = width * self._row_bytes
+        self._smallest = largest_degree(width) + 1
+        many = int((np.concatenate([table.user_degree, table.item_degree]) >= self._smallest).sum())
+        self.capacity = min(many, budget_bytes // self._block_bytes)
+        self._blocks = torch.zeros((self.capacity, width, width), dtype=objective.dtype, device=objective.device)
         self._place: Int64 = np.full(rows, -1, dtype=np.int64)
         self._owner: Int64 = np.full(self.capacity, -1, dtype=np.int64)
         self._used: Int64 = np.zeros(self.capacity, dtype=np.int64)
+        # A stack of free places, the first on top.
+        self._free: Int64 = np.arange(self.capacity)[::-1].copy()
+        self._free_count = self.capacity
         self._drift = np.zeros(rows)
+        self._error = np.zeros(rows)
+        self._tainted: list[Int64] = []
         self._tick = 0
 
-    def fits(self, rows: int) -> bool:
-        """Whether the inverses of so many rows fit the budget at once."""
-        return rows <= self.capacity
+    def preconditioner(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Preconditioner:
+        """M⁻¹ of rows [S], ascending and unique; blocks that are not held are built at θ.
 
-    def inverses(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Tensor:
-        """B⁻¹ [S, K, K] of rows, ascending and unique; built at θ where they are not cached."""
+        Where rows need more than the budget, the cache keeps what it has, and the others take their diagonals.
+        """
         numbers = rows.cpu().numpy()
-        self._tick += 1
-        if not self.fits(len(numbers)):
-            self.counters.misses += len(numbers)
-            return inverse_blocks(self._objective, theta, slopes, rows)
-        known = self._place[numbers] >= 0
-        drifted = known & (self._drift[numbers] > DRIFT)
-        missing = numbers[~known]
-        self.counters.hits += int(known.sum() - drifted.sum())
-        self.counters.rebuilds += int(drifted.sum())
-        self.counters.misses += len(missing)
-        self._used[self._place[numbers[known]]] = self._tick
-        if len(missing):
-            self._make_room(missing)
-        build = np.union1d(missing, numbers[drifted])
-        if len(build):
-            fresh = inverse_blocks(self._objective, theta, slopes, torch.from_numpy(build).to(rows.device))
-            self._blocks[torch.from_numpy(self._place[build]).to(rows.device)] = fresh
-            self._drift[build] = 0
-        places = self._place[numbers]
-        if len(places) == self.capacity and bool((places == np.arange(len(places))).all()):
-            return self._blocks
-        return self._blocks[torch.from_numpy(places).to(rows.device)]
+        degree = degrees(self._objective.interactions, numbers)
+        many, few = np.flatnonzero(degree >= self._smallest), np.flatnonzero(degree < self._smallest)
+        few = few[np.cumsum(degree[few]) * self._row_bytes <= self._budget_bytes]
+        self.counters.gram += len(few)
+        self._hold(theta, slopes, numbers[many])
+        place = self._place[numbers[many]]
+        held = many[place >= 0]
+        parts: list[Part] = [Blocks.of(self._blocks, place[place >= 0], held)]
+        if len(few) > 0:
+            parts.append(gram_rows(self._objective, theta, slopes, numbers[few], few))
+        if len(held) + len(few) == len(numbers):
+            return Preconditioner(tuple(parts))
+        left = np.setdiff1d(np.arange(len(numbers)), np.concatenate([held, few]), assume_unique=True)
+        return Preconditioner(tuple(parts), diagonals(self._objective, theta, slopes, numbers[left], left))
 
     def energies(self, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> Tensor:
         """r_e·B_e⁻¹ r_e [S], in float64, of the debt [S, K] of rows."""
-        parts = [
-            (part * apply(self.inverses(theta, slopes, some), part)).sum(1, dtype=torch.float64)
-            for some, part in zip(torch.split(rows, self.capacity), torch.split(debt, self.capacity), strict=True)
-        ]
-        return torch.cat(parts) if parts else torch.empty(0, dtype=torch.float64, device=debt.device)
+        return self.preconditioner(theta, slopes, rows).energies(debt)
 
     def drifted(self, rows: Int64, share: NDArray[np.float64] | float) -> None:
-        """A share of the inputs of rows' blocks [S] has changed: one for all, or one each [S]."""
+        """A share of the inputs of rows' blocks [S] has moved: one for all, or one each [S]."""
         self._drift[rows] += share
 
-    def _make_room(self, missing: Int64) -> None:
-        """Give every missing row a place, taking those that were used longest ago."""
-        places = np.argsort(self._used, kind="stable")[: len(missing)]
-        places.sort()
-        former = self._owner[places]
-        gone = former[former >= 0]
-        self.counters.evictions += len(gone)
-        self._place[gone] = -1
-        self._owner[places] = missing
-        self._place[missing] = places
-        self._used[places] = self._tick
+    def remove(self, theta: Tensor, slopes: Slopes, interactions: Int64) -> None:
+        """Take interactions [M] out of the blocks that hold them: already retired, but θ and slopes still know them."""
+        table = self._objective.interactions
+        sides = []
+        for end, first in ((table.user[interactions], 0), (table.item[interactions], table.users)):
+            order = np.argsort(end, kind="stable")
+            order = order[self._place[end[order] + first] >= 0]
+            sides.append((end[order] + np.int64(first), interactions[order]))
+        rows, lost = np.unique(np.concatenate([sides[0][0], sides[1][0]]), return_counts=True)
+        left = degrees(table, rows)
+        share = lost / (left + lost)
+        sound = (left >= self._smallest) & (share <= _LARGEST_LOSS) & (self._drift[rows] <= DRIFT)
+        self._error[rows] += self._drift[rows] * share
+        self._blank(rows[~sound])
+        self._vacate(rows[left < self._smallest])
+        listed = [some[sound[np.searchsorted(rows, ends)]] for ends, some in sides]
+        factors = of_interactions(self._objective, theta, slopes, listed[0], listed[1])
+        self._down_date(rows[sound], Factors(factors, np.concatenate([[0], np.cumsum(lost[sound])])))
+
+    def purge(self) -> None:
+        """Blank the blocks that were down-dated, but not exactly. Held back until an answer is out."""
+        for rows in self._tainted:
+            self._blank(rows[(self._place[rows] >= 0) & (self._error[rows] > EXACTNESS)])
+        self._tainted.clear()
+
+    def warm_up(self) -> None:
+        """Load every compiled loop."""
+        kind = self._blocks.cpu().numpy().dtype
+        block_kernels.load(kind)
+        gram_kernels.load(kind)
+
+    def _down_date(self, rows: Int64, factors: Factors) -> None:
+        places = torch.from_numpy(self._place[rows]).to(self._blocks.device)
+        inverses = self._blocks[places]
+        penalty = torch.from_numpy(self._objective.l2 * factors.degrees).to(inverses)
+        error = down_date(inverses, factors, penalty, torch.from_numpy(self._error[rows]).to(inverses))
+        self._blocks[places] = inverses
+        self._error[rows] = error.cpu().numpy()
+        sound = np.isfinite(self._error[rows])
+        self.counters.down_dates += int(sound.sum())
+        self._blank(rows[~sound])
+        self._tainted.append(rows[self._error[rows] > EXACTNESS])
+
+    def _hold(self, theta: Tensor, slopes: Slopes, numbers: Int64) -> None:
+        """Hold the blocks of rows [S]: of all where the budget allows, else of as many as there is room for."""
+        self._tick += 1
+        known = self._place[numbers] >= 0
+        old, missing = numbers[known], numbers[~known]
+        stale = old[self._drift[old] > DRIFT]
+        self.counters.hits += len(old) - len(stale)
+        self.counters.rebuilds += len(stale)
+        self.counters.misses += len(missing)
+        self._used[self._place[old]] = self._tick
+        if len(missing) > self._free_count and len(numbers) <= self.capacity:
+            self._evict(len(missing) - self._free_count)
+        missing = missing[: self._free_count]
+        self._free_count -= len(missing)
+        places = self._free[self._free_count : self._free_count + len(missing)][::-1]
+        self._place[missing], self._owner[places], self._used[places] = places, missing, self._tick
+        if len(missing) + len(stale) > 0:
+            self._build(theta, slopes, np.union1d(missing, stale))
+
+    def _build(self, theta: Tensor, slopes: Slopes, rows: Int64) -> None:
+        device = self._blocks.device
+        for some in torch.split(torch.from_numpy(rows), max(_CHUNK_BYTES // self._block_bytes, 1)):
+            fresh = inverse_blocks(self._objective, theta, slopes, some.to(device))
+            self._blocks[torch.from_numpy(self._place[some.numpy()]).to(device)] = fresh
+        self._drift[rows] = self._error[rows] = 0
+
+    def _evict(self, count: int) -> None:
+        """Free the places of the rows that were used longest ago. Nothing is free when this is asked for."""
+        places = np.argsort(self._used, kind="stable")[:count]
+        self.counters.evictions += count
+        self._vacate(self._owner[np.sort(places)])
+
+    def _blank(self, rows: Int64) -> None:
+        """Leave nothing in the blocks of held rows; they are built anew when they are next needed."""
+        self._blocks[torch.from_numpy(self._place[rows]).to(self._blocks.device)] = 0
+        self._drift[rows] = np.inf
+
+    def _vacate(self, rows: Int64) -> None:
+        """Give up the places of held rows."""
+        places = self._place[rows]
+        self._place[rows], self._owner[places] = -1, -1
+        self._free[self._free_count : self._free_count + len(rows)] = places[::-1]
+        self._free_count += len(rows)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.curvature import apply
 from ifru.engine.state import State
 
 _BINS_PER_OCTAVE = 4
@@ -43,8 +42,7 @@ def choose(state: State, seeds: Tensor, allowed: float) -> Support:
     """
     objective, energy = state.objective, state.energy
     leading = seeds[densest(energy[seeds], objective.ridge[seeds], allowed)]
-    inverses = state.cache.inverses(state.theta, state.slopes, leading)
-    step = -apply(inverses, state.debt[leading])
+    step = -state.cache.preconditioner(state.theta, state.slopes, leading).apply(state.debt[leading])
     near, added, read = objective.pull_along(state.theta, state.slopes, leading, step)
     known = torch.unique(torch.cat([near, seeds]))
     beyond = state.total_energy - float(energy[known].sum())

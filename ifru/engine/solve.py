@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ifru.curvature import apply
 from ifru.engine.state import State
 from ifru.pcg import Limits, Solution, solve
 
@@ -30,11 +29,11 @@ class Solve:
 
 def on_support(state: State, rows: Tensor, limits: Limits) -> Solve:
     """Solve on rows [S], ascending, with only the interactions that have both ends among them."""
-    inverses = state.cache.inverses(state.theta, state.slopes, rows)
+    preconditioner = state.cache.preconditioner(state.theta, state.slopes, rows)
     coupling = state.objective.coupling(state.theta, state.slopes, rows)
     solution = solve(
-        lambda direction, image: image + coupling.product(direction),
-        lambda residual: apply(inverses, residual),
+        lambda direction, image: preconditioner.blocks_times(direction, image) + coupling.product(direction),
+        preconditioner.apply,
         -state.debt[rows],
         limits,
     )

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ifru.engine.cache import CurvatureCache
 from ifru.interactions.table import Int64
 from ifru.objective import Objective, Slopes
+from ifru.preconditioner import Preconditioner
 from ifru.trust_region import Descent, Point
 
 _EXACT_EVERY = 64
@@ -63,6 +63,7 @@ class State:
         listed = torch.from_numpy(interactions).to(objective.device)
         rows, pulled = objective.pull(self.theta, self.slopes, listed)
         objective.retire(interactions)
+        self.cache.remove(self.theta, self.slopes, interactions)
         self.slopes.first[listed] = 0
         self.slopes.second[listed] = 0
         self.debt[rows] -= pulled
@@ -70,7 +71,6 @@ class State:
         emptied, touched = rows[empty], rows[~empty]
         for table in (self.theta, self.debt, self.energy):
             table[emptied] = 0
-        self._drift_by_deletion(interactions)
         added = self.cache.energies(self.theta, self.slopes, touched, pulled[~empty])
         self.energy[touched] = self.cache.energies(self.theta, self.slopes, touched, self.debt[touched])
         return Removal(touched, emptied, float(added.sum()))
@@ -86,10 +86,10 @@ class State:
         self.settle()
         return Point(self.theta, self._value, self.slopes, self.debt)
 
-    def metric(self, point: Point) -> Tensor:
-        """Inverses of all diagonal blocks [R, K, K], as near to a point as the cache keeps them."""
+    def metric(self, point: Point) -> Preconditioner:
+        """M⁻¹ of all rows, as near to a point as the cache keeps it."""
         self.cache.drifted(self.rows.cpu().numpy(), _share(point.theta - self.theta, self.theta))
-        return self.cache.inverses(point.theta, point.slopes, self.rows)
+        return self.cache.preconditioner(point.theta, point.slopes, self.rows)
 
     def arrive(self, descent: Descent) -> None:
         """Take over the point where a descent ended."""
@@ -98,7 +98,8 @@ class State:
         self.energy = descent.energy
 
     def settle(self) -> int:
-        """Make the debt exact after a move; returns the number of interactions read."""
+        """Make the debt exact after a move, and the cache after a deletion; returns the number of interactions read."""
+        self.cache.purge()
         if self._moved is None:
             return 0
         rows, before = self._moved
@@ -122,16 +123,6 @@ class State:
         self.slopes = self.objective.slopes(self.theta)
         self.debt = self.objective.gradient(self.theta, self.slopes)
         self.energy = self.cache.energies(self.theta, self.slopes, self.rows, self.debt)
-
-    def _drift_by_deletion(self, interactions: Int64) -> None:
-        """Report to the cache which share of its interactions each row lost."""
-        table = self.objective.interactions
-        for ends, degree, first in (
-            (table.user[interactions], table.user_degree, 0),
-            (table.item[interactions], table.item_degree, table.users),
-        ):
-            numbers, lost = np.unique(ends, return_counts=True)
-            self.cache.drifted(numbers.astype(np.int64) + first, lost / np.maximum(degree[numbers], 1))
 
 
 def _share(step: Tensor, before: Tensor) -> float:

@@ -9,12 +9,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.curvature import apply, inverse_blocks
 from ifru.objective import Objective
 from ifru.pcg import Limits
+from ifru.preconditioner import whole
 from ifru.trust_region import Point, Step, descend
 
 
@@ -79,12 +80,12 @@ def minimise(
 def _sweep(objective: Objective, theta: Tensor, rows: Tensor) -> None:
     """One exact block-Newton step for all rows of one side, which are not coupled with each other."""
     slopes = objective.slopes(theta)
-    inverses = inverse_blocks(objective, theta, slopes, rows)
-    theta[rows] -= apply(inverses, objective.gradient(theta, slopes, rows))
+    preconditioner = whole(objective, theta, slopes, rows.cpu().numpy())
+    theta[rows] -= preconditioner.apply(objective.gradient(theta, slopes, rows))
 
 
 def _newton(objective: Objective, theta: Tensor, plan: Plan, report: Callable[[Progress], None]) -> Trained:
-    rows = torch.arange(len(theta), device=theta.device)
+    rows = np.arange(len(theta))
     products = 0
 
     def limits(norm: float, value: float) -> Limits | None:
@@ -101,7 +102,7 @@ def _newton(objective: Objective, theta: Tensor, plan: Plan, report: Callable[[P
     descent = descend(
         objective,
         Point.at(objective, theta),
-        lambda point: inverse_blocks(objective, point.theta, point.slopes, rows),
+        lambda point: whole(objective, point.theta, point.slopes, rows),
         limits,
         plan.steps,
         report=progress,

@@ -1,0 +1,87 @@
+"""Factors of diagonal blocks, one for each interaction of a row: what blocks are made of, and what deletions take out.
+
+    B_e = Σ_z w·ℓ''·JJᵀ + λ·deg(e)·I = WᵀW + λ·deg(e)·I,    row z of W is √(w·ℓ'')·J_z
+
+Axes: S listed rows, Z interactions of listed rows, D the most of one row, K columns of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ifru.interactions.table import Int64, Interactions, ranges
+from ifru.objective import Objective, Slopes
+
+
+@dataclass(frozen=True)
+class Factors:
+    """W [Z, K]; listed row s has those from start[s] to start[s + 1]."""
+
+    values: Tensor
+    start: Int64
+
+    @property
+    def degrees(self) -> Int64:
+        """[S]: how many each row has."""
+        return np.diff(self.start)
+
+    @property
+    def owner(self) -> Tensor:
+        """[Z]: the listed row that each belongs to."""
+        return torch.from_numpy(np.repeat(np.arange(len(self.start) - 1), self.degrees)).to(self.values.device)
+
+    def padded(self, rows: Int64) -> tuple[Tensor, Tensor, Tensor]:
+        """W of some rows [S], padded with zeros to [S, D, K]; mask [S, D] of what is no padding; where that is in W."""
+        degrees, place = self.degrees[rows], np.arange(int(self.degrees[rows].max(initial=0)))
+        inside = torch.from_numpy(place < degrees[:, None]).to(self.values.device)
+        source = torch.from_numpy(self.start[rows, None] + place).to(self.values.device)[inside]
+        padded = self.values.new_zeros(*inside.shape, self.values.shape[1])
+        padded[inside] = self.values[source]
+        return padded, inside, source
+
+
+def degrees(table: Interactions, rows: Int64) -> Int64:
+    """Retained interactions of rows [S], ascending; users come first."""
+    border = int(np.searchsorted(rows, table.users))
+    return np.concatenate([table.user_degree[rows[:border]], table.item_degree[rows[border:] - table.users]])
+
+
+def of_rows(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64) -> Factors:
+    """Factors of all retained interactions of rows [S], ascending."""
+    table = objective.interactions
+    border = int(np.searchsorted(rows, table.users))
+    users, items = rows[:border], rows[border:] - table.users
+    of_users = ranges(table.user_start[users], table.user_start[users + 1])
+    of_items = table.item_rows[ranges(table.item_start[items], table.item_start[items + 1])]
+    of_users, of_items = of_users[table.alive[of_users]], of_items[table.alive[of_items]]
+    start = np.concatenate([[0], np.cumsum(degrees(table, rows))])
+    return Factors(of_interactions(objective, theta, slopes, of_users, of_items), start)
+
+
+def by_chunk(
+    objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, chunk_bytes: int = 1 << 26
+) -> Iterator[tuple[slice, Factors]]:
+    """Factors of rows [S], ascending, some consecutive rows at a time; a row of very many interactions comes alone."""
+    size = degrees(objective.interactions, rows) * theta.shape[1] * theta.element_size()
+    chunk = (np.cumsum(size) - size) // chunk_bytes
+    for first, last in pairwise([*np.flatnonzero(np.diff(chunk, prepend=-1)), len(rows)]):
+        yield slice(first, last), of_rows(objective, theta, slopes, rows[first:last])
+
+
+def of_interactions(objective: Objective, theta: Tensor, slopes: Slopes, of_users: Int64, of_items: Int64) -> Tensor:
+    """W [Z, K]: factors of interactions in the blocks of their users, then of others in the blocks of their items."""
+    table = objective.interactions
+    parts = []
+    for side, interaction in enumerate((of_users, of_items)):
+        user = torch.from_numpy(table.user[interaction]).to(objective.device)
+        item = torch.from_numpy(table.item[interaction]).to(objective.device) + table.users
+        jacobian = objective.model.jacobians(theta[user], theta[item])[side]
+        curvature = slopes.second[torch.from_numpy(interaction).to(objective.device)]
+        parts.append(curvature.sqrt()[:, None] * jacobian)
+    return torch.cat(parts)
