@@ -31,13 +31,15 @@ def down_date(inverses: Tensor, factors: Factors, penalty: Tensor, error: Tensor
     """
     compiled = inverses.device.type == "cpu"
     determinant = take_out(inverses, factors) if compiled else take_out_by_torch(inverses, factors)
-    ratio = penalty * inverses.abs().sum(2).amax(1)
+    norm = inverses.abs().sum(2).amax(1)
+    ratio = penalty * norm
     sound = (determinant >= _LEAST_DETERMINANT) & (ratio <= _LARGEST_RATIO)
     inverses[~sound] = 0
-    rounding = 8 * torch.finfo(inverses.dtype).eps
+    rounding = 4 * torch.finfo(inverses.dtype).eps
     dropped = _lower(inverses, penalty, torch.where(sound, ratio, 0), rounding)
-    steps = 1 + torch.from_numpy(factors.degrees).to(error)
-    grown = (error + rounding * steps) / (determinant * (1 - ratio)).square() + dropped
+    # An error E of P puts w·Ew into a determinant, which is as large as E is beside P where ‖w‖²‖P‖ is 1.
+    weight = norm.new_zeros(len(norm)).index_add_(0, factors.owner, factors.values.square().sum(1))
+    grown = (error + rounding) * (1 + weight * norm) / (determinant * (1 - ratio)).square() + dropped
     return torch.where(sound, grown, torch.inf)
 
 
