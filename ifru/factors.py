@@ -61,7 +61,7 @@ def of_rows(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64) ->
     of_items = table.item_rows[ranges(table.item_start[items], table.item_start[items + 1])]
     of_users, of_items = of_users[table.alive[of_users]], of_items[table.alive[of_items]]
     start = np.concatenate([[0], np.cumsum(degrees(table, rows))])
-    return Factors(of_interactions(objective, theta, slopes, of_users, of_items), start)
+    return Factors(objective.factors(theta, slopes, of_users, of_items), start)
 
 
 def by_chunk(
@@ -72,16 +72,3 @@ def by_chunk(
     chunk = (np.cumsum(size) - size) // chunk_bytes
     for first, last in pairwise([*np.flatnonzero(np.diff(chunk, prepend=-1)), len(rows)]):
         yield slice(first, last), of_rows(objective, theta, slopes, rows[first:last])
-
-
-def of_interactions(objective: Objective, theta: Tensor, slopes: Slopes, of_users: Int64, of_items: Int64) -> Tensor:
-    """W [Z, K]: factors of interactions in the blocks of their users, then of others in the blocks of their items."""
-    table = objective.interactions
-    parts = []
-    for side, interaction in enumerate((of_users, of_items)):
-        user = torch.from_numpy(table.user[interaction]).to(objective.device)
-        item = torch.from_numpy(table.item[interaction]).to(objective.device) + table.users
-        jacobian = objective.model.jacobians(theta[user], theta[item])[side]
-        curvature = slopes.second[torch.from_numpy(interaction).to(objective.device)]
-        parts.append(curvature.sqrt()[:, None] * jacobian)
-    return torch.cat(parts)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ifru import block_kernels, gram_kernels
 from ifru.curvature import inverse_blocks
 from ifru.engine.downdate import down_date
-from ifru.factors import Factors, degrees, of_interactions
+from ifru.factors import Factors, degrees
 from ifru.gram import gram_rows, largest_degree
 from ifru.interactions.table import Int64
 from ifru.objective import Objective, Slopes
@@ -126,7 +126,7 @@ class CurvatureCache:
         self._blank(rows[~sound])
         self._vacate(rows[left < self._smallest])
         listed = [some[sound[np.searchsorted(rows, ends)]] for ends, some in sides]
-        factors = of_interactions(self._objective, theta, slopes, listed[0], listed[1])
+        factors = self._objective.factors(theta, slopes, listed[0], listed[1])
         self._down_date(rows[sound], Factors(factors, np.concatenate([[0], np.cumsum(lost[sound])])))
 
     def purge(self) -> None:

@@ -155,6 +155,13 @@ class CompiledObjective(TorchObjective):
             kernels.blocks(theta.numpy(), numbers[mine], *side, second, ridge, *self._form, of_side)
         return out
 
+    def factors(self, theta: Tensor, slopes: Slopes, of_users: Int64, of_items: Int64) -> Tensor:
+        out = torch.empty((len(of_users) + len(of_items), theta.shape[1]), dtype=self.dtype)
+        at, second = theta.numpy(), slopes.second.numpy()
+        support_kernels.factors(at, of_users, self._ends_item, second, *self._form, out[: len(of_users)].numpy())
+        support_kernels.factors(at, of_items, self._ends_user, second, *self._form, out[len(of_users) :].numpy())
+        return out
+
     def pull(self, theta: Tensor, slopes: Slopes, interaction: Tensor) -> tuple[Tensor, Tensor]:
         listed = interaction.numpy()
         rows = np.unique(np.concatenate([self._ends_user[listed], self._ends_item[listed]])).astype(np.int64)

@@ -94,6 +94,10 @@ class Objective(Protocol):
         """Gauss-Newton diagonal blocks B_e [S, K, K]: positive definite wherever the row has interactions."""
         ...
 
+    def factors(self, theta: Tensor, slopes: Slopes, of_users: Int64, of_items: Int64) -> Tensor:
+        """√(w·ℓ'')·J [M, K]: of interactions in their users' blocks, then of others in their items' blocks."""
+        ...
+
     def pull(self, theta: Tensor, slopes: Slopes, interaction: Tensor) -> tuple[Tensor, Tensor]:
         """rows [S], ascending, and their part [S, K] of ∇L that comes from some interactions, penalty included."""
         ...

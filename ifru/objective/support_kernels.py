@@ -6,6 +6,8 @@ which A are users, which come first.
 
 from __future__ import annotations
 
+import math
+
 from numba import njit, prange
 
 from ifru.objective.bilinear_kernels import MATH, slopes_at
@@ -111,6 +113,18 @@ def pull_along(theta, rows, step, side, start, order, other, first, second, rank
             if bias:
                 added[f, rank] += tangent
     return read
+
+
+@njit(cache=True, fastmath=MATH)
+def factors(theta, interactions, other, second, rank, bias, out):
+    """out [Z, K] <- √(w·ℓ'')·J of listed interactions [Z], in the blocks of the rows that `other` is the far end of."""
+    for m in range(len(interactions)):
+        z = interactions[m]
+        root = math.sqrt(second[z])
+        for k in range(rank):
+            out[m, k] = root * theta[other[z], k]
+        if bias:
+            out[m, rank] = root
 
 
 @njit(cache=True)

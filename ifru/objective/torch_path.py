@@ -142,6 +142,11 @@ class TorchObjective:
                 out.index_add_(0, place[row[inside]], scaled[:, :, None] * vectors[:, None, :])
         return out
 
+    def factors(self, theta: Tensor, slopes: Slopes, of_users: Int64, of_items: Int64) -> Tensor:
+        listed = [torch.from_numpy(interaction).to(self.device) for interaction in (of_users, of_items)]
+        jacobians = [self.model.jacobians(*self._ends(theta, part))[side] for side, part in enumerate(listed)]
+        return slopes.second[torch.cat(listed)].sqrt()[:, None] * torch.cat(jacobians)
+
     def pull(self, theta: Tensor, slopes: Slopes, interaction: Tensor) -> tuple[Tensor, Tensor]:
         rows = torch.cat([self._user[interaction], self._item[interaction]])
         of_user, of_item = self.model.jacobians(*self._ends(theta, interaction))

@@ -49,6 +49,10 @@ def test_both_paths_give_the_same(dtype: torch.dtype, tolerance: float, problem:
         close(our_advance.gradient, their_advance.gradient)
         assert our_advance.change == pytest.approx(their_advance.change, rel=tolerance, abs=1e-2 * tolerance)
     close(compiled.blocks(theta, ours, rows), reference.blocks(theta, theirs, rows))
+    ours_listed, theirs_listed = (
+        o.factors(theta, s, listed.numpy(), listed.numpy()[::2]) for o, s in ((compiled, ours), (reference, theirs))
+    )
+    close(ours_listed, theirs_listed)
     our_pull, their_pull = compiled.pull(theta, ours, listed), reference.pull(theta, theirs, listed)
     assert torch.equal(our_pull[0], their_pull[0])
     close(our_pull[1], their_pull[1])
