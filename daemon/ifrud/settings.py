@@ -91,10 +91,16 @@ class EngineSection(_Group):
 
     tolerance: Share = 0.01
     refined: Share = 0.0005
-    support: Literal["auto", "residual", "global"] = "auto"
+    support: Literal["auto", "residual", "push", "k_hop", "global"] = "auto"
     products: PositiveInt = 200
     steps: PositiveInt = 20
     cache_bytes: PositiveInt = 1 << 30
+    push_rows: PositiveInt | None = None
+    push_interactions: PositiveInt | None = None
+    push_milliseconds: PositiveFloat | None = None
+    hops: NonNegativeInt = 2
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    damping: NonNegativeFloat = 0.0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
 
 

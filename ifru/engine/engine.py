@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from ifru.engine.cache import Counters, CurvatureCache
+from ifru.engine.k_hop import k_hop
+from ifru.engine.push import Budget, Push
 from ifru.engine.residual import Support, choose, densest
 from ifru.engine.settings import EngineSettings
 from ifru.engine.solve import on_support
@@ -26,6 +28,7 @@ from ifru.engine.state import Removal, State
 from ifru.engine.stopwatch import Stopwatch
 from ifru.engine.update import NOTHING_CARRIED, Carried, Settled, Update
 from ifru.interactions import Dataset, Deletion
+from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, Tables
 from ifru.objective import objective_of
 from ifru.pcg import Limits, Reason, never
@@ -93,6 +96,7 @@ class Engine:
         cache = CurvatureCache(objective, tables.user.shape[1], settings.cache_bytes)
         self.state = State(objective, tables.stacked(), cache)
         self._now = now
+        self._push = Push(self.state, now)
         self._added, self._batch = carried.added, carried.batch
 
     @property
@@ -127,7 +131,7 @@ class Engine:
             self._added += removal.energy
             self._batch = self.state.total_energy
         with watch.stage("solve"):
-            answer = self._answer(removal)
+            answer = self._answer(removal, retired.train)
         return self._update(retired, torch.cat([removal.emptied, answer.moved]), answer, watch)
 
     def warm_up(self) -> None:
@@ -162,12 +166,16 @@ class Engine:
             answer = self._on_all_rows(self.settings.refined, stop)
         return self._update(Deletion.nothing(), answer.moved, answer, watch)
 
-    def _answer(self, removal: Removal) -> _Answer:
+    def _answer(self, removal: Removal, deleted: Int64) -> _Answer:
         """Supports, as long as they are cheap and leave too much; then all rows."""
         state, forced = self.state, self.settings.support
         answer = _Answer(removal.touched[:0], "none", "nothing_to_move", self._influence(state.total_energy), 0, 0)
         if len(removal.touched) == 0:
             return answer
+        if forced == "push":
+            return self._by_push(removal.touched)
+        if forced == "k_hop":
+            return self._by_importance(deleted)
         allowed = (_MARGIN * self.settings.tolerance) ** 2 * self._batch
         seeds = removal.touched
         for _ in range(0 if forced == "global" else _ROUNDS):
@@ -184,6 +192,27 @@ class Engine:
                 return answer
             seeds = densest(state.energy, state.objective.ridge, allowed).nonzero()[:, 0]
         return answer.then(self._on_all_rows(self.settings.tolerance, never))
+
+    def _by_push(self, touched: Tensor) -> _Answer:
+        """One push from the touched rows; what it leaves is as predicted."""
+        settings = self.settings
+        budget = Budget(settings.push_rows, settings.push_interactions, settings.push_milliseconds)
+        pushed = self._push.run(touched, self._batch, settings.tolerance**2 * self._batch, budget)
+        influence = self._influence(pushed.left)
+        return _Answer(pushed.rows, "push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
+
+    def _by_importance(self, deleted: Int64) -> _Answer:
+        """One solve on the most important rows around what is deleted; what it leaves is as predicted."""
+        state, settings = self.state, self.settings
+        rows = torch.from_numpy(k_hop(self.dataset.train, deleted, settings.hops, settings.share)).to(state.rows.device)
+        inside = math.sqrt(float(state.energy[rows].sum()))
+        outside = max(self._batch - inside**2, 0.0)
+        limits = Limits(settings.tolerance, settings.products, REACH * inside)
+        found = on_support(state, rows, limits, settings.damping)
+        state.move(rows, found.solution.x)
+        influence = self._influence(found.solution.residual_norm**2 + outside)
+        read = found.interactions_read
+        return _Answer(rows, "k_hop", found.solution.reason, influence, found.solution.iterations, read)
 
     def _settled(self) -> _Answer:
         """What a support's answer really leaves: the solve does not see what it sets off in the rows around it."""

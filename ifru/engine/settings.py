@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-SupportName = Literal["auto", "residual", "global"]
+SupportName = Literal["auto", "residual", "push", "k_hop", "global"]
 
 
 class EngineSettings(BaseModel):
@@ -15,6 +15,9 @@ class EngineSettings(BaseModel):
     support: which rows move; auto chooses by predicted work.
     products: bound on Hessian products of one solve. steps: bound on re-linearisations of one update.
     cache_bytes: budget of the curvature cache.
+    push_rows, push_interactions, push_milliseconds: what one push may move, read and take; None: no bound.
+    hops, share: how far importance spreads for k_hop, and the share of the rows it reaches that move. damping: multiple
+    of the diagonal blocks that its solve adds to the Hessian.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -25,3 +28,9 @@ class EngineSettings(BaseModel):
     products: PositiveInt = 200
     steps: PositiveInt = 20
     cache_bytes: PositiveInt = 1 << 30
+    push_rows: PositiveInt | None = None
+    push_interactions: PositiveInt | None = None
+    push_milliseconds: PositiveFloat | None = None
+    hops: NonNegativeInt = 2
+    share: float = Field(default=0.5, gt=0, le=1)
+    damping: float = Field(default=0.0, ge=0)

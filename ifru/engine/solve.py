@@ -27,12 +27,19 @@ class Solve:
     interactions_read: int
 
 
-def on_support(state: State, rows: Tensor, limits: Limits) -> Solve:
-    """Solve on rows [S], ascending, with only the interactions that have both ends among them."""
+def on_support(state: State, rows: Tensor, limits: Limits, damping: float = 0.0) -> Solve:
+    """Solve on rows [S], ascending, with only the interactions that have both ends among them.
+
+    damping: multiple of the diagonal blocks that is added to H_SS.
+    """
     preconditioner = state.cache.preconditioner(state.theta, state.slopes, rows)
     coupling = state.objective.coupling(state.theta, state.slopes, rows)
+
+    def product(direction: Tensor, image: Tensor) -> Tensor:
+        return (1 + damping) * preconditioner.blocks_times(direction, image) + coupling.product(direction)
+
     solution = solve(
-        lambda direction, image: preconditioner.blocks_times(direction, image) + coupling.product(direction),
+        product,
         preconditioner.apply,
         -state.debt[rows],
         limits,

@@ -44,7 +44,7 @@ class State:
         self.theta = theta.to(objective.device, objective.dtype).clone()
         self.rows = torch.arange(len(theta), device=objective.device)
         self._settlements = 0
-        self._moved: tuple[Tensor, Tensor] | None = None
+        self._moved: tuple[Tensor, Tensor, Tensor] | None = None
         self._value: float
         self.slopes: Slopes
         self.debt: Tensor
@@ -75,11 +75,18 @@ class State:
         self.energy[touched] = self.cache.energies(self.theta, self.slopes, touched, self.debt[touched])
         return Removal(touched, emptied, float(added.sum()))
 
-    def move(self, rows: Tensor, step: Tensor) -> None:
-        """θ [S] += step [S, K] for rows, ascending; what that does to the debt waits for `settle`."""
+    def move(self, rows: Tensor, step: Tensor, changed: Tensor | None = None) -> None:
+        """θ [S] += step [S, K] for rows, ascending; what that does to the debt waits for `settle`.
+
+        changed [V]: rows, ascending, whose debt is exact after earlier moves, but whose energy is not.
+        """
         self.settle()
-        self._moved = (rows, self.theta[rows])
+        self._moved = (rows, self.theta[rows], self.rows[:0] if changed is None else changed)
         self.theta[rows] += step
+
+    def drift(self, rows: Tensor, before: Tensor, near: Tensor) -> None:
+        """Tell the cache that rows [S] have moved from `before` [S, K], and that the blocks of rows `near` see it."""
+        self.cache.drifted(near.cpu().numpy(), _share(self.theta[rows] - before, before))
 
     def point(self) -> Point:
         """Where a descent on all rows starts."""
@@ -102,19 +109,19 @@ class State:
         self.cache.purge()
         if self._moved is None:
             return 0
-        rows, before = self._moved
+        rows, before, changed = self._moved
         self._moved = None
         self._settlements += 1
-        step = self.theta[rows] - before
-        share = _share(step, before)
         incident = float(self.objective.ridge[rows].sum() / self.objective.ridge.sum())
         if incident > 0.5 or self._settlements % _EXACT_EVERY == 0:
-            self.cache.drifted(self.rows.cpu().numpy(), share)
+            self.drift(rows, before, self.rows)
             self._recompute()
             return self.objective.interactions.retained
         read = self.objective.spread(before, self.theta, self.slopes, rows, self.debt)
         near = self.objective.neighbours(rows)
-        self.cache.drifted(near.cpu().numpy(), share)
+        self.drift(rows, before, near)
+        if len(changed):
+            near = torch.unique(torch.cat([near, changed]))
         self.energy[near] = self.cache.energies(self.theta, self.slopes, near, self.debt[near])
         return read
 

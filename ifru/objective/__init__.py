@@ -8,10 +8,19 @@ from ifru.interactions.table import Interactions
 from ifru.losses import loss_of
 from ifru.models import ModelConfig, model_of
 from ifru.objective.compiled import CompiledObjective
-from ifru.objective.protocol import Advance, Coupling, Objective, Slopes
+from ifru.objective.protocol import Advance, Coupling, Objective, Slopes, Spread
 from ifru.objective.torch_path import TorchObjective
 
-__all__ = ["Advance", "CompiledObjective", "Coupling", "Objective", "Slopes", "TorchObjective", "objective_of"]
+__all__ = [
+    "Advance",
+    "CompiledObjective",
+    "Coupling",
+    "Objective",
+    "Slopes",
+    "Spread",
+    "TorchObjective",
+    "objective_of",
+]
 
 
 def objective_of(

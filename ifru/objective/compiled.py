@@ -17,8 +17,8 @@ from ifru.interactions.table import Int64, Interactions
 from ifru.losses import Loss
 from ifru.models.pairwise import PairwiseModel
 from ifru.objective import bilinear_kernels as kernels
-from ifru.objective import support_kernels
-from ifru.objective.protocol import Advance, Coupling, Slopes
+from ifru.objective import push_kernels, support_kernels
+from ifru.objective.protocol import Advance, Coupling, Slopes, Spread
 from ifru.objective.torch_path import TorchObjective
 
 Floats = NDArray[np.floating]
@@ -77,6 +77,7 @@ class CompiledObjective(TorchObjective):
         self._place = np.full(self.rows, -1, dtype=np.int64)
         self._added = np.zeros((self.rows, model.width), self._label.numpy().dtype)
         self._reached = np.zeros(self.rows, dtype=np.bool_)
+        self._listed = np.empty(self.rows, dtype=np.int64)
 
     def value(self, theta: Tensor) -> float:
         ends = self._ends_user, self._ends_item
@@ -230,6 +231,33 @@ class CompiledObjective(TorchObjective):
             skip[numbers[mine]] = True
         debt[rows] = self.gradient(theta, slopes, rows)
         return read
+
+    def spread_side(
+        self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor, heavy: float
+    ) -> Spread:
+        numbers = rows.numpy()
+        users, items = self._sides(numbers)
+        _, side = users if users[0].stop else items
+        gains = torch.empty(len(rows), dtype=self.dtype)
+        found, read = push_kernels.spread_side(
+            before.numpy(),
+            theta.numpy(),
+            numbers,
+            *side,
+            self._label.numpy(),
+            self._weight.numpy(),
+            self.ridge.numpy(),
+            heavy,
+            *self._form,
+            self._loss,
+            slopes.first.numpy(),
+            slopes.second.numpy(),
+            debt.numpy(),
+            gains.numpy(),
+            self._reached,
+            self._listed,
+        )
+        return Spread(torch.from_numpy(self._listed[:found].copy()), gains, read)
 
     def _sides(self, rows: Int64) -> list[tuple[slice, tuple[object, ...]]]:
         """The users and the items of ascending rows, each with (first row, start, order, far rows) of its side."""

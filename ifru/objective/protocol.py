@@ -37,6 +37,20 @@ class Advance:
     change: float
 
 
+@dataclass(frozen=True)
+class Spread:
+    """What the move of one side's rows [S] reached.
+
+    reached [V]: rows of the other side whose debt changed. gains [S]: bound on Σ_f ‖Δr_f‖²/ridge_f over neighbours f
+    for a step of length 1, to first order, where no pair is recorded twice; infinite where none is known.
+    interactions_read: interactions visited.
+    """
+
+    reached: Tensor
+    gains: Tensor
+    interactions_read: int
+
+
 class Coupling(Protocol):
     """How the rows [S] of a support pull at each other: the off-diagonal part of H_SS, from the interactions in it."""
 
@@ -123,5 +137,14 @@ class Objective(Protocol):
 
         Updates `slopes` of their interactions and `debt` [R, K] of them and their neighbours in place, exactly.
         Returns the number of interactions read.
+        """
+        ...
+
+    def spread_side(
+        self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor, heavy: float
+    ) -> Spread:
+        """`spread` for rows [S], ascending, of one side: what it costs does not depend on the size of the model.
+
+        heavy: gains are measured for rows with so large a ridge.
         """
         ...

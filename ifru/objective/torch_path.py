@@ -5,6 +5,7 @@ Axes as in `ifru.objective.protocol`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from ifru.interactions.table import Int64, Interactions, ranges
 from ifru.losses import Loss
 from ifru.models.pairwise import PairwiseModel
-from ifru.objective.protocol import Advance, Coupling, Slopes
+from ifru.objective.protocol import Advance, Coupling, Slopes, Spread
 
 _CHUNK = 1 << 18
 """Interactions at a time: bounds the memory that gathered rows take."""
@@ -205,6 +206,31 @@ class TorchObjective:
         debt[rows] = self.gradient(theta, slopes, rows)
         return len(interaction)
 
+    def spread_side(
+        self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor, heavy: float
+    ) -> Spread:
+        of_users = bool((rows < self.users).all())
+        mine, others = (self._user, self._item) if of_users else (self._item, self._user)
+        own, gains = self.ridge[rows, None] * theta[rows], self.ridge.new_zeros(len(rows))
+        interaction = self._incident(rows)
+        interaction = interaction[self._weight[interaction] != 0]
+        for part in self._chunks(interaction):
+            place, far = torch.searchsorted(rows, mine[part]), others[part]
+            _, of_far = self._jacobians(of_users, before[place], theta[far])
+            debt.index_add_(0, far, -slopes.first[part, None] * of_far)
+            fresh = self._slopes(self.model.scores(*self._ends(theta, part)), part)
+            slopes.first[part], slopes.second[part] = fresh.first, fresh.second
+            of_mine, of_far = self._jacobians(of_users, theta[rows[place]], theta[far])
+            debt.index_add_(0, far, fresh.first[:, None] * of_far)
+            own.index_add_(0, place, fresh.first[:, None] * of_mine)
+            pull = fresh.first.abs() + fresh.second * of_mine.norm(dim=1) * of_far.norm(dim=1)
+            gains.index_add_(0, place, pull.square() / self.ridge[far])
+        debt[rows] = own
+        if self.model.dot_product is None:
+            heavy = math.inf
+        gains[self.ridge[rows] < heavy] = math.inf
+        return Spread(torch.unique(others[interaction]), gains, len(interaction))
+
     def _ridge(self) -> Tensor:
         degree = np.concatenate([self.interactions.user_degree, self.interactions.item_degree])
         return torch.from_numpy(self.l2 * degree).to(self.device, self.dtype)
@@ -220,6 +246,13 @@ class TorchObjective:
     def _slopes(self, score: Tensor, part: Tensor | slice) -> Slopes:
         weight, label = self._weight[part], self._label[part]
         return Slopes(weight * self.loss.slope(score, label), weight * self.loss.curvature(score, label))
+
+    def _jacobians(self, of_users: bool, mine: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
+        """∂s/∂ of the rows of one side, and of those at the far end [n, K]; users are on that side, or items."""
+        if of_users:
+            return self.model.jacobians(mine, far)
+        of_user, of_item = self.model.jacobians(far, mine)
+        return of_item, of_user
 
     def _add_pull(self, out: Tensor, theta: Tensor, slope: Tensor, part: Tensor) -> None:
         of_user, of_item = self.model.jacobians(*self._ends(theta, part))

@@ -29,7 +29,7 @@ def recomputed(engine: Engine) -> torch.Tensor:
         min_size=1,
         max_size=8,
     ),
-    support=st.sampled_from(["auto", "residual", "global"]),
+    support=st.sampled_from(["auto", "residual", "push", "k_hop", "global"]),
     tolerance=st.sampled_from([0.3, 0.05]),
 )
 def test_carried_debt_is_the_gradient_of_the_retained_objective(
@@ -83,7 +83,7 @@ def test_deleting_twice_is_deleting_once(world: World, some_rows: Draw) -> None:
     assert torch.equal(engine.state.theta, tables)
 
 
-@pytest.mark.parametrize("support", ["residual", "global"])
+@pytest.mark.parametrize("support", ["residual", "push", "k_hop", "global"])
 def test_an_update_names_every_row_that_moved_and_no_other(world: World, some_rows: Draw, support: str) -> None:
     engine = world.engine(support=support, tolerance=0.3)
     before = engine.state.theta.clone()

@@ -47,7 +47,7 @@ def test_a_support_that_leaves_too_much_is_followed_by_all_rows(world: World) ->
         assert update.influence <= tolerance
 
 
-@pytest.mark.parametrize("support", ["residual", "global"])
+@pytest.mark.parametrize("support", ["residual", "push", "global"])
 def test_a_hundred_batches_leave_no_more_than_one_batch_of_all(world: World, some_rows: Draw, support: str) -> None:
     rows = some_rows(500, 3)
     at_once, one_by_one = world.engine(support=support), world.engine(support=support)

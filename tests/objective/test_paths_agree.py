@@ -74,6 +74,21 @@ def test_both_paths_give_the_same(dtype: torch.dtype, tolerance: float, problem:
     close(ours.first, theirs.first)
     close(ours.second, theirs.second)
 
+    for of_users in (True, False):
+        side = rows[(rows < compiled.users) == of_users]
+        before = theta[side].clone()
+        theta[side] -= 0.5 * x[side]
+        heavy = 2.5 * problem.config.l2
+        our_spread = compiled.spread_side(before, theta, ours, side, debts[0], heavy)
+        their_spread = reference.spread_side(before, theta, theirs, side, debts[1], heavy)
+        assert torch.equal(our_spread.reached.sort().values, their_spread.reached)
+        assert our_spread.interactions_read == their_spread.interactions_read
+        close(our_spread.gains, their_spread.gains)
+        close(*debts)
+        close(debts[0], compiled.gradient(theta, compiled.slopes(theta)))
+        close(ours.first, theirs.first)
+        close(ours.second, theirs.second)
+
 
 @numerical
 @given(problem=problems())

@@ -1,0 +1,84 @@
+"""The rows that a push knows of: whose debt the batch has changed, or that came with much of their own.
+
+Their energies are estimates by debt and penalty alone, scaled by what the cached blocks of the touched rows say.
+
+Axes: T touched rows, S listed rows.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ifru.engine.residual import densest
+from ifru.engine.state import State
+
+_WITHIN = 1 / 16
+"""A half-step takes the rows whose energy per interaction is at least this share of the best row's."""
+
+_CARRIED = 0.25
+"""Share of the allowed energy that rows which the batch has not touched may keep without being looked at."""
+
+
+class Frontier:
+    """The active rows of both sides. Their estimates stand in `State.energy` until the state settles.
+
+    total: energy of the whole debt, the rows outside included.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state, self._users = state, state.objective.interactions.users
+        # Scratch over all rows, clean between pushes: a push then costs what it touches, not the size of the model.
+        self._active = torch.zeros_like(state.rows, dtype=torch.bool)
+        self._sides = [state.rows[:0], state.rows[:0]]
+        self._scale = 1.0
+        self.total = 0.0
+
+    def open(self, touched: Tensor, owed: float, allowed: float) -> None:
+        """Start with the touched rows [T], and with others that carry much where those carry too much together."""
+        energy, ridge = self._state.energy, self._state.objective.ridge
+        known, by_penalty = float(energy[touched].sum()), float(self._by_penalty(touched).sum())
+        self._scale = known / by_penalty if by_penalty > 0 else 1.0
+        self.total = owed
+        self._add(touched)
+        if owed - known > _CARRIED * allowed:
+            carried = energy.masked_fill(self._active, 0)
+            self._add(densest(carried, ridge, _CARRIED * allowed).nonzero()[:, 0])
+
+    def close(self) -> Tensor:
+        """The rows that were active, ascending. None is afterwards."""
+        rows = torch.cat(self._sides).sort().values
+        self._active[rows] = False
+        self._sides = [rows[:0], rows[:0]]
+        return rows
+
+    def dense(self, side: int) -> Tensor:
+        """Rows [S] of a side, ascending, whose energy per interaction is near the best of both sides."""
+        density = [self._state.energy[rows] / self._state.objective.ridge[rows] for rows in self._sides]
+        best = max((float(each.max()) for each in density if len(each)), default=0.0)
+        return self._sides[side][density[side] >= max(_WITHIN * best, _TINY)].sort().values
+
+    def estimate(self, rows: Tensor) -> None:
+        """The debt of rows [S] has changed: those that were not active become so."""
+        self._add(rows[~self._active[rows]])
+        self.put(rows, self._scale * self._by_penalty(rows))
+
+    def put(self, rows: Tensor, energy: Tensor) -> None:
+        """Set the energies [S] of rows."""
+        self.total += float((energy - self._state.energy[rows]).sum())
+        self._state.energy[rows] = energy
+
+    def _add(self, rows: Tensor) -> None:
+        self._active[rows] = True
+        of_users = rows < self._users
+        self._sides = [
+            torch.cat([side, mine]) for side, mine in zip(self._sides, (rows[of_users], rows[~of_users]), strict=True)
+        ]
+
+    def _by_penalty(self, rows: Tensor) -> Tensor:
+        """‖r_e‖²/ridge_e [S], in float64."""
+        owed: Tensor = self._state.debt[rows].square().sum(1) / self._state.objective.ridge[rows]
+        return owed.double()
+
+
+_TINY = torch.finfo(torch.float64).tiny

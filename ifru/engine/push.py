@@ -1,0 +1,222 @@
+"""Local push: rows pay their debt by block steps, the densest first, and pass on what that does to their neighbours.
+
+After the local push of personalised PageRank (Andersen, Chung and Lang 2006), on blocks of rows. A round is two
+half-steps, users and then items. Rows of one side are not coupled, so a half-step is Gauss-Seidel and one batched
+operation. What it costs depends on the tolerance and not on the size of the model.
+
+Axes: T touched rows, S listed rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from ifru.engine.frontier import Frontier
+from ifru.engine.state import State
+from ifru.engine.waiting import HEAVY, Waiting
+
+
+class Stop(StrEnum):
+    """Why a push ended."""
+
+    TOLERANCE = "tolerance"
+    ROWS = "rows"
+    INTERACTIONS = "interactions"
+    MILLISECONDS = "milliseconds"
+    ROUNDS = "rounds"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a push may spend: rows that it moves, interactions that it reads, milliseconds (None: no bound), rounds.
+
+    The clock is read once a half-step; the other bounds are not exceeded.
+    """
+
+    rows: int | None = None
+    interactions: int | None = None
+    milliseconds: float | None = None
+    rounds: int = 1000
+
+
+UNBOUNDED = Budget()
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """rows [S], ascending: those that moved. left: energy of the debt afterwards, as predicted; `State.settle` tells.
+
+    waiting: the part of it that bounds what the steps of waiting rows pass on. iterations: half-steps.
+    """
+
+    rows: Tensor
+    left: float
+    waiting: float
+    reason: Stop
+    iterations: int
+    interactions_read: int
+
+
+@dataclass(frozen=True)
+class _Step:
+    """Block steps [S, K] of rows [S] of one side, ascending.
+
+    energy: what they pay off. left: energy of the whole debt afterwards, as predicted. cut: whether rows had to stay
+    behind for the budget.
+    """
+
+    rows: Tensor
+    step: Tensor
+    energy: float
+    left: float
+    cut: bool
+
+
+class Push:
+    """Pushes on one state, and what they remember from one batch to the next."""
+
+    def __init__(self, state: State, now: Callable[[], float], heavy: int = HEAVY) -> None:
+        """now: a clock, in seconds. heavy: a row of so many interactions may wait with its step."""
+        self.state, self.now = state, now
+        self.frontier, self.waiting = Frontier(state), Waiting(state, heavy)
+        # Scratch over all rows, clean between pushes.
+        self.has_moved = torch.zeros_like(state.rows, dtype=torch.bool)
+
+    def run(self, touched: Tensor, owed: float, allowed: float, budget: Budget = UNBOUNDED) -> Pushed:
+        """Push until the energy of the debt is `allowed` at most, or the budget is spent.
+
+        touched [T]: rows whose debt the batch has changed, ascending. owed: energy of the whole debt, which is settled.
+        What the last half-step and the waiting rows pass on waits for `State.settle`.
+        """
+        self.frontier.open(touched, owed, allowed)
+        return _Course(self, touched, allowed, budget).run()
+
+
+class _Course:
+    """One push on its way."""
+
+    def __init__(self, push: Push, touched: Tensor, allowed: float, budget: Budget) -> None:
+        self._state, self._frontier, self._waiting = push.state, push.frontier, push.waiting
+        self._now, self._has_moved = push.now, push.has_moved
+        self._touched, self._allowed, self._budget = touched, allowed, budget
+        self._end = push.now() + _bound(budget.milliseconds) / 1000
+        self._halves = self._read = self._count = 0
+        # Rows in the order in which they first moved, and where they were.
+        self._origins: list[tuple[Tensor, Tensor]] = []
+        # Of the energy that a side's last half-step paid off, the share that came back as its neighbours' debt.
+        self._returned = [1.0, 1.0]
+
+    def run(self) -> Pushed:
+        """Rounds of half-steps, until one says why to stop."""
+        for _ in range(self._budget.rounds):
+            for side in (0, 1):
+                if self._frontier.total <= self._allowed:
+                    return self._finish(Stop.TOLERANCE, None)
+                step = self._step(side)
+                if step is not None:
+                    reason = self._last(step)
+                    if reason is not None:
+                        return self._finish(reason, step)
+                    self._spread(side, step)
+        return self._finish(Stop.ROUNDS, None)
+
+    def _step(self, side: int) -> _Step | None:
+        """The step of a side's dense rows, of those that do not wait."""
+        rows = self._frontier.dense(side)
+        waits, bounds = self._waiting.hold(rows)
+        if len(bounds):
+            self._frontier.put(rows[waits], bounds)
+            rows = rows[~waits]
+        rows, cut = self._within_budget(rows)
+        if len(rows) == 0 and not cut:
+            return None
+        self._halves += 1
+        step = self._block_step(rows)
+        energy = -float((step * self._state.debt[rows]).sum())
+        rest = self._frontier.total - float(self._state.energy[rows].sum())
+        return _Step(rows, step, energy, rest + self._returned[side] * energy, cut)
+
+    def _within_budget(self, rows: Tensor) -> tuple[Tensor, bool]:
+        """Rows [S] less the thinnest of those that would exceed the budget of rows; and whether there are such."""
+        fresh = ~self._has_moved[rows]
+        room = _bound(self._budget.rows) - self._count
+        if int(fresh.sum()) <= room:
+            return rows, False
+        density = self._state.energy[rows] / self._state.objective.ridge[rows]
+        density[~fresh] = math.inf
+        kept = int(room) + int((~fresh).sum())
+        return rows[density.argsort(descending=True)[:kept]].sort().values, True
+
+    def _block_step(self, rows: Tensor) -> Tensor:
+        """−B_e⁻¹ r_e [S, K]; for rows whose blocks the cache has no room for, the best step along their diagonal's."""
+        state = self._state
+        preconditioner, debt = state.cache.preconditioner(state.theta, state.slopes, rows), state.debt[rows]
+        step = -preconditioner.apply(debt)
+        coarse = preconditioner.coarse
+        if coarse is not None:
+            along = step[coarse.at]
+            slope, curvature = (along * debt[coarse.at]).sum(1), (along * coarse.products(step)).sum(1)
+            length = torch.where(curvature > 0, -slope / curvature, 0)
+            step[coarse.at] = length[:, None] * along
+        return step
+
+    def _last(self, step: _Step) -> Stop | None:
+        """Why this half-step is the last one, which need not be spread before the answer; None where it is not."""
+        if step.left <= self._allowed:
+            return Stop.TOLERANCE
+        if step.cut:
+            return Stop.ROWS
+        reads = round(float(self._state.objective.ridge[step.rows].sum(dtype=torch.float64)) / self._state.objective.l2)
+        if self._read + reads > _bound(self._budget.interactions):
+            return Stop.INTERACTIONS
+        return Stop.MILLISECONDS if self._now() >= self._end else None
+
+    def _spread(self, side: int, step: _Step) -> None:
+        """Make a step, and the debt of its rows and of all their neighbours exact."""
+        state, rows = self._state, step.rows
+        before, rest = state.theta[rows], step.left - self._returned[side] * step.energy
+        self._note(rows)
+        state.theta[rows] += step.step
+        spread = state.objective.spread_side(before, state.theta, state.slopes, rows, state.debt, self._waiting.heavy)
+        self._read += spread.interactions_read
+        changed = torch.cat([rows, spread.reached])
+        self._waiting.spread(rows, spread.gains, changed)
+        self._frontier.estimate(changed)
+        self._returned[side] = max(self._frontier.total - rest, 0.0) / step.energy if step.energy > 0 else 1.0
+
+    def _note(self, rows: Tensor) -> None:
+        """Rows [S] are about to move: remember where those are that do so for the first time."""
+        fresh = rows[~self._has_moved[rows]]
+        self._origins.append((fresh, self._state.theta[fresh]))
+        self._count += len(fresh)
+        self._has_moved[fresh] = True
+
+    def _finish(self, reason: Stop, last: _Step | None) -> Pushed:
+        """Take the steps that need not be spread before the answer, and leave to the state what they pass on.
+
+        These are the last half-step, the waiting rows', and one of all touched rows, whose blocks are at hand.
+        """
+        state, left = self._state, self._frontier.total if last is None else last.left
+        rows = state.rows[:0] if last is None else last.rows
+        self._note(rows)
+        waiting = self._waiting.close()
+        bound = float(state.energy[waiting].sum())
+        others = self._within_budget(torch.unique(torch.cat([waiting, self._touched])))[0]
+        self._note(others)
+        rows = torch.unique(torch.cat([rows, others]))
+        changed = self._frontier.close()
+        moved, before = (torch.cat(parts) for parts in zip(*self._origins, strict=True))
+        self._has_moved[moved] = False
+        state.drift(moved, before, changed)
+        state.move(rows, self._block_step(rows), changed)
+        return Pushed(moved.sort().values, left, bound, reason, self._halves, self._read)
+
+
+def _bound(value: float | None) -> float:
+    return math.inf if value is None else value

@@ -1,0 +1,113 @@
+"""IFRU's pruning: importance spreads as the paper says, and the solve on its support is the solve on its support."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ifru.engine.k_hop import importance, k_hop
+from ifru.interactions import Interactions
+from tests.engine.conftest import World, train_rows
+from tests.objective.dense_reference import Problem, numerical, problems
+
+Draw = Callable[[int, int], np.ndarray]
+
+
+def dense_importance(table: Interactions, deleted: np.ndarray, hops: int) -> np.ndarray:
+    """The same by powers of a dense adjacency. `deleted` is not retired yet."""
+    rows = table.users + table.items
+    adjacency, removed = np.eye(rows), np.zeros(rows)
+    for count, into in ((np.flatnonzero(table.alive), "adjacency"), (deleted, "removed")):
+        for z in count:
+            user, item = table.user[z], table.users + table.item[z]
+            if into == "adjacency":
+                adjacency[user, item] += 1
+                adjacency[item, user] += 1
+            else:
+                removed[[user, item]] += 1
+    degree = adjacency.sum(1)
+    mean = adjacency / degree[:, None]
+    return np.linalg.matrix_power(mean, hops) @ (removed / degree)
+
+
+@numerical
+@given(problem=problems(), hops=st.integers(0, 4))
+def test_importance_is_a_power_of_the_mean_over_neighbours(problem: Problem, hops: int) -> None:
+    table = problem.interactions.copy()
+    deleted = problem.some_alive(table)
+    expected = dense_importance(table, deleted, hops)
+    table.retire(deleted)
+    np.testing.assert_allclose(importance(table, deleted, hops), expected, atol=1e-12)
+
+
+@numerical
+@given(problem=problems(), share=st.floats(0.01, 1))
+def test_no_row_outside_is_more_important_than_one_inside(problem: Problem, share: float) -> None:
+    table = problem.interactions.copy()
+    deleted = problem.some_alive(table)
+    table.retire(deleted)
+    rows = k_hop(table, deleted, 2, share)
+    mass = importance(table, deleted, 2)
+    mass[np.concatenate([table.user_degree, table.item_degree]) == 0] = 0
+    assert (np.diff(rows) > 0).all()
+    assert len(rows) == np.ceil(share * (mass > 0).sum())
+    if len(rows):
+        assert mass[rows].min() >= np.delete(mass, rows).max(initial=0.0)
+
+
+def test_the_support_grows_with_hops_and_with_the_share(world: World, some_rows: Draw) -> None:
+    table, deleted = world.dataset.train.copy(), some_rows(1, 1)
+    table.retire(deleted)
+    by_hops = [set(k_hop(table, deleted, hops, 1.0)) for hops in (0, 1, 2)]
+    by_share = [set(k_hop(table, deleted, 2, share)) for share in (0.05, 0.3, 1.0)]
+    for supports in (by_hops, by_share):
+        assert supports[0] < supports[1] < supports[2]
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.5])
+def test_an_update_is_the_dense_solve_on_its_support(world: World, some_rows: Draw, damping: float) -> None:
+    deleted = some_rows(3, 2)
+    settings = {"support": "k_hop", "hops": 1, "share": 0.4, "damping": damping, "tolerance": 1e-9, "cache_bytes": 1}
+    engine = world.engine(torch.float64, **settings)
+    state = engine.state
+    update = engine.apply(train_rows(deleted))
+    assert update.method == "k_hop"
+    rows = torch.cat([update.user_rows, update.item_rows + engine.dataset.train.users])
+    assert len(rows) > 10
+    expected = dense_step(world, deleted, rows, damping)
+    torch.testing.assert_close(state.theta[rows] - world.theta[rows], expected, rtol=1e-5, atol=1e-7)
+
+
+def dense_step(world: World, deleted: np.ndarray, rows: torch.Tensor, damping: float) -> torch.Tensor:
+    """−(H_SS + damping·B_S)⁻¹ r_S with the Hessian written out, column by column."""
+    data = world.engine(torch.float64)
+    data.dataset.train.retire(deleted)
+    objective = data.state.objective
+    objective.retire(deleted)
+    slopes = objective.slopes(world.theta)
+    width = world.theta.shape[1]
+    columns = []
+    for row in rows.tolist():
+        for k in range(width):
+            x = torch.zeros_like(world.theta)
+            x[row, k] = 1
+            columns.append(objective.product(world.theta, slopes, x)[rows].reshape(-1))
+    hessian = torch.stack(columns, 1)
+    blocks = torch.block_diag(*objective.blocks(world.theta, slopes, rows))
+    debt = objective.gradient(world.theta, slopes)[rows].reshape(-1)
+    return -torch.linalg.solve(hessian + damping * blocks, debt).reshape(len(rows), width)
+
+
+def test_the_debt_outside_the_support_is_carried(world: World, some_rows: Draw) -> None:
+    engine = world.engine(torch.float64, support="k_hop", hops=1, share=0.2)
+    engine.apply(train_rows(some_rows(20, 3)))
+    engine.settle()
+    objective, theta = engine.state.objective, engine.state.theta
+    exact = objective.gradient(theta, objective.slopes(theta))
+    assert torch.allclose(engine.state.debt, exact, rtol=0, atol=1e-8)
+    assert engine.settle().influence > engine.settings.tolerance
