@@ -25,13 +25,13 @@ Draw = Callable[[int, int], np.ndarray]
 CPU = torch.device("cpu")
 
 
-def state_of(world: World, path: str = "compiled", dtype: torch.dtype = torch.float64) -> State:
+def state_of(world: World, path: str = "compiled", cache_bytes: int = 1 << 30) -> State:
     model, loss, table = model_of(CONFIG), loss_of(CONFIG.loss), world.dataset.train.copy()
     if path == "compiled":
-        objective = CompiledObjective(model, loss, CONFIG.l2, table, dtype)
+        objective = CompiledObjective(model, loss, CONFIG.l2, table, torch.float64)
     else:
-        objective = TorchObjective(model, loss, CONFIG.l2, table, CPU, dtype)
-    return State(objective, world.theta, CurvatureCache(objective, CONFIG.rank, 1 << 30))
+        objective = TorchObjective(model, loss, CONFIG.l2, table, CPU, torch.float64)
+    return State(objective, world.theta, CurvatureCache(objective, CONFIG.rank, cache_bytes))
 
 
 def forget(push: Push, rows: np.ndarray, tolerance: float, budget: Budget | None = None) -> Pushed:
@@ -167,6 +167,14 @@ def test_no_small_step_puts_more_on_its_neighbours_than_the_gain_allows(world: W
             spread = objective.spread_side(state.theta[row], theta, slopes, row, debt, 0.0)
             added = (debt - state.debt)[spread.reached].square().sum(1) / objective.ridge[spread.reached]
             assert float(added.sum()) <= float(spread.gains[0]) * float(step.square().sum()) * 1.001
+
+
+def test_rows_whose_blocks_do_not_fit_the_cache_are_pushed_too(world: World, some_rows: Draw) -> None:
+    push = Push(state_of(world, cache_bytes=20 * 12 * 12 * 8), standing_clock)
+    pushed = forget(push, some_rows(30, 12), 0.1)
+    assert pushed.reason == Stop.TOLERANCE
+    assert_settles_exactly(push.state)
+    assert push.state.total_energy <= 1.5**2 * pushed.left
 
 
 def test_nothing_is_left_behind_from_one_push_to_the_next(world: World, some_rows: Draw) -> None:
