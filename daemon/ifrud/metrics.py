@@ -53,6 +53,12 @@ class Metrics:
             "Interactions that the engine read to compute its updates.",
             registry=registry,
         )
+        self.cache = Counter(
+            "ifrud_engine_cache_rows_total",
+            "Rows by what the curvature cache did, by event (hits, misses, rebuilds, down_dates, evictions, gram).",
+            ["event"],
+            registry=registry,
+        )
 
         # Histograms
         self.batch_requests = Histogram(

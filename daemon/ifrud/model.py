@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from ifru.engine import Engine, Settled, Update
+from ifru.engine import Counters, Engine, Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.models import Tables
 from ifru.snapshots import Change, FullState, Manifest, Residual, Writer
@@ -32,6 +32,11 @@ class Model:
     @property
     def dataset(self) -> Dataset:
         return self.engine.dataset
+
+    @property
+    def counters(self) -> Counters:
+        """What the curvature cache has done since the engine started."""
+        return self.engine.counters
 
     def positions(self, source: str) -> Mapping[int, int]:
         """How far the newest version has read a source."""

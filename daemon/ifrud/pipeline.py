@@ -111,7 +111,8 @@ class Pipeline:
         # 8
         with watch.stage("acknowledge"):
             self._ends.source.acknowledge(positions)
-        done = Done(self._model.manifest, _asked(batch, intake, answers), update, settled, watch.seconds)
+        asked = _asked(batch, intake, answers)
+        done = Done(self._model.manifest, asked, update, settled, self._model.counters, watch.seconds)
         self._reporter.done(done, positions)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
@@ -124,7 +125,9 @@ class Pipeline:
             self._answered.add(self._model.publish(update, {}, (), ()))
         with watch.stage("settle"):
             settled = self._model.settle()
-        self._reporter.done(Done(self._model.manifest, None, update, settled, watch.seconds), self.positions)
+        self._reporter.done(
+            Done(self._model.manifest, None, update, settled, self._model.counters, watch.seconds), self.positions
+        )
 
     @property
     def proven(self) -> bool:
@@ -146,7 +149,9 @@ class Pipeline:
         with watch.stage("commit"):
             self._answered.add(self._model.publish(None, {}, (), (), proven.quality))
         settled = self._model.settle()
-        self._reporter.done(Done(self._model.manifest, None, None, settled, watch.seconds), self.positions)
+        self._reporter.done(
+            Done(self._model.manifest, None, None, settled, self._model.counters, watch.seconds), self.positions
+        )
 
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
         influence = None if update is None else update.influence

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import structlog
 
-from ifru.engine import Settled, Update
+from ifru.engine import Counters, Settled, Update
 from ifru.snapshots import Manifest
 from ifrud.batcher import Closed
 from ifrud.intake import Intake
@@ -34,12 +34,16 @@ class Asked:
 
 @dataclass(frozen=True)
 class Done:
-    """One version. asked: None for a refinement or a proof. update: None where nothing moved. seconds: by stage."""
+    """One version. asked: None for a refinement or a proof. update: None where nothing moved. seconds: by stage.
+
+    cache: what the curvature cache has done since the engine started.
+    """
 
     manifest: Manifest
     asked: Asked | None
     update: Update | None
     settled: Settled
+    cache: Counters
     seconds: Mapping[Stage, float]
 
     @property
@@ -85,6 +89,7 @@ class Reporter:
         self._board = board
         self._metrics = metrics
         self._utc = utc
+        self._cache = Counters()
 
     def ready(self, manifest: Manifest, settled: Settled, positions: Mapping[int, int], repeated: int) -> None:
         """The model is loaded, the source is at its place, and the newest version's receipts were sent again."""
@@ -120,6 +125,7 @@ class Reporter:
         self._board.update(positions=dict(positions), last_version=done.sentence, last_version_time=self._utc())
         read = 0 if done.update is None else done.update.interactions_read
         self._metrics.interactions_read.inc(read + done.settled.interactions_read)
+        self._count_cache(done.cache)
         if done.asked is not None:
             self._count(done, done.asked)
         elif done.update is not None:
@@ -143,6 +149,11 @@ class Reporter:
             residual_influence=settled.influence,
             residual_influence_total=settled.total,
         )
+
+    def _count_cache(self, cache: Counters) -> None:
+        before, self._cache = asdict(self._cache), cache
+        for event, rows in asdict(cache).items():
+            self._metrics.cache.labels(event).inc(rows - before[event])
 
     def _count(self, done: Done, asked: Asked) -> None:
         metrics, old, deleted = self._metrics, self._board.status, done.deleted

@@ -1,7 +1,8 @@
 """The influence engine."""
 
+from ifru.engine.cache import Counters
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.engine.update import Carried, Settled, Update
 
-__all__ = ["Carried", "Engine", "EngineSettings", "Settled", "Update"]
+__all__ = ["Carried", "Counters", "Engine", "EngineSettings", "Settled", "Update"]

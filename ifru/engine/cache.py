@@ -30,6 +30,9 @@ EXACTNESS = 1e-4
 _LARGEST_LOSS = 0.125
 """A row that lost a larger share of its interactions is rebuilt."""
 
+_FREE = np.iinfo(np.int64).max
+"""Tick of a place that nobody uses: it is never the one used longest ago."""
+
 _CHUNK_BYTES = 1 << 26
 """Bound on the blocks that are built together."""
 
@@ -72,7 +75,7 @@ class CurvatureCache:
         self._blocks = torch.zeros((self.capacity, width, width), dtype=objective.dtype, device=objective.device)
         self._place: Int64 = np.full(rows, -1, dtype=np.int64)
         self._owner: Int64 = np.full(self.capacity, -1, dtype=np.int64)
-        self._used: Int64 = np.zeros(self.capacity, dtype=np.int64)
+        self._used: Int64 = np.full(self.capacity, _FREE)
         # A stack of free places, the first on top.
         self._free: Int64 = np.arange(self.capacity)[::-1].copy()
         self._free_count = self.capacity
@@ -143,10 +146,10 @@ class CurvatureCache:
 
     def _down_date(self, rows: Int64, factors: Factors) -> None:
         places = torch.from_numpy(self._place[rows]).to(self._blocks.device)
-        inverses = self._blocks[places]
+        inverses = self._blocks.index_select(0, places)
         penalty = torch.from_numpy(self._objective.l2 * factors.degrees).to(inverses)
         error = down_date(inverses, factors, penalty, torch.from_numpy(self._error[rows]).to(inverses))
-        self._blocks[places] = inverses
+        self._blocks.index_copy_(0, places, inverses)
         self._error[rows] = error.cpu().numpy()
         sound = np.isfinite(self._error[rows])
         self.counters.down_dates += int(sound.sum())
@@ -180,7 +183,7 @@ class CurvatureCache:
         self._drift[rows] = self._error[rows] = 0
 
     def _evict(self, count: int) -> None:
-        """Free the places of the rows that were used longest ago. Nothing is free when this is asked for."""
+        """Free the places of the rows that were used longest ago."""
         places = np.argsort(self._used, kind="stable")[:count]
         self.counters.evictions += count
         self._vacate(self._owner[np.sort(places)])
@@ -193,6 +196,6 @@ class CurvatureCache:
     def _vacate(self, rows: Int64) -> None:
         """Give up the places of held rows."""
         places = self._place[rows]
-        self._place[rows], self._owner[places] = -1, -1
+        self._place[rows], self._owner[places], self._used[places] = -1, -1, _FREE
         self._free[self._free_count : self._free_count + len(rows)] = places[::-1]
         self._free_count += len(rows)

@@ -21,7 +21,7 @@ _LEAST_DETERMINANT = 0.1
 """Of I − WPWᵀ. Below it so little of the block is left in some direction that its inverse loses digits."""
 
 _LARGEST_RATIO = 0.25
-"""Of ‖X‖. Above it the factors of the series cost as much as building the block anew."""
+"""Of ‖X‖, by ‖P‖² ≤ ‖P²‖_F. Above it the factors of the series cost as much as building the block anew."""
 
 
 def down_date(inverses: Tensor, factors: Factors, penalty: Tensor, error: Tensor) -> Tensor:
@@ -31,12 +31,15 @@ def down_date(inverses: Tensor, factors: Factors, penalty: Tensor, error: Tensor
     """
     compiled = inverses.device.type == "cpu"
     determinant = take_out(inverses, factors) if compiled else take_out_by_torch(inverses, factors)
-    norm = inverses.abs().sum(2).amax(1)
+    sound = determinant >= _LEAST_DETERMINANT
+    if not bool(sound.all()):
+        inverses[~sound] = 0
+    square = torch.bmm(inverses, inverses)
+    norm = torch.linalg.vector_norm(square, dim=(1, 2)).sqrt()
     ratio = penalty * norm
-    sound = (determinant >= _LEAST_DETERMINANT) & (ratio <= _LARGEST_RATIO)
-    inverses[~sound] = 0
+    sound &= ratio <= _LARGEST_RATIO
     rounding = 4 * torch.finfo(inverses.dtype).eps
-    dropped = _lower(inverses, penalty, torch.where(sound, ratio, 0), rounding)
+    dropped = _lower(inverses, square, penalty, ratio.clamp(max=_LARGEST_RATIO), rounding)
     # An error E of P puts w·Ew into a determinant, which is as large as E is beside P where ‖w‖²‖P‖ is 1.
     weight = norm.new_zeros(len(norm)).index_add_(0, factors.owner, factors.values.square().sum(1))
     grown = (error + rounding) * (1 + weight * norm) / (determinant * (1 - ratio)).square() + dropped
@@ -62,13 +65,17 @@ def take_out_by_torch(inverses: Tensor, factors: Factors) -> Tensor:
     return torch.where(failed == 0, lower.diagonal(dim1=1, dim2=2).prod(1).square(), 0)
 
 
-def _lower(inverses: Tensor, penalty: Tensor, ratio: Tensor, tolerance: float) -> Tensor:
-    """P [S, K, K] <- (P⁻¹ − δI)⁻¹, where ‖δP‖ ≤ ratio [S]; returns the relative error [S] of ending the series."""
+def _lower(inverses: Tensor, square: Tensor, penalty: Tensor, ratio: Tensor, tolerance: float) -> Tensor:
+    """P [S, K, K] <- (P⁻¹ − δI)⁻¹, where ‖δP‖ ≤ ratio [S]; returns the relative error [S] of ending the series.
+
+    square [S, K, K]: P², which is used up.
+    """
     shift = penalty[:, None, None]
-    step = shift * torch.bmm(inverses, inverses)
-    inverses += step
-    power, dropped = shift * step, ratio.square()
+    inverses.addcmul_(square, shift)
+    power, dropped = square.mul_(shift.square()), ratio.square()
     while bool((dropped > tolerance).any()):
         inverses += torch.bmm(power, inverses)
-        power, dropped = torch.bmm(power, power), dropped.square()
+        dropped = dropped.square()
+        if bool((dropped > tolerance).any()):
+            power = torch.bmm(power, power)
     return dropped

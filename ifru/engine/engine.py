@@ -111,8 +111,8 @@ class Engine:
 
     @property
     def counters(self) -> Counters:
-        """What the curvature cache has done."""
-        return self.state.cache.counters
+        """What the curvature cache has done so far."""
+        return replace(self.state.cache.counters)
 
     def apply(self, deletion: Deletion) -> Update:
         """Delete rows and move the parameters towards the retrained model's.

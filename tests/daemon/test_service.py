@@ -277,6 +277,10 @@ def test_the_status_board_and_the_metrics_tell_what_was_done(world: World) -> No
     assert values["ifrud_version",] == 2
     assert values["ifrud_request_latency_seconds_count",] == 3
     assert values["ifrud_deleted_interactions_total", "train"] == world.first.retained - status.retained_interactions
+    cache = {key[1]: value for key, value in values.items() if key[0] == "ifrud_engine_cache_rows_total"}
+    assert set(cache) == {"hits", "misses", "rebuilds", "down_dates", "evictions", "gram"}
+    assert cache["hits"] > 0
+    assert cache["misses"] > 0
     stages = {key[1] for key in values if key[0] == "ifrud_stage_seconds_count"}
     assert stages == {
         "poll", "decode", "dead_letters", "resolve", "update", "commit", "receipts", "settle", "acknowledge"

@@ -172,6 +172,20 @@ def test_the_row_used_longest_ago_makes_room() -> None:
     assert cache.counters.hits == 3
 
 
+def test_free_places_are_taken_before_anybody_makes_room() -> None:
+    setting = Setting()
+    cache = setting.cache(places=4)
+    setting.asked(cache, torch.tensor([5, 6]))
+    setting.asked(cache, torch.tensor([6]))
+    setting.asked(cache, torch.tensor([7, 8, 9]))
+    assert cache.counters.evictions == 1
+    setting.asked(cache, torch.tensor([6, 7, 8, 9]))
+    assert cache.counters.hits == 1 + 4
+    debt = torch.ones(50, WIDTH, dtype=torch.float64)
+    exact = inverse_blocks(setting.objective, setting.theta, setting.slopes, setting.rows).sum((1, 2))
+    torch.testing.assert_close(cache.energies(setting.theta, setting.slopes, setting.rows, debt), exact)
+
+
 @pytest.mark.parametrize("places", [0, 1, 20, 50])
 def test_energies_are_exact_whatever_the_budget(places: int) -> None:
     setting = Setting()
