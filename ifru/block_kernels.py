@@ -105,16 +105,16 @@ def _invert_factor(rows):
 
 
 @njit(cache=True)
-def take_out(inverses, factors, start, determinant):
-    """inverses [S·K, K] <- (inverses⁻¹ − WᵀW)⁻¹, by a rank-1 down-date for each row of W [Z, K].
+def take_out(inverses, place, factors, start, determinant, size):
+    """Blocks place[m] of inverses [C·K, K] <- (inverse⁻¹ − WᵀW)⁻¹, by a rank-1 down-date for each row of W [Z, K].
 
-    Block m has the factors from start[m] to start[m + 1]. determinant [S] <- that of I − WPWᵀ; where this is not
-    positive definite it is zero, and the block is left half-way.
+    Block m of the listed ones has the factors from start[m] to start[m + 1]. determinant [S] <- that of I − WPWᵀ; where
+    this is not positive definite it is zero, and the block is left half-way. size [S] <- ‖inverse‖_F afterwards.
     """
     width = factors.shape[1]
     solved = np.empty((1, width), factors.dtype)
     for m in range(len(determinant)):
-        top = m * width
+        top = place[m] * width
         determinant[m] = 1
         for z in range(start[m], start[m + 1]):
             for k in range(width):
@@ -126,6 +126,10 @@ def take_out(inverses, factors, start, determinant):
             determinant[m] *= left
             for k in range(width):
                 add(inverses, top + k, solved[0, k] / left, solved, 0, width)
+        total = 0.0
+        for k in range(width):
+            total += dot(inverses, top + k, inverses, top + k, width)
+        size[m] = math.sqrt(total)
 
 
 def load(kind: np.dtype[np.floating]) -> None:
@@ -134,4 +138,4 @@ def load(kind: np.dtype[np.floating]) -> None:
     multiply_some(rows, none, none, rows, rows)
     multiply_many(rows, none, none, rows, rows)
     invert(rows, 1, rows)
-    take_out(rows, rows, np.zeros(1, np.int64), values)
+    take_out(rows, none, rows, np.zeros(1, np.int64), values, values)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ifru import block_kernels, gram_kernels
 from ifru.curvature import inverse_blocks
-from ifru.engine.downdate import down_date
+from ifru.engine.downdate import lower_penalty, take_out
 from ifru.factors import Factors, degrees
 from ifru.gram import gram_rows, largest_degree
 from ifru.interactions.table import Int64
@@ -81,6 +81,8 @@ class CurvatureCache:
         self._free_count = self.capacity
         self._drift = np.zeros(rows)
         self._error = np.zeros(rows)
+        # λ times the deleted interactions whose penalty is still in a block; `purge` takes it out.
+        self._penalty = np.zeros(rows)
         self._tainted: list[Int64] = []
         self._tick = 0
 
@@ -133,9 +135,19 @@ class CurvatureCache:
         self._down_date(rows[sound], Factors(factors, np.concatenate([[0], np.cumsum(lost[sound])])))
 
     def purge(self) -> None:
-        """Blank the blocks that were down-dated, but not exactly. Held back until an answer is out."""
+        """Finish down-dates, and blank the blocks that are not exact even then. Held back until an answer is out."""
         for rows in self._tainted:
-            self._blank(rows[(self._place[rows] >= 0) & (self._error[rows] > EXACTNESS)])
+            waiting = rows[(self._place[rows] >= 0) & (self._penalty[rows] > 0)]
+            places = torch.from_numpy(self._place[waiting]).to(self._blocks.device)
+            inverses = self._blocks.index_select(0, places)
+            error = lower_penalty(
+                inverses,
+                torch.from_numpy(self._penalty[waiting]).to(inverses),
+                torch.from_numpy(self._error[waiting]).to(inverses),
+            )
+            self._blocks.index_copy_(0, places, inverses)
+            self._error[waiting], self._penalty[waiting] = error.cpu().numpy(), 0
+            self._blank(waiting[self._error[waiting] > EXACTNESS])
         self._tainted.clear()
 
     def warm_up(self) -> None:
@@ -145,16 +157,13 @@ class CurvatureCache:
         gram_kernels.load(kind)
 
     def _down_date(self, rows: Int64, factors: Factors) -> None:
-        places = torch.from_numpy(self._place[rows]).to(self._blocks.device)
-        inverses = self._blocks.index_select(0, places)
-        penalty = torch.from_numpy(self._objective.l2 * factors.degrees).to(inverses)
-        error = down_date(inverses, factors, penalty, torch.from_numpy(self._error[rows]).to(inverses))
-        self._blocks.index_copy_(0, places, inverses)
-        self._error[rows] = error.cpu().numpy()
+        error = torch.from_numpy(self._error[rows]).to(self._blocks)
+        self._error[rows] = take_out(self._blocks, self._place[rows], factors, error).cpu().numpy()
+        self._penalty[rows] = self._objective.l2 * factors.degrees
         sound = np.isfinite(self._error[rows])
         self.counters.down_dates += int(sound.sum())
         self._blank(rows[~sound])
-        self._tainted.append(rows[self._error[rows] > EXACTNESS])
+        self._tainted.append(rows[sound])
 
     def _hold(self, theta: Tensor, slopes: Slopes, numbers: Int64) -> None:
         """Hold the blocks of rows [S]: of all where the budget allows, else of as many as there is room for."""
@@ -180,7 +189,7 @@ class CurvatureCache:
         for some in torch.split(torch.from_numpy(rows), max(_CHUNK_BYTES // self._block_bytes, 1)):
             fresh = inverse_blocks(self._objective, theta, slopes, some.to(device))
             self._blocks[torch.from_numpy(self._place[some.numpy()]).to(device)] = fresh
-        self._drift[rows] = self._error[rows] = 0
+        self._drift[rows] = self._error[rows] = self._penalty[rows] = 0
 
     def _evict(self, count: int) -> None:
         """Free the places of the rows that were used longest ago."""
@@ -191,7 +200,7 @@ class CurvatureCache:
     def _blank(self, rows: Int64) -> None:
         """Leave nothing in the blocks of held rows; they are built anew when they are next needed."""
         self._blocks[torch.from_numpy(self._place[rows]).to(self._blocks.device)] = 0
-        self._drift[rows] = np.inf
+        self._drift[rows], self._penalty[rows] = np.inf, 0
 
     def _vacate(self, rows: Int64) -> None:
         """Give up the places of held rows."""

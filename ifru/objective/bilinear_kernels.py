@@ -21,7 +21,7 @@ from ifru.objective.row_vectors import add, add_two, dot, dots
 # Sums may be reordered, which vectorising a dot product needs; NaN and infinity keep their meaning.
 MATH = {"reassoc", "contract", "arcp", "nsz"}
 
-_SMALL = 0.1
+_SMALL = 0.02
 """Below such a change of score its effect on the loss is a series: differences would lose digits."""
 
 _PIECE = 16

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ifru.curvature import inverse
-from ifru.engine.downdate import down_date, take_out, take_out_by_torch
+from ifru.engine.downdate import lower_penalty, take_out, taken_out, taken_out_by_torch
 from ifru.factors import Factors
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
@@ -21,6 +21,11 @@ def block(factors: Tensor) -> Tensor:
     """B of the factors of one row."""
     eye = torch.eye(factors.shape[1], dtype=factors.dtype)
     return factors.mT @ factors + L2 * len(factors) * eye
+
+
+def down_date(inverses: Tensor, factors: Factors, penalty: Tensor, error: Tensor) -> Tensor:
+    """Both parts of deleted interactions."""
+    return lower_penalty(inverses, penalty, take_out(inverses, np.arange(len(inverses)), factors, error))
 
 
 def ragged(parts: list[Tensor]) -> Factors:
@@ -68,9 +73,11 @@ def test_compiled_and_torch_take_out_the_same(width: int) -> None:
     random = torch.Generator().manual_seed(width)
     rows = [torch.randn(n, width, generator=random, dtype=torch.float64) for n in (8, 20, 40)]
     inverses = inverse(torch.stack([block(row) for row in rows]))
-    gone = ragged([rows[0][:2], rows[1][:0], rows[2][:5]])
     compiled, reference = inverses.clone(), inverses.clone()
-    torch.testing.assert_close(take_out(compiled, gone), take_out_by_torch(reference, gone))
+    listed = np.array([2, 0, 1])
+    some = ragged([rows[2][:5], rows[0][:2], rows[1][:0]])
+    ours, theirs = taken_out(compiled, listed, some), taken_out_by_torch(reference, listed, some)
+    torch.testing.assert_close(ours, theirs)
     torch.testing.assert_close(compiled, reference)
     left = block(rows[2]) - rows[2][:5].mT @ rows[2][:5]
     torch.testing.assert_close(compiled[2], torch.linalg.inv(left))
@@ -79,5 +86,5 @@ def test_compiled_and_torch_take_out_the_same(width: int) -> None:
 def test_both_ways_of_taking_out_see_that_nothing_is_left() -> None:
     inverses = torch.eye(2, dtype=torch.float64)[None]
     too_much = Factors(torch.tensor([[2.0, 0.0]], dtype=torch.float64), np.array([0, 1]))
-    assert take_out(inverses.clone(), too_much).tolist() == [0]
-    assert take_out_by_torch(inverses.clone(), too_much).tolist() == [0]
+    assert taken_out(inverses.clone(), np.array([0]), too_much)[0].tolist() == [0]
+    assert taken_out_by_torch(inverses.clone(), np.array([0]), too_much)[0].tolist() == [0]
