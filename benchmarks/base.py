@@ -53,9 +53,7 @@ def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, re
     train = dataset.train
 
     def compute() -> Tensor:
-        near = fit(train, config, seed=seed, device=CPU, dtype=torch.float32, report=report).theta
-        report("making the base exact", None)
-        return stationary(train, config, near, setup.stationary)
+        return from_scratch(train, config, setup.stationary, seed, report)
 
     table = (train.user, train.item, train.label)
     theta = kept.tensor(("base", config, setup.stationary, seed, *table), compute)
@@ -63,6 +61,15 @@ def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, re
     proof = prove(Tables.unstacked(theta, train.users), train, config, random=torch.Generator().manual_seed(seed))
     halves = _halves(dataset.holdout, seed)
     return Base(name, config, dataset, theta, setup.stationary, proof.relative_gap, tried, *halves)
+
+
+def from_scratch(
+    interactions: Interactions, config: ModelConfig, tolerance: float, seed: int, report: Report = silent
+) -> Tensor:
+    """θ [R, K], trained to a stationary point in float64; deterministic under a seed."""
+    near = fit(interactions, config, seed=seed, device=CPU, dtype=torch.float32, report=report).theta
+    report("making it exact", None)
+    return stationary(interactions, config, near, tolerance)
 
 
 def stationary(interactions: Interactions, config: ModelConfig, theta: Tensor, tolerance: float) -> Tensor:

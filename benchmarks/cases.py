@@ -53,7 +53,11 @@ class Case:
 
 def build(name: str, base: Base, seed: int, kept: Kept) -> Case:
     """The case of a name, such as 'rows:100'. Raises IfruError for a name that is unknown or does not fit the data."""
-    deletion = _deletion(name, base, seed)
+    return retrained(name, base, _deletion(name, base, seed), kept)
+
+
+def retrained(name: str, base: Base, deletion: Deletion, kept: Kept) -> Case:
+    """The case of a deletion. Raises IfruError where it leaves nothing to train on."""
     retained = base.train.copy()
     retained.retire(deletion.train)
     if retained.retained == 0:
@@ -74,34 +78,35 @@ def default_names(base: Base) -> list[str]:
 
 def describe(name: str) -> str:
     """A case in words. Raises IfruError for a name that is unknown."""
-    kind, count = _parsed(name)
+    kind, count = parsed(name)
     return _KINDS[kind][1].format(count=count)
 
 
 def _deletion(name: str, base: Base, seed: int) -> Deletion:
-    kind, count = _parsed(name)
+    kind, count = parsed(name)
     return _KINDS[kind][0](base, count, np.random.default_rng(seed))
 
 
-def _parsed(name: str) -> tuple[str, int]:
+def parsed(name: str) -> tuple[str, int]:
+    """The kind of a case and its number. Raises IfruError for a name that is unknown."""
     kind, _, number = name.partition(":")
     if kind not in _KINDS or (number and not number.isdecimal()) or number == "0":
         raise IfruError(f"case {name!r} is unknown; allowed are {', '.join(_KINDS)}, each with ':' and a number")
     return kind, int(number or _KINDS[kind][2])
 
 
-def _recorded(table: Interactions) -> Int64:
+def recorded(table: Interactions) -> Int64:
     """Positions of the rows that somebody recorded: those that are no sampled negatives."""
     return np.flatnonzero(table.origin == np.arange(len(table)))
 
 
 def _rows(base: Base, count: int, random: np.random.Generator) -> Deletion:
-    return Deletion(base.train.with_companions(_drawn(_recorded(base.train), count, random)), NOTHING)
+    return Deletion(base.train.with_companions(drawn(recorded(base.train), count, random)), NOTHING)
 
 
 def _users(base: Base, count: int, random: np.random.Generator) -> Deletion:
     present = np.flatnonzero(base.train.user_degree)
-    return Deletion.union(base.dataset.of_user(user) for user in _drawn(present, count, random))
+    return Deletion.union(base.dataset.of_user(user) for user in drawn(present, count, random))
 
 
 def _items(base: Base, count: int, _: np.random.Generator) -> Deletion:
@@ -128,11 +133,12 @@ def _month_of(table: Interactions) -> Int64:
 
 
 def _busiest(table: Interactions, side: Int32, count: int) -> list[int]:
-    recorded = np.bincount(side[_recorded(table)])
-    return [int(row) for row in np.argsort(-recorded, kind="stable")[:count]]
+    degree = np.bincount(side[recorded(table)])
+    return [int(row) for row in np.argsort(-degree, kind="stable")[:count]]
 
 
-def _drawn(from_: Int64, count: int, random: np.random.Generator) -> Int64:
+def drawn(from_: Int64, count: int, random: np.random.Generator) -> Int64:
+    """So many different ones. Raises IfruError where there are fewer."""
     if count > len(from_):
         raise IfruError(f"{count} are to be deleted, and there are {len(from_)}; take a smaller number")
     return random.choice(from_, count, replace=False)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.compare import Compared, Measured
 from benchmarks.table import curves
 from ifru.errors import IfruError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FLOOR = 1e-4
 """Smaller figures, zero among them, are drawn here."""
@@ -21,13 +25,8 @@ def draw(compared: Sequence[Compared], path: Path, title: str) -> None:
 
     Raises IfruError where Matplotlib is not installed.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise IfruError("the plot needs Matplotlib; install it with pip install 'ifru[bench]'") from error
-    figure = Figure(figsize=(15, 5.5 * len(compared) + 0.8), layout="constrained")
-    figure.suptitle(title)
-    panels = figure.subplots(len(compared), 2, squeeze=False)
+    whole = figure(15, 5.5 * len(compared) + 0.8, title)
+    panels = whole.subplots(len(compared), 2, squeeze=False)
     names = list(dict.fromkeys(curve for case in compared for curve in curves(case.points)))
     for case, (forgotten, holdout) in zip(compared, panels, strict=True):
         for panel, of in ((forgotten, "forgotten"), (holdout, "held-out")):
@@ -46,7 +45,18 @@ def draw(compared: Sequence[Compared], path: Path, title: str) -> None:
                     label=curve,
                 )
         holdout.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
-    figure.savefig(path, dpi=130)
+    whole.savefig(path, dpi=130)
+
+
+def figure(width: float, height: float, title: str) -> Figure:
+    """An empty picture, in inches. Raises IfruError where Matplotlib is not installed."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise IfruError("the plot needs Matplotlib; install it with pip install 'ifru[bench]'") from error
+    made = Figure(figsize=(width, height), layout="constrained")
+    made.suptitle(title)
+    return made
 
 
 def _height(point: Measured, of: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +51,10 @@ SETUPS = {
 }
 
 
-def default_setup(folder: Path) -> str:
-    """MovieLens 100K where it is at hand, else the generated data set."""
-    file = SETUPS["ml-100k"].file
-    return "ml-100k" if file is not None and (folder / file).exists() else GENERATED
+def default_setup(folder: Path, preferred: Sequence[str] = ("ml-100k",)) -> str:
+    """The first of the preferred data sets that is at hand, else the generated one."""
+    files = ((name, SETUPS[name].file) for name in preferred)
+    return next((name for name, file in files if file is not None and (folder / file).exists()), GENERATED)
 
 
 def load(setup: Setup, folder: Path, seed: int) -> Dataset:

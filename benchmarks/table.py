@@ -55,7 +55,7 @@ def _points(case: Compared) -> str:
         for of_curve in curves(case.points).values()
         for point in thinned(of_curve)
     ]
-    return _table(("method", "", "time", "left, forgotten", "left, held-out", "AUC", "settling"), rows)
+    return table(("method", "", "time", "left, forgotten", "left, held-out", "AUC", "settling"), rows)
 
 
 def _goals(case: Compared) -> str:
@@ -66,7 +66,7 @@ def _goals(case: Compared) -> str:
         (curve, _result(best(points)), *(_against(points, engine[goal], goal) for goal in GOALS))
         for curve, points in by_curve.items()
     ]
-    return _table(("method", "best", *(f"{forgotten:g} / {holdout:g}" for forgotten, holdout in GOALS)), rows)
+    return table(("method", "best", *(f"{forgotten:g} / {holdout:g}" for forgotten, holdout in GOALS)), rows)
 
 
 def best(points: Sequence[Measured]) -> Measured:
@@ -105,6 +105,11 @@ def number(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
+def share(value: float | None) -> str:
+    """Four decimals, or as a power of ten where they would show little; a dash for nothing."""
+    return f"{value:.1e}" if value is not None and 0 < value < 0.001 else number(value)
+
+
 def multiple(times: float) -> str:
     """Three digits below a hundred, whole numbers above."""
     return f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
@@ -115,6 +120,7 @@ def duration(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -12,7 +12,7 @@ Clock = Callable[[], float]
 P = TypeVar("P")
 T = TypeVar("T")
 
-_ENOUGH = 2.0
+ENOUGH = 2.0
 """Seconds after which nothing is repeated any more."""
 
 
@@ -45,7 +45,7 @@ def repeated(clock: Clock, times: int, prepare: Callable[[], P], work: Callable[
             start = clock()
             result = work(prepared)
             found.append(clock() - start)
-            if len(found) >= times or sum(found) > _ENOUGH:
+            if len(found) >= times or sum(found) > ENOUGH:
                 return result, median(found)
     finally:
         gc.enable()

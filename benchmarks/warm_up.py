@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 import numpy as np
 import torch
 
 from benchmarks.base import CPU
+from benchmarks.engines import SUPPORTS
 from ifru.engine import Engine, EngineSettings
 from ifru.interactions import Deletion
 from ifru.interactions.generated import generate
@@ -23,7 +22,7 @@ def warm_up() -> None:
     config = ModelConfig(rank=4, l2=0.1)
     theta = fit(dataset.train, config, seed=0, device=CPU, dtype=torch.float32).theta
     polish(dataset.train, config, theta)
-    for support in get_args(EngineSettings.model_fields["support"].annotation):
+    for support in SUPPORTS:
         for tolerance in (0.5, 0.01):
             settings = EngineSettings.model_validate({"support": support, "tolerance": tolerance})
             engine = Engine(config, Tables.unstacked(theta, 40), dataset.copy(), settings)

@@ -6,13 +6,12 @@ The engine stands as it does in a daemon: the debt is known, and the blocks of a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import get_args
 
 from benchmarks.cases import Case
+from benchmarks.engines import SUPPORTS, ready
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Stopwatch, repeated
 from ifru.engine import Engine, EngineSettings, Update
-from ifru.models import Tables
 
 TOLERANCES = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 COARSE = (0.3, 0.1, 0.02, 0.002)
@@ -26,7 +25,7 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
 
     Labels have the residual influence as the update was published with it, and as it is exactly.
     """
-    for support in get_args(EngineSettings.model_fields["support"].annotation):
+    for support in SUPPORTS:
         for tolerance in COARSE if budget.coarse else TOLERANCES:
             asked = {"support": support, "tolerance": tolerance, "cache_bytes": _ALL_BLOCKS}
             point = _measured(case, budget, EngineSettings.model_validate(asked))
@@ -35,17 +34,11 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
                 break
 
 
-def ready(case: Case, settings: EngineSettings) -> Engine:
-    """An engine that waits for the case's deletion."""
-    tables = Tables.unstacked(case.base.theta.float(), case.base.train.users)
-    return Engine(case.base.config, tables, case.base.dataset.copy(), settings)
-
-
 def _measured(case: Case, budget: Budget, settings: EngineSettings) -> Point:
     def applied(engine: Engine) -> tuple[Engine, Update]:
         return engine, engine.apply(case.deletion)
 
-    (engine, update), seconds = repeated(budget.clock, budget.repeats, lambda: ready(case, settings), applied)
+    (engine, update), seconds = repeated(budget.clock, budget.repeats, lambda: ready(case.base, settings), applied)
     settling = Stopwatch(budget.clock)
     with settling:
         settled = engine.settle()

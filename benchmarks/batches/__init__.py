@@ -1,0 +1,1 @@
+"""One combined batch of requests against as many single ones."""

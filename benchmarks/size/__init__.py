@@ -1,0 +1,1 @@
+"""The same batch on data of all sizes: what grows with the data, and what does not."""
