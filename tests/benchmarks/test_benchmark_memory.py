@@ -35,14 +35,14 @@ def test_the_process_takes_what_was_written_and_remembers_its_peak() -> None:
     before = resident()
     if before is None or not restart_peak():
         pytest.skip("the system does not tell what a process takes")
-    array = np.ones(8 * MIB)
+    array = np.ones(32 * MIB)
     during = resident()
     assert during is not None
-    assert during - before > 60 * MIB
-    assert array.nbytes == 64 * MIB
+    assert array.nbytes == 256 * MIB
+    assert during - before > 128 * MIB
     del array
     after, most = resident(), peak()
     assert after is not None
     assert most is not None
-    assert after < during - 30 * MIB
-    assert most >= during
+    assert after < during - 128 * MIB
+    assert most > during - MIB  # the kernel's own counts are some pages apart
