@@ -38,7 +38,7 @@ def draw(streams: Sequence[Stream], path: Path, title: str) -> None:
             height = max(_LOWEST, lowest or 0)
             panel.axhline(height, color="black", linestyle="--", label="two trainings from scratch, after the last")
         panels[-1].set_ylim(0, 1.3 * panels[-1].get_ylim()[1])
-        panels[1].legend(fontsize="small")
+        panels[-1].legend(*panels[1].get_legend_handles_labels(), fontsize="small", loc="lower left")
     whole.savefig(path, dpi=130)
 
 
