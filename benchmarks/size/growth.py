@@ -12,13 +12,17 @@ from benchmarks.size.measure import Answers, Size
 
 @dataclass(frozen=True)
 class Growth:
-    """From the smallest size to the largest, as multiples, with one support."""
+    """From the smallest size to the largest, as multiples, with one support.
+
+    apply, read: seconds and interactions of `apply`. answered, read_answered: the same with settling.
+    """
 
     support: str
     data: float
     apply: float
-    settle: float
+    answered: float
     read: float
+    read_answered: float
 
 
 def growth(sizes: Sequence[Size]) -> list[Growth]:
@@ -29,8 +33,9 @@ def growth(sizes: Sequence[Size]) -> list[Growth]:
             support=before.support,
             data=last.interactions / first.interactions,
             apply=after.apply / before.apply,
-            settle=after.settle / before.settle,
+            answered=(after.apply + after.settle) / (before.apply + before.settle),
             read=after.read / before.read,
+            read_answered=(after.read + after.read_settling) / (before.read + before.read_settling),
         )
         for before, after in zip(first.answers, last.answers, strict=True)
     ]

@@ -34,7 +34,7 @@ class Answers:
     """What an engine with one support took; all figures but the build-up's are medians over batches.
 
     build_up: seconds from tables and data to an engine that waits. apply, settle: seconds of one batch.
-    read: interactions read for it, settling included. methods: how the batches were answered.
+    read, read_settling: interactions read by either. methods: how the batches were answered.
     own_debt: debt of the base, which is not quite stationary, as a share of the debt with the first batch added.
     influence: exact, after settling. held: bytes of the engine. resident, peak: bytes of the process with the engine
     at work, and at most since it was built.
@@ -45,6 +45,7 @@ class Answers:
     apply: float
     settle: float
     read: float
+    read_settling: float
     methods: tuple[str, ...]
     own_debt: float
     influence: float
@@ -130,7 +131,7 @@ def _answers(
     build_up = clock() - start
     unasked = engine.state.total_energy
     first_debt = 0.0
-    apply, settle, read, methods, influence = [], [], [], [], []
+    apply, settle, read, read_settling, methods, influence = [], [], [], [], [], []
     for batch in batches:
         start = clock()
         update = engine.apply(batch)
@@ -138,7 +139,8 @@ def _answers(
         settled = engine.settle()
         settle.append(clock() - applied)
         apply.append(applied - start)
-        read.append(update.interactions_read + settled.interactions_read)
+        read.append(update.interactions_read)
+        read_settling.append(settled.interactions_read)
         methods.append(update.method)
         influence.append(settled.influence)
         first_debt = first_debt or engine.carried.batch
@@ -148,6 +150,7 @@ def _answers(
         apply=median(apply),
         settle=median(settle),
         read=median(read),
+        read_settling=median(read_settling),
         methods=tuple(sorted(set(methods))),
         own_debt=float(np.sqrt(unasked / first_debt)),
         influence=median(influence),

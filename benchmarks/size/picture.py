@@ -44,7 +44,9 @@ def _seconds(panel: Axes, sizes: Sequence[Size]) -> None:
 def _read(panel: Axes, sizes: Sequence[Size]) -> None:
     across = [size.interactions for size in sizes]
     for place, (support, answers) in enumerate(by_support(sizes).items()):
-        panel.plot(across, [one.read for one in answers], f"C{place}o-", label=support)
+        panel.plot(across, [one.read for one in answers], f"C{place}o-", label=f"apply, {support}")
+        whole = [one.read + one.read_settling for one in answers]
+        panel.plot(across, whole, f"C{place}o:", markersize=4, label=f"apply and settle, {support}")
     panel.plot(across, across, "k--", linewidth=1, label="all, once")
 
 

@@ -15,7 +15,8 @@ _HEAD = (
     "support",
     "apply",
     "settle",
-    "read",
+    "read by apply",
+    "by settle",
     "answered by",
     "influence",
     "the base's own debt",
@@ -25,7 +26,7 @@ _HEAD = (
     "resident",
     "peak",
 )
-_GROWTH_HEAD = ("support", "data", "apply", "settle", "interactions read")
+_GROWTH_HEAD = ("support", "data", "apply", "with settling", "read by apply", "with settling")
 
 
 def markdown(sizes: Sequence[Size], asked: Asked) -> str:
@@ -44,6 +45,7 @@ def _row(size: Size, answers: Answers) -> tuple[str, ...]:
         duration(answers.apply),
         duration(answers.settle),
         f"{answers.read:,.0f}",
+        f"{answers.read_settling:,.0f}",
         ", ".join(answers.methods),
         share(answers.influence),
         share(answers.own_debt),
@@ -59,10 +61,14 @@ def _growth(sizes: Sequence[Size]) -> list[str]:
     if len(sizes) < 2:
         return []
     rows = [
-        (grown.support, *(f"{multiple(times)} ×" for times in (grown.data, grown.apply, grown.settle, grown.read)))
-        for grown in growth(sizes)
+        (one.support, *map(_times, (one.data, one.apply, one.answered, one.read, one.read_answered)))
+        for one in growth(sizes)
     ]
     return ["From the smallest size to the largest:", table(_GROWTH_HEAD, rows)]
+
+
+def _times(multiples: float) -> str:
+    return f"{multiple(multiples)} ×"
 
 
 def _memory(sizes: Sequence[Size]) -> list[str]:

@@ -21,7 +21,7 @@ ASKED = Asked(("auto", "residual"), tolerance=0.35, batch=10, batches=2, patienc
 
 
 def size(interactions: int, rows: int, apply: float, held: int) -> Size:
-    answers = Answers("push", 1.0, apply, 0.5, 1000.0, ("push",), 0.01, 0.3, held, None, None)
+    answers = Answers("push", 1.0, apply, 0.5, 1000.0, 500.0, ("push",), 0.01, 0.3, held, None, None)
     return Size(interactions, rows // 2, rows - rows // 2, Scratch(9.0, measured=True), (answers,))
 
 
@@ -61,6 +61,7 @@ def test_sizes_are_measured_from_small_to_large_with_every_support(sizes: list[S
         for answers in one.answers:
             assert (answers.build_up, answers.apply, answers.settle) == (1, 1, 1)
             assert answers.read > 0
+            assert answers.read_settling >= 0
             assert answers.held > one.interactions
             assert 0 < answers.own_debt < 0.1
 
@@ -78,7 +79,7 @@ def test_training_that_would_take_too_long_is_extrapolated_and_said_to_be(sizes:
 
 def test_growth_is_from_the_smallest_to_the_largest() -> None:
     (found,) = growth([size(1000, 10, 0.5, 1), size(3000, 10, 9.0, 1), size(10_000, 20, 0.75, 1)])
-    assert (found.data, found.apply, found.settle, found.read) == (10, 1.5, 1, 1)
+    assert (found.data, found.apply, found.answered, found.read, found.read_answered) == (10, 1.5, 1.25, 1, 1)
 
 
 def test_memory_is_told_apart_by_interactions_and_rows() -> None:
