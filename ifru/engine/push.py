@@ -213,8 +213,8 @@ class _Course:
         changed = self._frontier.close()
         moved, before = (torch.cat(parts) for parts in zip(*self._origins, strict=True))
         self._has_moved[moved] = False
-        state.drift(moved, before, changed)
         state.move(rows, self._block_step(rows), changed)
+        state.drifted(moved, before)
         return Pushed(moved.sort().values, left, bound, reason, self._halves, self._read)
 
 

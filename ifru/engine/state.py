@@ -16,8 +16,9 @@ from ifru.objective import Objective, Slopes
 from ifru.preconditioner import Preconditioner
 from ifru.trust_region import Descent, Point
 
-_EXACT_EVERY = 64
-"""Settlements between two full recomputations of the debt, which end the drift of its incremental sums."""
+_EXACT_AFTER = 8
+"""Settlements read each interaction so often, on average, before the debt is computed anew: that ends the drift of its
+incremental sums, and costs little beside them at any size of the data."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,9 @@ class State:
         self.objective, self.cache = objective, cache
         self.theta = theta.to(objective.device, objective.dtype).clone()
         self.rows = torch.arange(len(theta), device=objective.device)
-        self._settlements = 0
+        self._read_since_exact = 0
         self._moved: tuple[Tensor, Tensor, Tensor] | None = None
+        self._drifts: list[tuple[Tensor, float]] = []
         self._value: float
         self.slopes: Slopes
         self.debt: Tensor
@@ -84,9 +86,9 @@ class State:
         self._moved = (rows, self.theta[rows], self.rows[:0] if changed is None else changed)
         self.theta[rows] += step
 
-    def drift(self, rows: Tensor, before: Tensor, near: Tensor) -> None:
-        """Tell the cache that rows [S] have moved from `before` [S, K], and that the blocks of rows `near` see it."""
-        self.cache.drifted(near.cpu().numpy(), _share(self.theta[rows] - before, before))
+    def drifted(self, rows: Tensor, before: Tensor) -> None:
+        """Rows [S] have moved from `before` [S, K]: once the answer is out, the cache is told which blocks see it."""
+        self._drifts.append((rows.sort().values, _share(self.theta[rows] - before, before)))
 
     def point(self) -> Point:
         """Where a descent on all rows starts."""
@@ -111,21 +113,28 @@ class State:
             return 0
         rows, before, changed = self._moved
         self._moved = None
-        self._settlements += 1
-        incident = float(self.objective.ridge[rows].sum() / self.objective.ridge.sum())
-        if incident > 0.5 or self._settlements % _EXACT_EVERY == 0:
-            self.drift(rows, before, self.rows)
+        self._read_since_exact += int(incident(self.objective, rows))
+        if not self._drifts:
+            self.drifted(rows, before)
+        near = torch.unique(torch.cat([rows, changed, *(self._drift(*drift) for drift in self._drifts)]))
+        self._drifts.clear()
+        retained = self.objective.interactions.retained
+        if incident(self.objective, rows) > retained or self._read_since_exact > _EXACT_AFTER * retained:
             self._recompute()
-            return self.objective.interactions.retained
+            return retained
         read = self.objective.spread(before, self.theta, self.slopes, rows, self.debt)
-        near = self.objective.neighbours(rows)
-        self.drift(rows, before, near)
-        if len(changed):
-            near = torch.unique(torch.cat([near, changed]))
         self.energy[near] = self.cache.energies(self.theta, self.slopes, near, self.debt[near])
         return read
 
+    def _drift(self, rows: Tensor, share: float) -> Tensor:
+        """Tell the cache of a move; returns the rows whose debt it has changed."""
+        near, met = self.objective.neighbours(rows)
+        degree = (self.objective.ridge[near] / self.objective.l2).clamp(min=1)
+        self.cache.drifted(near.cpu().numpy(), (share * (met / degree).clamp(max=1)).double().cpu().numpy())
+        return near
+
     def _recompute(self) -> None:
+        self._read_since_exact = 0
         self._value = self.objective.value(self.theta)
         self.slopes = self.objective.slopes(self.theta)
         self.debt = self.objective.gradient(self.theta, self.slopes)
@@ -135,3 +144,8 @@ class State:
 def _share(step: Tensor, before: Tensor) -> float:
     """How large a step is beside what it moves."""
     return float(step.norm() / before.norm().clamp(min=torch.finfo(step.dtype).tiny))
+
+
+def incident(objective: Objective, rows: Tensor) -> float:
+    """Retained interactions of rows [S]; those of two of them count twice."""
+    return float(objective.ridge[rows].sum(dtype=torch.float64)) / objective.l2

@@ -77,6 +77,7 @@ class CompiledObjective(TorchObjective):
         self._place = np.full(self.rows, -1, dtype=np.int64)
         self._added = np.zeros((self.rows, model.width), self._label.numpy().dtype)
         self._reached = np.zeros(self.rows, dtype=np.bool_)
+        self._met = np.zeros(self.rows, dtype=np.int64)
         self._listed = np.empty(self.rows, dtype=np.int64)
 
     def value(self, theta: Tensor) -> float:
@@ -202,12 +203,19 @@ class CompiledObjective(TorchObjective):
         self._reached[near] = False
         return torch.from_numpy(near), added, read
 
-    def neighbours(self, rows: Tensor) -> Tensor:
+    def neighbours(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         numbers = rows.numpy()
-        near = np.zeros(self.rows, dtype=np.bool_)
+        self._reached[numbers] = True
+        # An interaction of two listed rows is met from its user.
+        self._place[numbers[: np.searchsorted(numbers, self.users)]] = 0
         for mine, side in self._sides(numbers):
-            support_kernels.mark_neighbours(numbers[mine], *side, near)
-        return torch.from_numpy(np.flatnonzero(near))
+            support_kernels.meet(numbers[mine], *side, self._place, self._met, self._reached)
+        near = np.flatnonzero(self._reached)
+        met = self._met[near]
+        self._met[near] = 0
+        self._reached[near] = False
+        self._place[numbers] = -1
+        return torch.from_numpy(near), torch.from_numpy(met)
 
     def spread(self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> int:
         numbers, at = rows.numpy(), theta.numpy()

@@ -128,8 +128,11 @@ class Objective(Protocol):
         """
         ...
 
-    def neighbours(self, rows: Tensor) -> Tensor:
-        """Rows, ascending, that have an interaction with one of rows [S], and those rows themselves."""
+    def neighbours(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows [V], ascending, that have an interaction with one of rows [S], and those rows themselves.
+
+        With them, how many of each one's interactions that is [V], deleted ones included.
+        """
         ...
 
     def spread(self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> int:

@@ -128,10 +128,17 @@ def factors(theta, interactions, other, second, rank, bias, out):
 
 
 @njit(cache=True)
-def mark_neighbours(rows, side, start, order, other, near):
-    """near [R] <- True for one side's rows and for every row that they have an interaction with."""
+def meet(rows, side, start, order, other, place, met, reached):
+    """Count for both ends the interactions of one side's rows in met [R], and mark the far ends in reached [R].
+
+    Interactions of items with a user whose place [R] is not negative are passed over: they were met from there.
+    """
     for m in range(len(rows)):
         e = rows[m]
-        near[e] = True
         for j in range(start[e - side], start[e - side + 1]):
-            near[other[order[j]]] = True
+            f = other[order[j]]
+            if side > 0 and place[f] >= 0:
+                continue
+            met[e] += 1
+            met[f] += 1
+            reached[f] = True

@@ -187,11 +187,15 @@ class TorchObjective:
         near = reached.nonzero()[:, 0]
         return near, added[near], len(interaction)
 
-    def neighbours(self, rows: Tensor) -> Tensor:
+    def neighbours(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         interaction = self._incident(rows)
-        near = torch.zeros(self.rows, dtype=torch.bool, device=self.device)
-        near[rows] = near[self._user[interaction]] = near[self._item[interaction]] = True
-        return near.nonzero()[:, 0]
+        met = torch.zeros(self.rows, dtype=torch.int64, device=self.device)
+        ends = torch.cat([self._user[interaction], self._item[interaction]]).long()
+        met.index_add_(0, ends, torch.ones_like(ends))
+        near = met > 0
+        near[rows] = True
+        near = near.nonzero()[:, 0]
+        return near, met[near]
 
     def spread(self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> int:
         interaction = self._incident(rows)

@@ -110,11 +110,15 @@ def test_pull_along_is_the_off_diagonal_part_of_the_hessian_times_a_step(path: s
 @given(problem=problems())
 def test_neighbours_are_the_rows_at_the_far_end_and_the_rows_themselves(path: str, problem: Problem) -> None:
     objective, rows, table = problem.objective(path), problem.support(), problem.interactions
-    near = set(rows.tolist())
+    near = dict.fromkeys(rows.tolist(), 0)
     for user, item in zip(table.user.tolist(), (table.item + table.users).tolist(), strict=True):
         if user in rows.tolist() or item in rows.tolist():
-            near |= {user, item}
-    assert objective.neighbours(rows).tolist() == sorted(near)
+            near |= {row: near.get(row, 0) + 1 for row in (user, item)}
+    reached, met = objective.neighbours(rows)
+    assert dict(zip(reached.tolist(), met.tolist(), strict=True)) == dict(sorted(near.items()))
+    again, same = objective.neighbours(rows)
+    assert torch.equal(reached, again)
+    assert torch.equal(met, same)
 
 
 @PATHS
