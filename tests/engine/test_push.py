@@ -76,8 +76,8 @@ def test_a_small_tolerance_leads_to_the_retrained_model(world: World, some_rows:
     push = Push(state_of(world), standing_clock)
     assert forget(push, rows, 3e-4).reason == Stop.TOLERANCE
     forgotten, holdout = world.left(push.state.theta, rows)
-    assert forgotten < 1e-3
-    assert holdout < 5e-3
+    assert forgotten < 3e-3
+    assert holdout < 1e-2
 
 
 def test_a_tighter_tolerance_leaves_less_of_the_deletion(world: World, some_rows: Draw) -> None:
