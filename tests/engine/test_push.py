@@ -77,7 +77,7 @@ def test_a_small_tolerance_leads_to_the_retrained_model(world: World, some_rows:
     assert forget(push, rows, 3e-4).reason == Stop.TOLERANCE
     forgotten, holdout = world.left(push.state.theta, rows)
     assert forgotten < 3e-3
-    assert holdout < 1e-2
+    assert holdout < 2e-2
 
 
 def test_a_tighter_tolerance_leaves_less_of_the_deletion(world: World, some_rows: Draw) -> None:
