@@ -21,9 +21,9 @@ from ifru.errors import IfruError
 from ifru.interactions import Columns, Dataset, Deletion, Ids, Interactions
 from ifru.interactions.table import Int32, Int64
 from ifru.models import ModelConfig, Tables
-from ifru.proof import prove
 from ifru.quality import Float64, auc, scores
 from ifru.requests import Request, resolve
+from ifru.tightened import tightened
 from ifru.training import Report, fit, polish, silent
 
 NEIGHBOURS = 20_000
@@ -69,8 +69,8 @@ class Seconds:
 class Distance:
     """Root mean square, over all retained pairs, of the difference in prediction to the retrained model.
 
-    true: measured. bound: proven from the updated version and its data alone. Predictions are probabilities with the
-    loss bce, scores with the loss squared.
+    true: measured. bound: proven, with the dual point of the retrained model where it is better than the version's own.
+    Predictions are probabilities with the loss bce, scores with the loss squared.
     """
 
     true: float
@@ -173,7 +173,6 @@ class _Answer:
     settled: float
     dataset: Dataset
     model: _Model
-    bound: float
     seconds: tuple[float, float, float]
 
 
@@ -204,9 +203,9 @@ def verify(
     if published is None:
         report("compiling", None)
         warm_up(config, task.settings, device, task.dtype)
-        answer = _answered(task, tables, dataset, deletion, seed)
+        answer = _answered(task, tables, dataset, deletion)
     else:
-        answer = _taken(task, published, dataset, deletion, seed)
+        answer = _taken(task, published, dataset, deletion)
     report("retraining", None)
     retrained, seconds = _retrained(task, answer.dataset.train, seed)
     report("retraining from another seed", None)
@@ -226,7 +225,7 @@ def verify(
         auc=HoldoutAuc(*(auc(model.scores(sets[2]), label) for model in (original, answer.model, retrained))),
         residual_influence=answer.influence,
         settled_influence=answer.settled,
-        rms=Distance(_distance(answer.model, retrained, answer.dataset.train), answer.bound),
+        rms=_distance(task, answer, retrained, seed),
         seconds=Seconds(*answer.seconds, seconds),
     )
 
@@ -245,7 +244,7 @@ def _meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int
     return meant, sum(len(deletion) == 0 for deletion in each)
 
 
-def _answered(task: _Task, tables: Tables, dataset: Dataset, deletion: Deletion, seed: int) -> _Answer:
+def _answered(task: _Task, tables: Tables, dataset: Dataset, deletion: Deletion) -> _Answer:
     task.report("updating", None)
     copy = Tables(tables.user.to(task.device), tables.item.to(task.device))
     engine = Engine(task.config, copy, dataset.copy(), task.settings, task.device)
@@ -266,12 +265,11 @@ def _answered(task: _Task, tables: Tables, dataset: Dataset, deletion: Deletion,
         settled=settled.influence,
         dataset=engine.dataset,
         model=_Model.trained_on(engine.dataset.train, task.config, engine.tables),
-        bound=_bound(task, engine.tables, engine.dataset.train, seed),
         seconds=(spent[0], spent[1], sum(spent[2:])),
     )
 
 
-def _taken(task: _Task, published: Published, dataset: Dataset, deletion: Deletion, seed: int) -> _Answer:
+def _taken(task: _Task, published: Published, dataset: Dataset, deletion: Deletion) -> _Answer:
     left = dataset.copy()
     left.retire(deletion)
     return _Answer(
@@ -281,14 +279,8 @@ def _taken(task: _Task, published: Published, dataset: Dataset, deletion: Deleti
         settled=published.settled_influence,
         dataset=left,
         model=_Model.trained_on(left.train, task.config, published.tables),
-        bound=_bound(task, published.tables, left.train, seed),
         seconds=(published.seconds, 0.0, 0.0),
     )
-
-
-def _bound(task: _Task, tables: Tables, train: Interactions, seed: int) -> float:
-    task.report("proving", None)
-    return prove(tables, train, task.config, random=torch.Generator().manual_seed(seed)).rms_bound
 
 
 def _retrained(task: _Task, train: Interactions, seed: int) -> tuple[_Model, float]:
@@ -323,9 +315,14 @@ def _left(model: _Model, original: _Model, retrained: _Model, pairs: _Pairs) -> 
     return float(np.linalg.norm(model.scores(pairs) - target)) / whole if whole > 0 else None
 
 
-def _distance(model: _Model, retrained: _Model, train: Interactions) -> float:
+def _distance(task: _Task, answer: _Answer, retrained: _Model, seed: int) -> Distance:
+    train = answer.dataset.train
     pairs = _Pairs.of(train, np.flatnonzero(train.alive))
-    return float(np.sqrt(np.mean((model.predictions(pairs) - retrained.predictions(pairs)) ** 2)))
+    true = float(np.sqrt(np.mean((answer.model.predictions(pairs) - retrained.predictions(pairs)) ** 2)))
+    task.report("proving", None)
+    random = torch.Generator().manual_seed(seed)
+    found = tightened(answer.model.tables, train, task.config, random=random, solution=retrained.tables)
+    return Distance(true, found.proof.rms_bound)
 
 
 def warm_up(config: ModelConfig, settings: EngineSettings, device: torch.device, dtype: torch.dtype) -> None:

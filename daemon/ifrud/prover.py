@@ -6,13 +6,14 @@ import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event
 
 import torch
 
 from ifru.interactions import Dataset
 from ifru.models import ModelConfig, Tables
-from ifru.proof import Progress, prove
 from ifru.quality import holdout_auc
+from ifru.tightened import tightened
 
 RMS_BOUND = "rms_bound"
 """Name of the proven bound in a manifest's quality."""
@@ -40,7 +41,7 @@ class Prover:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ifrud-proof")
         self._fresh_seed = fresh_seed
         self._future: Future[Proven] | None = None
-        self._closing = False
+        self._unwanted = Event()
 
     @property
     def busy(self) -> bool:
@@ -50,7 +51,8 @@ class Prover:
     def start(self, version: int, config: ModelConfig, tables: Tables, dataset: Dataset) -> None:
         """Begin with a version; it is copied, so its owner may go on changing it."""
         copy = Tables(tables.user.cpu().clone(), tables.item.cpu().clone())
-        self._future = self._pool.submit(self._prove, version, config, copy, dataset.copy())
+        self._unwanted = Event()
+        self._future = self._pool.submit(self._prove, version, config, copy, dataset.copy(), self._unwanted)
 
     def result(self) -> Proven | None:
         """What was found, once; None while it is not. Raises what the proof raised."""
@@ -59,18 +61,23 @@ class Prover:
         future, self._future = self._future, None
         return future.result()
 
+    def give_up(self) -> None:
+        """Forget the proof in hand, which ends within one of its steps."""
+        self._unwanted.set()
+        self._future = None
+
     def close(self) -> None:
-        """Give up the proof in hand; returns within one of its steps."""
-        self._closing = True
+        """Give up; returns within one step of the proof in hand."""
+        self.give_up()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prove(self, version: int, config: ModelConfig, tables: Tables, dataset: Dataset) -> Proven:
+    def _prove(self, version: int, config: ModelConfig, tables: Tables, dataset: Dataset, unwanted: Event) -> Proven:
+        def go_on() -> None:
+            if unwanted.is_set():
+                raise _Unwanted
+
         random = torch.Generator().manual_seed(self._fresh_seed())
-        proof = prove(tables, dataset.train, config, random=random, report=self._go_on)
+        proof = tightened(tables, dataset.train, config, random=random, check=go_on).proof
         quality = {RMS_BOUND: proof.rms_bound, "relative_gap": proof.relative_gap}
         auc = holdout_auc(config, tables, dataset.holdout)
         return Proven(version, quality if auc is None else quality | {"auc": auc})
-
-    def _go_on(self, progress: Progress) -> None:
-        if self._closing:
-            raise _Unwanted

@@ -114,6 +114,8 @@ class Service:
         self._batcher.add(events, now)
         self._silent = not events
         if events:
+            # They make a version, and with that a proof of this one useless.
+            self._prover.give_up()
             self._last_event = now
             self._telling.board.update(in_hand=len(self._batcher))
 

@@ -5,5 +5,6 @@ from ifru.proof.dual import Dual
 from ifru.proof.errors import ProofError
 from ifru.proof.norm import Progress
 from ifru.proof.prove import Proof, prove
+from ifru.proof.stored import decode_dual, encode_dual
 
-__all__ = ["Direction", "Dual", "Progress", "Proof", "ProofError", "prove"]
+__all__ = ["Direction", "Dual", "Progress", "Proof", "ProofError", "decode_dual", "encode_dual", "prove"]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ifru.objective import Objective
-from ifru.pcg import Limits
+from ifru.pcg import Limits, never
 from ifru.preconditioner import whole
 from ifru.trust_region import Point, Step, descend
 
@@ -64,9 +64,13 @@ def initial(rows: int, width: int, seed: int, objective: Objective) -> Tensor:
 
 
 def minimise(
-    objective: Objective, theta: Tensor, plan: Plan, report: Callable[[Progress], None] = lambda progress: None
+    objective: Objective,
+    theta: Tensor,
+    plan: Plan,
+    report: Callable[[Progress], None] = lambda progress: None,
+    stop: Callable[[], bool] = never,
 ) -> Trained:
-    """Bring θ [R, K] to a stationary point of L; deterministic."""
+    """Bring θ [R, K] to a stationary point of L; deterministic. stop(): asked at every product with the Hessian."""
     theta = theta.clone()
     users = objective.interactions.users
     rows = torch.arange(len(theta), device=theta.device)
@@ -74,7 +78,7 @@ def minimise(
         for side in (rows[:users], rows[users:]):
             _sweep(objective, theta, side)
         report(Progress(sweep + 1, "sweep", objective.value(theta), math.nan, 0))
-    return _newton(objective, theta, plan, report)
+    return _newton(objective, theta, plan, report, stop)
 
 
 def _sweep(objective: Objective, theta: Tensor, rows: Tensor) -> None:
@@ -84,7 +88,13 @@ def _sweep(objective: Objective, theta: Tensor, rows: Tensor) -> None:
     theta[rows] -= preconditioner.apply(objective.gradient(theta, slopes, rows))
 
 
-def _newton(objective: Objective, theta: Tensor, plan: Plan, report: Callable[[Progress], None]) -> Trained:
+def _newton(
+    objective: Objective,
+    theta: Tensor,
+    plan: Plan,
+    report: Callable[[Progress], None],
+    stop: Callable[[], bool],
+) -> Trained:
     rows = np.arange(len(theta))
     products = 0
 
@@ -105,6 +115,7 @@ def _newton(objective: Objective, theta: Tensor, plan: Plan, report: Callable[[P
         lambda point: whole(objective, point.theta, point.slopes, rows),
         limits,
         plan.steps,
-        report=progress,
+        stop,
+        progress,
     )
     return Trained(descent.point.theta, descent.point.value, descent.norm, descent.reason, descent.products)

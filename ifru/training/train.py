@@ -16,6 +16,7 @@ from ifru.errors import DataError
 from ifru.interactions import Dataset, Interactions
 from ifru.models import ModelConfig, Tables, model_of
 from ifru.objective import objective_of
+from ifru.pcg import never
 from ifru.proof import Proof, prove
 from ifru.quality import holdout_auc
 from ifru.training.newton import Plan, Progress, Trained, initial, minimise
@@ -26,6 +27,9 @@ Report = Callable[[str, float | None], None]
 
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-8}
 """Gradient norm at which training ends, in √L: what a precision reaches with certainty."""
+
+POLISHED = 1e-10
+"""The same for polishing, which ends where rounding does if that is sooner."""
 
 PROVEN = {torch.float32: 1e-5, torch.float64: 1e-8}
 """Relative gap up to which an optimum counts as proven."""
@@ -118,10 +122,10 @@ def fit(
     return minimise(objective, start, plan, _Descent(plan, report))
 
 
-def polish(interactions: Interactions, config: ModelConfig, theta: Tensor) -> Trained:
+def polish(interactions: Interactions, config: ModelConfig, theta: Tensor, stop: Callable[[], bool] = never) -> Trained:
     """Bring θ [R, K] to a stationary point in float64, from near one: what a comparison takes as the truth."""
     objective = objective_of(config, interactions, theta.device, torch.float64)
-    return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=TOLERANCES[torch.float64]))
+    return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=POLISHED), stop=stop)
 
 
 def check_labels(dataset: Dataset, config: ModelConfig) -> None:

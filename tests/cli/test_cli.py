@@ -128,6 +128,37 @@ def test_prove_gives_the_figures_of_the_contract(ifru: Ifru, store: str) -> None
     assert "relative gap" in ifru("prove", store, "--version", 1).out
 
 
+def test_prove_takes_the_better_dual_point_and_says_whose_it_is(ifru: Ifru, store: str, tmp_path: Path) -> None:
+    file = tmp_path / "dual.safetensors"
+    tight = ifru("prove", store, "--save-dual", file, "--json").document
+    own = ifru("prove", store, "--own", "--json").document
+    given = ifru("prove", store, "--dual", file, "--json").document
+    assert [each["dual_point"] for each in (tight, own, given)] == ["solution", "version", "file"]
+    assert (tight["rank_limited"], own["rank_limited"]) == (False, None)
+    assert tight["rms_bound"] < own["rms_bound"]
+    assert given["rms_bound"] == pytest.approx(tight["rms_bound"], rel=0.05)
+    assert "that of a better solution" in ifru("prove", store).out
+
+
+def test_a_stored_dual_point_checks_later_versions_only_where_the_data_are_the_same(
+    ifru: Ifru, data: Path, tmp_path: Path
+) -> None:
+    url, file = "memory://stored", tmp_path / "dual.safetensors"
+    assert ifru("train", data, "--out", url, "--rank", 8, "--l2", 0.2).code == 0
+    forget(url, "u3")
+    assert ifru("prove", url, "--save-dual", file).code == 0
+    assert ifru("prove", url, "--dual", file, "--version", 2).code == 0
+    refused = ifru("prove", url, "--dual", file, "--version", 1)
+    assert refused.code == 2
+    assert "a dual point serves only the data that it was computed on" in refused.err
+
+
+def test_prove_says_where_the_rank_is_too_small(ifru: Ifru, data: Path) -> None:
+    assert ifru("train", data, "--out", "memory://short", "--rank", 1, "--l2", 0.1).code == 0
+    assert ifru("prove", "memory://short", "--json").document["rank_limited"] is True
+    assert "the optimum needs more dimensions" in ifru("prove", "memory://short").out
+
+
 def test_inspect_shows_the_manifest_and_its_past(ifru: Ifru, store: str) -> None:
     said = ifru("inspect", store, "--json").document
     assert (said["version"], said["kind"], said["parent"], said["retained"], said["events"]) == (
@@ -235,6 +266,10 @@ WRONG = [
     (["train", "DATA", "--out", "STORE"], "in use"),
     (["prove", "memory://nothing-here"], "no version"),
     (["prove", "STORE", "--version", "7"], "version 7"),
+    (["prove", "STORE", "--own", "--dual", "DATA"], "--own and --dual"),
+    (["prove", "STORE", "--dual", "missing.safetensors"], "missing.safetensors"),
+    (["prove", "STORE", "--dual", "DATA"], "no dual point can be read"),
+    (["prove", "STORE", "--own", "--save-dual", "missing/dual.safetensors"], "cannot be written"),
     (["inspect", "STORE", "--version", "7"], "version 7"),
     (["verify", "STORE", "--requests", "missing.jsonl"], "missing.jsonl"),
     (["verify", "STORE", "--requests", "BAD"], "line 2: subject: is missing"),

@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from ifru.models import Tables
-from ifru.proof import ProofError, prove
+from ifru.proof import ProofError
 from ifru.snapshots import CommitLost, Reader
+from ifru.tightened import tightened
 from ifrud.intake import TooManyBadEvents
 from ifrud.outboxes import OutboxError, Record
 from ifrud.prover import Prover
@@ -180,10 +181,12 @@ def test_idle_time_proves_the_newest_version_once(world: World) -> None:
     world.submit(erase_user("r1", 3))
     world.service(prove=True, refine_after_ms=0).run(stop_after(2.0), drain=False)
     newest = world.newest()
-    proof = prove(newest.tables, newest.dataset.train, newest.manifest.model, random=torch.Generator())
+    found = tightened(newest.tables, newest.dataset.train, newest.manifest.model, random=torch.Generator())
     proven = [manifest for manifest in world.manifests() if "rms_bound" in manifest.quality]
     assert proven == [newest.manifest]
-    assert newest.manifest.quality["rms_bound"] == pytest.approx(proof.rms_bound, rel=0.05)
+    assert newest.manifest.quality["rms_bound"] == pytest.approx(found.proof.rms_bound, rel=0.05)
+    assert newest.manifest.quality["relative_gap"] == pytest.approx(found.proof.relative_gap, rel=0.1)
+    assert found.proof.rms_bound < found.own.rms_bound
     assert 0.5 < newest.manifest.quality["auc"] <= 1
     assert (newest.manifest.events, newest.manifest.positions) == ((), world.manifests()[-2].positions)
 
@@ -194,6 +197,32 @@ def test_a_proof_that_fails_is_told_to_whoever_asks_for_it(world: World) -> None
     with pytest.raises(ProofError):
         while prover.result() is None:
             pass
+    prover.close()
+
+
+def test_a_proof_that_is_given_up_ends_and_leaves_room_for_another(world: World) -> None:
+    newest = world.newest()
+    prover = Prover()
+    for version in (1, 2):
+        prover.start(version, CONFIG, newest.tables, newest.dataset)
+        if version == 1:
+            prover.give_up()
+            assert not prover.busy
+            assert prover.result() is None
+    while (proven := prover.result()) is None:
+        assert prover.busy
+    assert proven.version == 2
+    prover.start(3, CONFIG, newest.tables, newest.dataset)
+    prover.close()
+    assert prover.result() is None
+
+
+def test_events_that_come_end_the_proof_of_the_version_before_them(world: World) -> None:
+    prover = Prover()
+    prover.start(1, CONFIG, world.newest().tables, world.newest().dataset)
+    world.submit(erase_user("r1", 3))
+    world.drain(prover=prover)
+    assert not prover.busy
     prover.close()
 
 

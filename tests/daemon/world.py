@@ -130,6 +130,7 @@ class World:
         receipts: Outbox | None = None,
         telling: Telling | None = None,
         check: Callable[[], None] = lambda: None,
+        prover: Prover | None = None,
         **changes: Any,
     ) -> Service:
         settings = self.settings(**changes)
@@ -138,7 +139,7 @@ class World:
             receipts or open_outbox(settings.receipts),
             open_outbox(settings.dead_letters),
         )
-        return assemble(settings, store or self.store, ends, telling or self.telling(), Prover(), check)
+        return assemble(settings, store or self.store, ends, telling or self.telling(), prover or Prover(), check)
 
     def drain(self, **changes: Any) -> None:
         """A process that runs until what is there has been published."""

@@ -1,0 +1,70 @@
+"""A version's bound from the dual point of a better solution on the same data.
+
+A version's own dual point is off by as much as the version is, which costs the gap its first order. The dual point of a
+solution next to the optimum leaves little more than what the version itself lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from ifru.interactions import Interactions
+from ifru.models import ModelConfig, Tables
+from ifru.proof import Dual, Proof, prove
+from ifru.training import PROVEN, polish
+
+
+@dataclass(frozen=True)
+class Tightened:
+    """Proofs of a version: `own`, with its own dual point, and `proof`, with the better of two; and of the solution."""
+
+    proof: Proof
+    own: Proof
+    solution: Proof
+
+    @property
+    def rank_limited(self) -> bool:
+        """Whether the gap stays open because the optimum needs more dimensions than the model has."""
+        return self.solution.direction is not None and self.solution.relative_gap > PROVEN[torch.float64]
+
+
+def nothing() -> None:
+    """Work that nobody interrupts."""
+
+
+def tightened(
+    tables: Tables,
+    interactions: Interactions,
+    config: ModelConfig,
+    *,
+    random: torch.Generator,
+    solution: Tables | None = None,
+    check: Callable[[], None] = nothing,
+) -> Tightened:
+    """Prove a version with its own dual point and with that of a better solution.
+
+    solution: parameters next to the optimum of the same data; without them, the version is copied and solved on from
+    in float64. random: as for `prove`. check(): called at every step and every product with the Hessian; what it raises
+    ends the work. Raises ProofError as `prove` does.
+    """
+
+    def proven(version: Tables, dual: Dual | None = None) -> Proof:
+        return prove(version, interactions, config, random=random, dual=dual, report=lambda progress: check())
+
+    def stop() -> bool:
+        check()
+        return False
+
+    own = proven(tables)
+    if solution is None:
+        theta = polish(interactions, config, tables.stacked(), stop).theta
+        solution = Tables.unstacked(theta, interactions.users)
+    better = proven(solution)
+    tight = proven(tables, better.dual)
+    best = min(own, tight, key=lambda proof: proof.gap)
+    # To choose the better one, both must hold.
+    failure = own.failure_probability + tight.failure_probability
+    return Tightened(replace(best, failure_probability=failure), own, better)
