@@ -93,7 +93,7 @@ def test_it_runs_on_a_file_of_ones_own_and_keeps_what_it_did_in_a_folder(ratings
     assert lines[0].startswith("Data: ratings.csv; 250 users, 120 items, 4,800 rows to train on, 1,200 held out")
     assert "requests 29, of which 1 had nothing to erase" in lines
     assert "dead letters 1 (subject: is missing)" in lines
-    assert any(line.startswith("Proven from the last version and its data alone") for line in lines)
+    assert any(line.startswith("The last version's predictions are proven to be no further than") for line in lines)
     receipts = [Receipt.read(line) for line in (folder / "receipts.jsonl").read_bytes().splitlines()]
     assert len({receipt.request_id for receipt in receipts}) == 29
     verified = run(

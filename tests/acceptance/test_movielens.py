@@ -67,7 +67,7 @@ def check(found: Verification, forget: float, holdout: float) -> None:
     assert found.left.forget <= forget
     assert found.left.holdout <= holdout
     assert abs(found.auc.after - found.auc.retrained) <= 0.0005
-    assert found.rms.bound >= found.rms.true
+    assert found.rms.true <= found.rms.bound <= 2.5 * found.rms.true
 
 
 @pytest.mark.parametrize(("dtype", "gap"), [(torch.float64, 1e-8), (torch.float32, 1e-5)])

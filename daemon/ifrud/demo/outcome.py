@@ -112,9 +112,9 @@ class Outcome:
             f"daemon's answers left {_left(answered)}{self._afterwards()}.",
             f"An update took {milliseconds(seconds.update)} on average, retraining took "
             f"{milliseconds(seconds.retrain)}: an update costs {share(seconds.update / seconds.retrain)} of it.",
-            "Proven from the last version and its data alone, without retraining: its predictions are no further than "
-            f"{last.rms.bound:.1e} from those of the exactly retrained model (root mean square over all rows that are "
-            f"left). Retraining shows that it is {last.rms.true:.1e}.",
+            f"The last version's predictions are proven to be no further than {last.rms.bound:.1e} from those of the "
+            "exactly retrained model (root mean square over all rows that are left). Retraining shows that it is "
+            f"{last.rms.true:.1e}. ifru prove finds such a bound from a version and its data alone.",
         ]
         if not self.trained.ready:
             said.append(f"Take care: the model is {self.trained.verdict}.")
