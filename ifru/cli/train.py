@@ -19,8 +19,10 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
 from ifru.models import ModelConfig
 from ifru.snapshots import Manifest, NoVersion, Reader, Residual, Store, Writer, open_store
-from ifru.training import L2_GRID, TrainedModel
+from ifru.training import FIRST_RANK, L2_GRID, LARGEST_RANK, TrainedModel
 from ifru.training import train as train_model
+
+AUTO = "auto"
 
 
 class Model(StrEnum):
@@ -44,7 +46,13 @@ def train(
         str, typer.Option("--out", metavar="URL", help="Where version 1 goes: an empty prefix.", show_default=False)
     ],
     model: Annotated[Model, typer.Option(help="Which model.")] = Model.MF,
-    rank: Annotated[int, typer.Option(min=1, help="Dimensions of a row.")] = 16,
+    rank: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help=f"Dimensions of a row; auto adds some until the proof closes, up to {LARGEST_RANK}.",
+        ),
+    ] = str(FIRST_RANK),
     l2: Annotated[
         float | None, typer.Option(help="Penalty λ per interaction.", show_default="chosen by validation")
     ] = None,
@@ -72,11 +80,15 @@ def train(
 ) -> None:
     """Train a model to a stationary point, prove how close to the optimum it is, and publish it as version 1."""
     start = time.perf_counter()
-    candidates = [ModelConfig(name=model.value, rank=rank, bias=bias, loss=loss.value, l2=each) for each in _grid(l2)]
+    grow = rank == AUTO
+    first = FIRST_RANK if grow else _whole(rank)
+    candidates = [ModelConfig(name=model.value, rank=first, bias=bias, loss=loss.value, l2=each) for each in _grid(l2)]
     where, store = device_of(device), _empty_store(out)
     with progress() as report:
         dataset = load_dataset(data, LabelRule.parse(label), holdout, seed)
-        trained = train_model(dataset, candidates, seed=seed, device=where, dtype=dtype_of(dtype, where), report=report)
+        trained = train_model(
+            dataset, candidates, seed=seed, device=where, dtype=dtype_of(dtype, where), grow=grow, report=report
+        )
         report("publishing", None)
         manifest = publish(store, trained, dataset)
     published = {"version": manifest.version, "store": out, "seconds": time.perf_counter() - start}
@@ -100,6 +112,14 @@ def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
     quality = {} if trained.auc is None else {"auc": trained.auc}
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
     return writer.start(trained.config, trained.tables, dataset, quality, residual)
+
+
+def _whole(rank: str) -> int:
+    if not (rank.isdecimal() and int(rank) > 0):
+        raise typer.BadParameter(
+            f"{rank!r} is no rank; allowed are whole numbers from 1 on, and {AUTO}", param_hint="--rank"
+        )
+    return int(rank)
 
 
 def _grid(l2: float | None) -> tuple[float, ...]:
@@ -136,6 +156,7 @@ def _facts(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
         "l2": trained.config.l2,
         "tried": [{"l2": config.l2, "auc": auc} for config, auc in (tried.tried if tried else ())],
         "rank": trained.config.rank,
+        "ranks": [{"rank": tried.rank, "relative_gap": tried.relative_gap} for tried in trained.ranks],
         "rows": {"train": dataset.train.retained, "holdout": dataset.holdout.retained},
         "users": dataset.train.users,
         "items": dataset.train.items,
@@ -144,17 +165,20 @@ def _facts(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
 
 def _for_people(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
     train, proof, config = dataset.train, trained.proof, trained.config
-    chosen = ""
+    chosen = grew = ""
     if trained.selection:
         tried = ", ".join(f"{tried.l2:g}: {auc:.4f}" for tried, auc in trained.selection.tried)
         chosen = f" (chosen by AUC on validation rows: {tried})"
+    if trained.ranks:
+        gaps = ", ".join(f"{each.rank}: {each.relative_gap:.0e}" for each in trained.ranks)
+        grew = f" (found by the relative gap: {gaps})"
     return {
         "verdict": trained.verdict,
         "objective": trained.trained.objective,
         "gradient norm": trained.trained.gradient_norm,
         "relative gap": proof.relative_gap,
         "AUC, held out": trained.auc,
-        "model": f"{config.name}, rank {config.rank}, λ {config.l2:g}{chosen}",
+        "model": f"{config.name}, rank {config.rank}{grew}, λ {config.l2:g}{chosen}",
         "rows": f"{train.retained:,} trained on, {dataset.holdout.retained:,} held out",
         "ids": f"{train.users:,} users, {train.items:,} items",
     }

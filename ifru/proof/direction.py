@@ -1,29 +1,34 @@
-"""Where the proof fails for want of rank: the dimension to add.
+"""Where the proof fails for want of rank: the dimensions to add.
 
-Axes: N retained interactions, U users, I items.
+Axes: N retained interactions, U users, I items, r dimensions to add.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ifru.losses import Loss
+from ifru.models import ModelConfig, Tables
 from ifru.proof.norm import SpectralNorm
+from ifru.proof.primal import scores
 from ifru.proof.retained import Retained
 from ifru.proof.sums import EPS
 
 _STEPS = 50
+_SHARE = 0.01
+"""Share of the largest excess over λ below which a pair's excess may come from parameters that are not stationary."""
 
 
 @dataclass(frozen=True)
 class Direction:
-    """One more column for each table, user [U] and item [I], and by how much it lowers the objective when appended.
+    """More columns for the tables, user [U, r] and item [I, r], and by how much they lower the objective.
 
-    The pair is the leading singular pair (u, v) as −√τ·D_u^-½ u and √τ·D_i^-½ v, with the best τ.
+    The leading singular pairs (u, v) whose value is above λ, at most as many as the model has dimensions, as
+    −√τ·D_u^-½ u and √τ·D_i^-½ v. The τ are in proportion to what the values are above λ, with the best factor: a step
+    along the gradient, soft-thresholded at λ.
     """
 
     user: Tensor
@@ -32,32 +37,40 @@ class Direction:
 
 
 def downhill(
-    norm: SpectralNorm, retained: Retained, score: Tensor, loss: Loss, l2: float, objective: float
+    norm: SpectralNorm, retained: Retained, score: Tensor, loss: Loss, config: ModelConfig, objective: float
 ) -> Direction | None:
-    """The direction of a leading singular pair; None where it lowers the objective by no more than rounding."""
+    """The direction of the leading singular pairs; None where it lowers the objective by no more than rounding.
+
+    norm: above λ for certain.
+    """
+    excess = norm.values[: config.rank] - config.l2
+    excess = excess[excess >= _SHARE * excess[0]]
     user, item = (
-        torch.where(degree > 0, vector / degree.clamp_min(1).sqrt(), 0.0)
-        for vector, degree in ((-norm.left, retained.user_degree), (norm.right, retained.item_degree))
+        torch.where(degree > 0, 1 / degree.clamp_min(1).sqrt(), 0.0)[:, None]
+        * vectors[:, : len(excess)]
+        * excess.sqrt()
+        for vectors, degree in ((-norm.left, retained.user_degree), (norm.right, retained.item_degree))
     )
-    change = user[retained.user] * item[retained.item]
-    size, decrease = _best_step(change, retained, score, loss, l2)
+    plain = config.model_copy(update={"rank": len(excess), "bias": False})
+    change = scores(Tables(user, item), retained, plain)
+    size, decrease = _best_step(change, retained, score, loss, config.l2 * float(excess.sum()))
     if decrease <= 64 * EPS * objective:
         return None
-    return Direction(math.sqrt(size) * user, math.sqrt(size) * item, decrease)
+    return Direction(size**0.5 * user, size**0.5 * item, decrease)
 
 
-def _best_step(change: Tensor, retained: Retained, score: Tensor, loss: Loss, l2: float) -> tuple[float, float]:
-    """The τ that minimises Σ w·ℓ(s + τ·change) + λτ, which is convex, and by how much it lowers it."""
+def _best_step(change: Tensor, retained: Retained, score: Tensor, loss: Loss, price: float) -> tuple[float, float]:
+    """The t that minimises Σ w·ℓ(s + t·change) + price·t, which is convex, and by how much it lowers it."""
     label, weight = retained.label, retained.weight
     before = loss.value(score, label)
 
     def value(size: float) -> float:
-        return float((weight * (loss.value(score + size * change, label) - before)).sum()) + l2 * size
+        return float((weight * (loss.value(score + size * change, label) - before)).sum()) + price * size
 
     size, current = 0.0, 0.0
     for _ in range(_STEPS):
         moved = score + size * change
-        slope = float((weight * loss.slope(moved, label) * change).sum()) + l2
+        slope = float((weight * loss.slope(moved, label) * change).sum()) + price
         bend = float((weight * loss.curvature(moved, label) * change.square()).sum())
         if bend <= 0:
             break

@@ -47,17 +47,23 @@ class Progress:
 
 @dataclass(frozen=True)
 class SpectralNorm:
-    """lower ≤ σ_max(M) ≤ upper, the second with probability 1 − failure; left [m], right [n]: its singular vectors.
+    """lower ≤ σ_max(M) ≤ upper, the second with probability 1 − failure.
 
-    subspace [min(m, n), r]: leading singular vectors of the shorter side, to start from another time.
+    left [m, r], right [n, r], values [r], descending: leading singular triplets, as far as they were needed. Each value
+    is that of M between its two vectors; those after the first may be below the singular values.
     """
 
     lower: float
     upper: float
     left: Tensor
     right: Tensor
-    subspace: Tensor
+    values: Tensor
     failure: float
+
+    @property
+    def subspace(self) -> Tensor:
+        """The vectors of the shorter side [min(m, n), r] (the right one, where none is), to start from another time."""
+        return self.left if len(self.left) < len(self.right) else self.right
 
 
 def spectral_norm(
@@ -77,7 +83,7 @@ def spectral_norm(
         return replace(flipped, left=flipped.right, right=flipped.left)
     m, n = matrix.shape
     if matrix.frobenius == 0:
-        return SpectralNorm(0.0, 0.0, start.new_zeros(m), start.new_zeros(n), start[:, :0], 0.0)
+        return SpectralNorm(0.0, 0.0, start.new_zeros(m, 0), start.new_zeros(n, 0), start.new_zeros(0), 0.0)
     noise = torch.randn(n, _RANDOM, generator=random, dtype=torch.float64)
     return _close_in(matrix, torch.cat([start, noise], 1), random, enough, report)
 
@@ -117,8 +123,8 @@ def _close_in(
             block = torch.cat([block, torch.randn(len(start), _RANDOM, generator=random, dtype=torch.float64)], 1)
         for _ in range(_BLOCKS):
             block = block if basis.full else basis.grow(block)
-    left, right, failure = triplets.left[:, 0], triplets.right[:, 0], trials * _FAILURE / _TRIALS
-    return SpectralNorm(triplets.lower, upper, left, right, triplets.right, failure)
+    failure = trials * _FAILURE / _TRIALS
+    return SpectralNorm(triplets.lower, upper, triplets.left, triplets.right, triplets.values, failure)
 
 
 def _certified(triplets: Triplets, random: torch.Generator, enough: Enough, last: bool) -> float:

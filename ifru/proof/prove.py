@@ -41,7 +41,7 @@ class Proof:
     rms_bound: on the root mean square, over the retained interactions of positive weight, of the difference in
     predictions (probabilities with bce, scores with squared) to the minimiser of L.
     retained: N. failure_probability: that of the random start that `sigma`, and all that follows from it, rests on.
-    direction: the dimension to add, where the version's own σ is above λ for certain.
+    direction: the dimensions to add, where the version's own σ is above λ for certain.
     dual: the dual point of this proof, feasible as it is.
     """
 
@@ -167,4 +167,4 @@ def _direction(
 ) -> Direction | None:
     if norm.lower <= config.l2:
         return None
-    return downhill(norm, retained, score, loss, config.l2, primal.value)
+    return downhill(norm, retained, score, loss, config, primal.value)

@@ -1,11 +1,16 @@
 """Training to a stationary point, deterministically."""
 
+from ifru.training.accuracy import PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Progress, Trained, initial, minimise
+from ifru.training.rank import FIRST_RANK, LARGEST_RANK, Tried
+from ifru.training.report import Report, silent
 from ifru.training.selection import L2_GRID, Selection, select
-from ifru.training.train import PROVEN, TOLERANCES, Report, TrainedModel, fit, polish, silent, train
+from ifru.training.train import TrainedModel, fit, polish, train
 
 __all__ = [
+    "FIRST_RANK",
     "L2_GRID",
+    "LARGEST_RANK",
     "PROVEN",
     "TOLERANCES",
     "Plan",
@@ -14,6 +19,7 @@ __all__ = [
     "Selection",
     "Trained",
     "TrainedModel",
+    "Tried",
     "fit",
     "initial",
     "minimise",

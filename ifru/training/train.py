@@ -5,7 +5,6 @@ Axes: R rows, K columns of a row.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -19,24 +18,11 @@ from ifru.objective import objective_of
 from ifru.pcg import never
 from ifru.proof import Proof, prove
 from ifru.quality import holdout_auc
-from ifru.training.newton import Plan, Progress, Trained, initial, minimise
+from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
+from ifru.training.newton import Plan, Trained, initial, minimise
+from ifru.training.rank import Grown, Tried, grown
+from ifru.training.report import Descent, Report, silent
 from ifru.training.selection import Selection, select
-
-Report = Callable[[str, float | None], None]
-"""Told what is going on, and which share of it is done, where that is known."""
-
-TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-8}
-"""Gradient norm at which training ends, in √L: what a precision reaches with certainty."""
-
-POLISHED = 1e-10
-"""The same for polishing, which ends where rounding does if that is sooner."""
-
-PROVEN = {torch.float32: 1e-5, torch.float64: 1e-8}
-"""Relative gap up to which an optimum counts as proven."""
-
-
-def silent(what: str, share: float | None) -> None:
-    """A report that nobody reads."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +30,7 @@ class TrainedModel:
     """A model with all that is known about its training.
 
     auc: on the held-out rows; None where they hold no two different labels. selection: how the configuration was
-    chosen; None where there was no choice.
+    chosen; None where there was no choice. ranks: those that were tried, in order; none where the rank was given.
     """
 
     config: ModelConfig
@@ -53,6 +39,7 @@ class TrainedModel:
     proof: Proof
     auc: float | None
     selection: Selection | None
+    ranks: tuple[Tried, ...]
 
     @property
     def ready(self) -> bool:
@@ -68,7 +55,9 @@ class TrainedModel:
         if self.trained.reason == "steps":
             return f"{gap}, since training ran out of steps; train in float64 or with a larger --l2"
         if self.proof.sigma_over_lambda > 1:
-            return f"{gap}, since the optimum needs more dimensions; raise --rank or --l2"
+            if self.ranks:
+                return f"{gap}, since the optimum needs more than {self.config.rank} dimensions; raise --l2"
+            return f"{gap}, since the optimum needs more dimensions; raise --rank or --l2, or let --rank auto find out"
         return f"{gap}; train in float64"
 
 
@@ -79,10 +68,12 @@ def train(
     seed: int,
     device: torch.device,
     dtype: torch.dtype,
+    grow: bool = False,
     report: Report = silent,
 ) -> TrainedModel:
     """Train the best of the candidates on all training rows and prove how good it is; deterministic under a seed.
 
+    grow: raise the rank of the best candidate until the proof closes.
     Raises DataError for data that the models cannot be trained on.
     """
     check_labels(dataset, candidates[0])
@@ -98,11 +89,27 @@ def train(
             lambda config: report(f"trying λ = {config.l2:g}", next(tried) / len(candidates)),
         )
     config = candidates[0] if selection is None else selection.config
-    trained = fit(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
-    tables = Tables.unstacked(trained.theta, dataset.train.users)
+    train = grown if grow else _fixed
+    found = train(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
+    tables = Tables.unstacked(found.trained.theta, dataset.train.users)
+    auc = holdout_auc(found.config, tables, dataset.holdout)
+    return TrainedModel(found.config, tables, found.trained, found.proof, auc, selection, found.tried)
+
+
+def _fixed(
+    interactions: Interactions,
+    config: ModelConfig,
+    *,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    report: Report,
+) -> Grown:
+    """`grown`, at the rank that is given."""
+    trained = fit(interactions, config, seed=seed, device=device, dtype=dtype, report=report)
     report("proving", None)
-    proof = prove(tables, dataset.train, config, random=torch.Generator().manual_seed(seed))
-    return TrainedModel(config, tables, trained, proof, holdout_auc(config, tables, dataset.holdout), selection)
+    tables = Tables.unstacked(trained.theta, interactions.users)
+    return Grown(config, trained, prove(tables, interactions, config, random=torch.Generator().manual_seed(seed)), ())
 
 
 def fit(
@@ -119,7 +126,7 @@ def fit(
     rows = interactions.users + interactions.items
     start = initial(rows, model_of(config).width, seed, objective)
     plan = Plan(tolerance=TOLERANCES[dtype])
-    return minimise(objective, start, plan, _Descent(plan, report))
+    return minimise(objective, start, plan, Descent(plan, report))
 
 
 def polish(interactions: Interactions, config: ModelConfig, theta: Tensor, stop: Callable[[], bool] = never) -> Trained:
@@ -139,22 +146,3 @@ def check_labels(dataset: Dataset, config: ModelConfig) -> None:
             f"labels go from {low:g} to {high:g}, and the loss bce takes labels from 0 to 1; "
             "use --loss squared, or a rule like --label 'rating>=4'"
         )
-
-
-class _Descent:
-    """How far the gradient has come down from where it started, on a logarithmic scale."""
-
-    def __init__(self, plan: Plan, report: Report) -> None:
-        self._plan = plan
-        self._report = report
-        self._first: float | None = None
-
-    def __call__(self, progress: Progress) -> None:
-        target = self._plan.tolerance * math.sqrt(progress.objective)
-        norm = progress.gradient_norm
-        if not norm > target > 0:
-            self._report("training", 1.0 if norm <= target else 0.0)
-            return
-        self._first = self._first or norm
-        whole = math.log(self._first / target)
-        self._report("training", math.log(self._first / norm) / whole if whole > 0 else 0.0)

@@ -107,6 +107,18 @@ def test_l2_that_is_not_given_is_chosen_by_validation(ifru: Ifru, data: Path) ->
     assert said["l2"] == best["l2"]
 
 
+def test_a_rank_that_is_found_by_the_proof_is_published(ifru: Ifru, data: Path) -> None:
+    said = ifru("train", data, "--out", "memory://auto", "--rank", "auto", "--l2", 0.05, "--json").document
+    assert said["ready"]
+    assert [each["rank"] for each in said["ranks"]][-1] == said["rank"]
+    version = Reader(open_store("memory://auto")).load()
+    assert version.manifest.model.rank == said["rank"] == version.tables.user.shape[1]
+    assert (
+        "(found by the relative gap: 16: "
+        in ifru("train", data, "--out", "memory://auto-text", "--rank", "auto", "--l2", 0.3).out
+    )
+
+
 def test_a_model_that_is_not_ready_is_published_and_called_so(ifru: Ifru, data: Path) -> None:
     ended = ifru("train", data, "--out", "memory://unready", "--rank", 1, "--l2", 0.1)
     assert ended.code == 0
@@ -305,6 +317,7 @@ def test_wrong_input_is_one_line_on_stderr_and_exit_code_2(
         ["train"],
         ["train", "x.csv"],
         ["train", "x.csv", "--out", "memory://x", "--rank", "0"],
+        ["train", "x.csv", "--out", "memory://x", "--rank", "some"],
         ["train", "x.csv", "--out", "memory://x", "--loss", "hinge"],
         ["prove", "memory://x", "--version", "0"],
     ],

@@ -126,9 +126,10 @@ def test_wide_and_tall_matrices_give_vectors_of_their_own_sides() -> None:
     dense = with_spectrum(torch.tensor([3.0, 1.0, 0.5]).double(), 9, 1)
     for matrix in (dense, dense.T.contiguous()):
         found = bounds(matrix)
-        assert found.left.shape == (matrix.shape[0],)
-        assert found.right.shape == (matrix.shape[1],)
-        assert float(found.left @ matrix @ found.right) == pytest.approx(3, rel=1e-10)
+        assert found.left.shape[0] == matrix.shape[0]
+        assert found.right.shape[0] == matrix.shape[1]
+        assert found.subspace.shape[0] == min(matrix.shape)
+        assert float(found.left[:, 0] @ matrix @ found.right[:, 0]) == pytest.approx(3, rel=1e-10)
 
 
 def test_a_matrix_of_zeros_has_norm_zero() -> None:

@@ -1,0 +1,142 @@
+"""The rank by the proof: dimensions are added until the gap closes (Ciliberto, Stamos and Pontil 2017).
+
+Axes: R rows, U users, I items; K columns of a row, k of them dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ifru.interactions import Interactions
+from ifru.models import ModelConfig, Tables, model_of
+from ifru.objective import objective_of
+from ifru.proof import Proof, prove
+from ifru.training.accuracy import PROVEN, TOLERANCES
+from ifru.training.newton import Plan, Trained, initial, minimise
+from ifru.training.report import Descent, Report, silent
+
+FIRST_RANK = 16
+"""Rank to begin with."""
+
+LARGEST_RANK = 256
+"""Rank to end with at the latest: a row's block of the Hessian has as many numbers as the square of its columns."""
+
+_TOLERANCES = (1e-3, 1e-5)
+"""Gradient norms before that of the precision, in √L: while many dimensions are missing, it is soon seen which."""
+
+_LAST = 0.01
+"""Share of the precision's gradient norm that training goes down to where the gap is open for want of exactness."""
+
+_RESERVE = 2
+"""Dimensions out of use that are kept: a deletion can make the optimum need one."""
+
+_OUT_OF_USE = 0.01
+"""Share of the gap that counts as closed, which the penalty of all dimensions out of use is together at most."""
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A rank, and the relative gap that was left after training at it."""
+
+    rank: int
+    relative_gap: float
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A trained model of the rank that was found, its proof, and what was tried on the way, in order."""
+
+    config: ModelConfig
+    trained: Trained
+    proof: Proof
+    tried: tuple[Tried, ...]
+
+
+def grown(
+    interactions: Interactions,
+    config: ModelConfig,
+    *,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    report: Report = silent,
+) -> Grown:
+    """Train from the rank of a configuration upwards, until the gap closes or nothing is gained; deterministic.
+
+    Larger models go on from smaller ones: training never starts again. In the end, dimensions that are not in use are
+    left out, but for a reserve.
+    """
+    random, tried = torch.Generator().manual_seed(seed), list[Tried]()
+
+    def train(config: ModelConfig, theta: Tensor, tolerance: float) -> Grown:
+        objective, plan = objective_of(config, interactions, device, dtype), Plan(sweeps=0, tolerance=tolerance)
+        trained = minimise(objective, theta, plan, Descent(plan, report, f"training at rank {config.rank}"))
+        report(f"proving at rank {config.rank}", None)
+        proof = prove(Tables.unstacked(trained.theta, interactions.users), interactions, config, random=random)
+        tried.append(Tried(config.rank, proof.relative_gap))
+        return Grown(config, trained, proof, tuple(tried))
+
+    most = min(interactions.users, interactions.items, LARGEST_RANK)
+    config = _of_rank(config, min(config.rank, most))
+    theta = _started(interactions, config, seed, device, dtype)
+    for tolerance in (*_TOLERANCES, TOLERANCES[dtype], _LAST * TOLERANCES[dtype]):
+        found = train(config, theta, tolerance)
+        while found.proof.relative_gap > tolerance and (wider := _wider(found, most)) is not None:
+            found = train(*wider, tolerance)
+        config, theta = found.config, found.trained.theta
+        if tolerance <= TOLERANCES[dtype] and found.proof.relative_gap <= PROVEN[dtype]:
+            break
+    narrower = trimmed(interactions, config, theta, _OUT_OF_USE * PROVEN[dtype] * found.trained.objective)
+    return found if narrower is None else train(*narrower, tolerance)
+
+
+def _started(
+    interactions: Interactions, config: ModelConfig, seed: int, device: torch.device, dtype: torch.dtype
+) -> Tensor:
+    objective = objective_of(config, interactions, device, dtype)
+    start = initial(interactions.users + interactions.items, model_of(config).width, seed, objective)
+    return minimise(objective, start, Plan(steps=0)).theta
+
+
+def _of_rank(config: ModelConfig, rank: int) -> ModelConfig:
+    return config.model_copy(update={"rank": rank})
+
+
+def _wider(found: Grown, most: int) -> tuple[ModelConfig, Tensor] | None:
+    """The model with the dimensions that its proof says are missing; None where there are none, or no room."""
+    rank, theta, direction = found.config.rank, found.trained.theta, found.proof.direction
+    if direction is None or rank == most:
+        return None
+    columns = torch.cat([direction.user, direction.item])[:, : most - rank].to(theta)
+    return _of_rank(found.config, rank + columns.shape[1]), torch.cat([theta[:, :rank], columns, theta[:, rank:]], 1)
+
+
+def trimmed(
+    interactions: Interactions, config: ModelConfig, theta: Tensor, spare: float
+) -> tuple[ModelConfig, Tensor] | None:
+    """The model without dimensions that are not in use, but for a reserve; None where nothing is to be left out.
+
+    The dimensions become the singular vectors of D_u^½ P Qᵀ D_i^½ [U, I]; the singular values times λ are their
+    penalties. Out of use are the last ones, as many as have a penalty of at most `spare` together.
+    """
+    rank, tables = config.rank, Tables.unstacked(theta.double().cpu(), interactions.users)
+    roots = [torch.from_numpy(n).double().sqrt()[:, None] for n in (interactions.user_degree, interactions.item_degree)]
+    (left, of_left), (right, of_right) = (
+        torch.linalg.qr(root * table[:, :rank]) for root, table in zip(roots, (tables.user, tables.item), strict=True)
+    )
+    turn_left, values, turn_right = torch.linalg.svd(of_left @ of_right.T)
+    used = int((config.l2 * values.flip(0).cumsum(0).flip(0) > spare).sum())
+    kept = used + _RESERVE
+    if kept >= rank:
+        return None
+    sides = left @ turn_left[:, :kept], right @ turn_right.T[:, :kept]
+    columns = torch.cat(
+        [
+            torch.where(root > 0, side * values[:kept].sqrt() / root, 0.0)
+            for side, root in zip(sides, roots, strict=True)
+        ]
+    )
+    return _of_rank(config, kept), torch.cat([columns.to(theta), theta[:, rank:]], 1)
