@@ -96,3 +96,12 @@ def test_progress_never_reports_a_newton_step_that_raised_the_objective(dataset:
     assert len(values) > 1
     assert all(after <= before + 1e-9 for before, after in pairwise(values))
     assert [progress.kind for progress in seen[:5]] == ["sweep"] * 5
+
+
+def test_it_ends_at_the_product_at_which_it_is_told_to(dataset: Dataset) -> None:
+    of = objective(dataset)
+    whole = minimise(of, start(of), Plan())
+    for products in (0, 1, 7):
+        asked = iter(range(10**6))
+        stopped = minimise(of, start(of), Plan(), stop=lambda: next(asked) > products)
+        assert stopped.products <= products < whole.products
