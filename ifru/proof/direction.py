@@ -18,8 +18,8 @@ from ifru.proof.retained import Retained
 from ifru.proof.sums import EPS
 
 _STEPS = 50
-_SHARE = 0.01
-"""Share of the largest excess over λ below which a pair's excess may come from parameters that are not stationary."""
+_INSIDE = 0.5
+"""Share of a vector's square from which on it counts as lying in the span of the factors."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Direction:
 
     The leading singular pairs (u, v) whose value is above λ, at most as many as the model has dimensions, as
     −√τ·D_u^-½ u and √τ·D_i^-½ v. The τ are in proportion to what the values are above λ, with the best factor: a step
-    along the gradient, soft-thresholded at λ.
+    along the gradient, soft-thresholded at λ. Pairs in the span of the model's factors are left out: their values are
+    above λ because the parameters are not stationary, which training deals with.
     """
 
     user: Tensor
@@ -37,23 +38,31 @@ class Direction:
 
 
 def downhill(
-    norm: SpectralNorm, retained: Retained, score: Tensor, loss: Loss, config: ModelConfig, objective: float
+    norm: SpectralNorm,
+    factors: Tensor,
+    retained: Retained,
+    score: Tensor,
+    loss: Loss,
+    config: ModelConfig,
+    objective: float,
 ) -> Direction | None:
     """The direction of the leading singular pairs; None where it lowers the objective by no more than rounding.
 
-    norm: above λ for certain.
+    factors [min(U, I), rank]: D^½ times the table of the shorter side.
     """
-    excess = norm.values[: config.rank] - config.l2
-    excess = excess[excess >= _SHARE * excess[0]]
+    excess = norm.values - config.l2
+    inside = (torch.linalg.qr(factors)[0].T @ norm.subspace).square().sum(0)
+    chosen = torch.nonzero((excess > 0) & (inside < _INSIDE))[: config.rank, 0]
+    if len(chosen) == 0:
+        return None
+    root = excess[chosen].sqrt()
     user, item = (
-        torch.where(degree > 0, 1 / degree.clamp_min(1).sqrt(), 0.0)[:, None]
-        * vectors[:, : len(excess)]
-        * excess.sqrt()
+        torch.where(degree > 0, 1 / degree.clamp_min(1).sqrt(), 0.0)[:, None] * vectors[:, chosen] * root
         for vectors, degree in ((-norm.left, retained.user_degree), (norm.right, retained.item_degree))
     )
-    plain = config.model_copy(update={"rank": len(excess), "bias": False})
+    plain = config.model_copy(update={"rank": len(chosen), "bias": False})
     change = scores(Tables(user, item), retained, plain)
-    size, decrease = _best_step(change, retained, score, loss, config.l2 * float(excess.sum()))
+    size, decrease = _best_step(change, retained, score, loss, config.l2 * float(root.square().sum()))
     if decrease <= 64 * EPS * objective:
         return None
     return Direction(size**0.5 * user, size**0.5 * item, decrease)

@@ -104,7 +104,7 @@ def prove(
         rms_bound=_distance(gap, retained, loss),
         retained=len(retained),
         failure_probability=norm.failure,
-        direction=_direction(norm, retained, score, loss, config, primal) if dual is None else None,
+        direction=_direction(norm, start, retained, score, loss, config, primal) if dual is None else None,
         dual=Dual(scale * alpha, norm.subspace.float(), config.loss, retained.fingerprint()),
     )
 
@@ -163,8 +163,14 @@ def _distance(gap: float, retained: Retained, loss: Loss) -> float:
 
 
 def _direction(
-    norm: SpectralNorm, retained: Retained, score: Tensor, loss: Loss, config: ModelConfig, primal: Sum
+    norm: SpectralNorm,
+    factors: Tensor,
+    retained: Retained,
+    score: Tensor,
+    loss: Loss,
+    config: ModelConfig,
+    primal: Sum,
 ) -> Direction | None:
     if norm.lower <= config.l2:
         return None
-    return downhill(norm, retained, score, loss, config, primal.value)
+    return downhill(norm, factors, retained, score, loss, config, primal.value)
