@@ -19,12 +19,13 @@ import torch
 from torch import Tensor
 
 from ifru.engine.cache import Counters, CurvatureCache
+from ifru.engine.choice import of_all_rows, of_push, of_support
 from ifru.engine.k_hop import k_hop
 from ifru.engine.push import Budget, Push
 from ifru.engine.residual import Support, choose, densest
 from ifru.engine.settings import EngineSettings
 from ifru.engine.solve import on_support
-from ifru.engine.state import Removal, State
+from ifru.engine.state import Removal, State, incident
 from ifru.engine.stopwatch import Stopwatch
 from ifru.engine.update import NOTHING_CARRIED, Carried, Settled, Update
 from ifru.interactions import Dataset, Deletion
@@ -34,11 +35,8 @@ from ifru.objective import objective_of
 from ifru.pcg import Limits, Reason, never
 from ifru.trust_region import REACH, descend
 
-_LOCAL_SHARE = 0.5
-"""A support with a larger share of all interactions than this is left for all rows."""
-
-_ROUNDS = 4
-"""Supports that are tried before all rows are."""
+_ROUNDS = 2
+"""Local answers that are tried before all rows are."""
 
 _MARGIN = 0.7
 """Share of the tolerance that a support and a solve each aim at, so that both together keep it."""
@@ -167,37 +165,54 @@ class Engine:
         return self._update(Deletion.nothing(), answer.moved, answer, watch)
 
     def _answer(self, removal: Removal, deleted: Int64) -> _Answer:
-        """Supports, as long as they are cheap and leave too much; then all rows."""
-        state, forced = self.state, self.settings.support
-        answer = _Answer(removal.touched[:0], "none", "nothing_to_move", self._influence(state.total_energy), 0, 0)
+        """By the support that was asked for; by `auto`, with the least predicted work."""
         if len(removal.touched) == 0:
-            return answer
-        if forced == "push":
-            return self._by_push(removal.touched)
-        if forced == "k_hop":
-            return self._by_importance(deleted)
-        allowed = (_MARGIN * self.settings.tolerance) ** 2 * self._batch
-        seeds = removal.touched
-        for _ in range(0 if forced == "global" else _ROUNDS):
-            if self._prefers_all_rows(seeds):
+            return self._nothing()
+        match self.settings.support:
+            case "push":
+                return self._by_push(removal.touched)
+            case "k_hop":
+                return self._by_importance(deleted)
+            case "residual":
+                return self._on_support(choose(self.state, removal.touched, self._allowed()))
+            case "global":
+                return self._on_all_rows(self.settings.tolerance, never)
+            case "auto":
+                return self._cheapest(removal.touched)
+
+    def _cheapest(self, touched: Tensor) -> _Answer:
+        """Local answers, settled each, as long as they are predicted to be cheaper than all rows; then all rows."""
+        state, tolerance, seeds = self.state, self.settings.tolerance, touched
+        answer = self._nothing()
+        for _ in range(_ROUNDS):
+            most = of_all_rows(state, tolerance)
+            # To choose a support reads what its seeds have.
+            if incident(state.objective, seeds) > most:
                 break
-            support = choose(state, seeds, allowed)
-            if self._prefers_all_rows(support.rows):
+            support = choose(state, seeds, self._allowed())
+            solved, pushed = of_support(state, support.rows, tolerance), of_push(state, seeds, tolerance)
+            if min(solved, pushed) > most:
                 break
-            answer = answer.then(self._on_support(support))
-            if forced == "residual":
+            local = self._on_support(support) if solved <= pushed else self._by_push(seeds)
+            answer = answer.then(local).then(self._settled(local.method))
+            if answer.influence <= tolerance:
                 return answer
-            answer = answer.then(self._settled())
-            if answer.influence <= self.settings.tolerance:
-                return answer
-            seeds = densest(state.energy, state.objective.ridge, allowed).nonzero()[:, 0]
-        return answer.then(self._on_all_rows(self.settings.tolerance, never))
+            seeds = densest(state.energy, state.objective.ridge, self._allowed()).nonzero()[:, 0]
+        return answer.then(self._on_all_rows(tolerance, never))
+
+    def _nothing(self) -> _Answer:
+        influence = self._influence(self.state.total_energy)
+        return _Answer(self.state.rows[:0], "none", "nothing_to_move", influence, 0, 0)
+
+    def _allowed(self) -> float:
+        """Energy that the rows outside of a support may keep."""
+        return (_MARGIN * self.settings.tolerance) ** 2 * self._batch
 
     def _by_push(self, touched: Tensor) -> _Answer:
         """One push from the touched rows; what it leaves is as predicted."""
         settings = self.settings
         budget = Budget(settings.push_rows, settings.push_interactions, settings.push_milliseconds)
-        pushed = self._push.run(touched, self._batch, settings.tolerance**2 * self._batch, budget)
+        pushed = self._push.run(touched, self.state.total_energy, settings.tolerance**2 * self._batch, budget)
         influence = self._influence(pushed.left)
         return _Answer(pushed.rows, "push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
 
@@ -214,16 +229,11 @@ class Engine:
         read = found.interactions_read
         return _Answer(rows, "k_hop", found.solution.reason, influence, found.solution.iterations, read)
 
-    def _settled(self) -> _Answer:
-        """What a support's answer really leaves: the solve does not see what it sets off in the rows around it."""
+    def _settled(self, method: str) -> _Answer:
+        """What a local answer really leaves: it does not see all that it sets off in the rows around it."""
         read = self.state.settle()
         influence = self._influence(self.state.total_energy)
-        return _Answer(self.state.rows[:0], "residual", Reason.TOLERANCE, influence, 0, read)
-
-    def _prefers_all_rows(self, rows: Tensor) -> bool:
-        """Whether a support has so many interactions that all rows are no dearer, and converge further."""
-        ends = float(self.state.objective.ridge[rows].sum()) / self.state.objective.l2
-        return self.settings.support == "auto" and ends > 2 * _LOCAL_SHARE * self.dataset.train.retained
+        return _Answer(self.state.rows[:0], method, Reason.TOLERANCE, influence, 0, read)
 
     def _on_support(self, support: Support) -> _Answer:
         inside = math.sqrt(float(self.state.energy[support.rows].sum()))
