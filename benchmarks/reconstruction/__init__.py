@@ -1,0 +1,1 @@
+"""What two consecutive versions tell about what was deleted between them."""

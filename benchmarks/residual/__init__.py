@@ -1,0 +1,1 @@
+"""What an update says of itself, against the truth: the residual influence, and the proven bound."""
