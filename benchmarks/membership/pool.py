@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.base import Base
+from benchmarks.cases import drawn, recorded
 from benchmarks.left import scores
-from ifru.errors import IfruError
 from ifru.interactions import Columns, Interactions
 from ifru.interactions.table import Bool, Int64
 
@@ -48,7 +48,7 @@ class Pool:
 def pooled(base: Base, number: int, random: np.random.Generator) -> Pool:
     """A pool with so many random members, and as many non-members. Raises IfruError where there are too few rows."""
     train, holdout = base.train, base.dataset.holdout
-    members, others = (_drawn(table, number, random) for table in (train, holdout))
+    members, others = (np.sort(drawn(recorded(table), number, random)) for table in (train, holdout))
     rows = holdout.with_companions(others)
     first, second = train.columns(), _columns(holdout, rows)
     columns = Columns(
@@ -67,13 +67,6 @@ def pooled(base: Base, number: int, random: np.random.Generator) -> Pool:
         member=np.repeat([True, False], number),
         deleted=members,
     )
-
-
-def _drawn(table: Interactions, number: int, random: np.random.Generator) -> Int64:
-    recorded = np.flatnonzero(table.origin == np.arange(len(table)))
-    if number > len(recorded):
-        raise IfruError(f"{number} targets of each kind are asked for, and there are {len(recorded)}; take fewer")
-    return np.sort(random.choice(recorded, number, replace=False))
 
 
 def _columns(table: Interactions, rows: Int64) -> Columns:

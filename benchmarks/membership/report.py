@@ -1,13 +1,11 @@
-"""How the attacks did, as Markdown and as a picture."""
+"""How the attacks did, as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from benchmarks.membership.attack import FALSE_POSITIVES, Figure, roc
+from benchmarks.membership.attack import FALSE_POSITIVES, Figure
 from benchmarks.membership.measure import ATTACKERS, MODELS, Measured
-from benchmarks.plot import blank
 from benchmarks.table import table
 
 
@@ -28,27 +26,6 @@ def markdown(found: Sequence[Measured]) -> str:
         for model, of in attack.successes.items()
     ]
     return table(head, rows)
-
-
-def draw(found: Sequence[Measured], path: Path, title: str) -> None:
-    """Write a PNG: a panel for each attacker, a ROC curve for each model, both axes logarithmic.
-
-    Raises IfruError where Matplotlib is not installed.
-    """
-    figure = blank(6 * len(found), 6.2, title)
-    for panel, attack in zip(figure.subplots(1, len(found), squeeze=False)[0], found, strict=True):
-        least = 1 / attack.member.size
-        for place, (model, what) in enumerate(MODELS.items()):
-            if model in attack.ratios:
-                panel.plot(*roc(attack.ratios[model], attack.member), color=f"C{place}", label=what)
-        panel.plot([least, 1], [least, 1], "--", color="0.5", label="guessing")
-        panel.set(xscale="log", yscale="log", xlim=(least, 1), ylim=(least, 1.1))
-        panel.set(
-            xlabel="false positive rate", ylabel="true positive rate", title=f"attacker {ATTACKERS[attack.attacker]}"
-        )
-        panel.grid(visible=True, which="major", alpha=0.3)
-        panel.legend(loc="lower right")
-    figure.savefig(path, dpi=130)
 
 
 def _shown(figure: Figure, sign: str = "") -> str:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from benchmarks.base import CPU, Base
+from benchmarks.cases import NOTHING, recorded
 from benchmarks.kept import Kept
 from benchmarks.membership.pool import Pool
 from ifru.engine import Engine, EngineSettings
@@ -50,7 +51,7 @@ def halves(setting: Setting) -> Shadows:
     """Each shadow on a random half of the whole pool: the attacker has data of the same kind."""
     pool, random = setting.pool, np.random.default_rng([setting.seed, 1])
     present = _present(setting, random)
-    others = np.setdiff1d(_recorded(pool.table), pool.targets)
+    others = np.setdiff1d(recorded(pool.table), pool.targets)
     found = []
     for number, inside in enumerate(present):
         setting.report(f"shadow {number + 1} of {setting.number}, random halves", number / setting.number)
@@ -91,7 +92,7 @@ def forgetting(setting: Setting, theta: Tensor, table: Interactions, rows: Int64
         dataset = replace(setting.base.dataset.copy(), train=table.copy())
         engine = Engine(setting.base.config, Tables.unstacked(theta.float(), table.users), dataset, asked)
         for batch in batches:
-            engine.apply(Deletion(table.with_companions(batch), np.empty(0, dtype=np.int64)))
+            engine.apply(Deletion(table.with_companions(batch), NOTHING))
         yield name, engine.tables.stacked()
     engine.refine()
     yield "refined", engine.tables.stacked()
@@ -112,7 +113,3 @@ def _trained(setting: Setting, left_out: Int64) -> Tensor:
     table = pool.table
     depends = ("shadow", base.config, setting.seed, table.user, table.item, table.label, np.sort(left_out))
     return setting.kept.tensor(depends, compute)
-
-
-def _recorded(table: Interactions) -> Int64:
-    return np.flatnonzero(table.origin == np.arange(len(table)))
