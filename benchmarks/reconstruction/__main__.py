@@ -8,39 +8,40 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.command import facts, listed, run, started
+from benchmarks.base import trained
+from benchmarks.command import DATA_HELP, Folder, Json, Keep, Plot, Seed, facts, heading, known, listed, run
 from benchmarks.kept import Kept
 from benchmarks.reconstruction.measure import QUICK_SIZES, SIZES, measure
-from benchmarks.reconstruction.report import draw, markdown
-from benchmarks.setups import FOLDER, SETUPS
+from benchmarks.reconstruction.picture import draw
+from benchmarks.reconstruction.report import markdown
+from benchmarks.setups import FOLDER, SETUPS, default_setup, load
 from ifru.cli.output import print_json, progress
 
 
 def main(
-    data: Annotated[str | None, typer.Option(help=f"Which data: {', '.join(SETUPS)}.", show_default="ml-100k")] = None,
-    folder: Annotated[Path, typer.Option(help="Where the data files are.", show_default="../shared/data")] = FOLDER,
+    data: Annotated[str | None, typer.Option(help=DATA_HELP, show_default="ml-100k")] = None,
+    folder: Folder = FOLDER,
     batch: Annotated[
         list[int] | None,
         typer.Option(min=1, help="Interactions deleted together; may be repeated.", show_default="1 to 1000"),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    keep: Annotated[
-        Path | None, typer.Option(help="Keep trained base models and retrained ones here.", show_default="nowhere")
-    ] = None,
-    plot: Annotated[Path, typer.Option(help="The PNG that is written.")] = Path("reconstruction.png"),
+    seed: Seed = 0,
+    keep: Keep = None,
+    plot: Plot = Path("reconstruction.png"),
     quick: Annotated[bool, typer.Option("--quick", help="Three batch sizes: to see that it works.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="All attacks as JSON in place of the tables.")] = False,
+    json: Json = False,
 ) -> None:
     """Attack two consecutive versions: which interactions were deleted between them?
 
     The attacker has both versions' tables, or the older one and the data that the newer one retains. He names as many
     pairs as were deleted. Prints Markdown and writes a PNG.
     """
+    name = known("--data", data or default_setup(folder), SETUPS)
     kept = Kept(keep)
     with progress() as report:
-        base = started(data, folder, seed, kept, report)
+        base = trained(name, SETUPS[name], load(SETUPS[name], folder, seed), seed, kept, report)
         found = list(measure(base, batch or (QUICK_SIZES if quick else SIZES), seed, kept, report))
-    draw(found, plot, f"{base.name}: what two versions betray")
+    draw(found, plot, f"{heading(base)}: what two versions betray")
     if json:
         print_json({"base": facts(base), "attacks": [asdict(attack) for attack in found]})
     else:

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from benchmarks.base import CPU, Base
-from benchmarks.cases import random_rows
+from benchmarks.cases import NOTHING, drawn, recorded
+from benchmarks.engines import ready
 from benchmarks.kept import Kept
 from benchmarks.reconstruction.evidence import from_data, from_versions
 from benchmarks.reconstruction.pursuit import by_score, pursue
-from ifru.engine import Engine, EngineSettings
+from ifru.engine import EngineSettings
 from ifru.interactions import Deletion, Interactions
-from ifru.models import Tables
 from ifru.training import Report, fit
 
 SIZES = (1, 3, 10, 30, 100, 300, 1000)
@@ -62,7 +62,8 @@ def measure(base: Base, sizes: Sequence[int], seed: int, kept: Kept, report: Rep
     runs = [(size, repeat) for size in sizes for repeat in range(repeats(size))]
     for done, (size, repeat) in enumerate(runs):
         report(f"batch of {size}, {repeat + 1} of {repeats(size)}", done / len(runs))
-        deletion = random_rows(base, size, np.random.default_rng([seed, size, repeat]))
+        rows = drawn(recorded(base.train), size, np.random.default_rng([seed, size, repeat]))
+        deletion = Deletion(base.train.with_companions(rows), NOTHING)
         yield from _attacked(base, size, repeat, deletion, seed, kept)
 
 
@@ -83,7 +84,7 @@ def _attacked(base: Base, size: int, repeat: int, deletion: Deletion, seed: int,
         hit = None if naive is None else _share(naive, pairs)
         return Measured(size, repeat, seen, _share(candidates, pairs), hit, len(pairs) / (users * train.items))
 
-    for seen, after in _versions(base, before, deletion, retained, seed, kept):
+    for seen, after in _versions(base, deletion, retained, seed, kept):
         found = pursue(from_versions(before, after, users, base.config), len(pairs))
         yield measured(seen, found, by_score(before, after, users, len(pairs)))
     known = torch.zeros(users, train.items, dtype=torch.bool)
@@ -92,14 +93,10 @@ def _attacked(base: Base, size: int, repeat: int, deletion: Deletion, seed: int,
 
 
 def _versions(
-    base: Base, before: Tensor, deletion: Deletion, retained: Interactions, seed: int, kept: Kept
+    base: Base, deletion: Deletion, retained: Interactions, seed: int, kept: Kept
 ) -> Iterator[tuple[str, Tensor]]:
     """The newer version [R, K] by every way of making it, in the precision in which it is published."""
-    users = base.train.users
-    engines = {
-        name: Engine(base.config, Tables.unstacked(before, users), base.dataset.copy(), settings)
-        for name, settings in (("update", EngineSettings()), ("loose", LOOSE))
-    }
+    engines = {name: ready(base, settings) for name, settings in (("update", EngineSettings()), ("loose", LOOSE))}
     for name, engine in engines.items():
         engine.apply(deletion)
         yield name, engine.tables.stacked()

@@ -13,8 +13,9 @@ from benchmarks.base import Base, stationary
 from benchmarks.kept import Kept
 from benchmarks.reconstruction.evidence import from_data, from_versions
 from benchmarks.reconstruction.measure import SEEN, Measured, measure, repeats
+from benchmarks.reconstruction.picture import draw
 from benchmarks.reconstruction.pursuit import by_score, pursue
-from benchmarks.reconstruction.report import draw, markdown
+from benchmarks.reconstruction.report import markdown
 from ifru.interactions import Interactions
 
 
