@@ -71,3 +71,14 @@ def test_where_the_rank_suffices_there_is_no_direction_worth_taking() -> None:
     small = case(22, l2=0.1)
     proof = small.prove(small.trained(small.start()))
     assert proof.direction is None or proof.direction.decrease <= 1e-9 * proof.objective
+
+
+@pytest.mark.parametrize("seed", [21, 22, 24])
+def test_parameters_that_are_not_stationary_ask_for_no_dimension(seed: int) -> None:
+    small = case(seed, l2=0.1, rank=4, size=12)
+    optimum = small.trained(small.start())
+    best = small.prove(optimum)
+    assert best.relative_gap <= 1e-8
+    short = small.prove(0.99 * optimum)
+    assert short.sigma_lower > small.config.l2
+    assert short.direction is None
