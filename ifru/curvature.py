@@ -1,4 +1,4 @@
-"""Inverses of the Gauss-Newton diagonal blocks: the preconditioner of every solve and the norm of the debt.
+"""Inverses of the Gauss-Newton diagonal blocks, which preconditioners are made of.
 
 A block B_e = Σ w·ℓ''·JJᵀ + λ·deg(e)·I is well conditioned by its penalty, so that its inverse can be held as such.
 Axes: S rows, K columns of a row.

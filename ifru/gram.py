@@ -58,7 +58,9 @@ def gram_rows(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, 
     if objective.device.type == "cpu":
         work = factors.values.shape[1] * int(np.square(factors.degrees).sum())
         whiten = kernels.whiten_many if is_long(work) else kernels.whiten_some
-        whiten(factors.values.numpy(), factors.start, ridge.numpy())
+        failed = whiten(factors.values.numpy(), factors.start, ridge.numpy())
+        if failed:
+            raise ArithmeticError(f"{failed} of {len(rows)} curvature blocks are not positive definite")
     else:
         factors = whitened(factors, ridge)
     return GramRows(factors, ridge, torch.from_numpy(at).to(objective.device))

@@ -15,16 +15,20 @@ from ifru.objective.row_vectors import add, dot
 
 @njit(cache=True)
 def whiten_some(factors, start, ridge):
-    """W [Z, K] -> U = L⁻¹W in place, where LLᵀ = WWᵀ + ridge·I, for each of S rows."""
+    """W [Z, K] -> U = L⁻¹W in place, where LLᵀ = WWᵀ + ridge·I, for each of S rows; returns how many have no L."""
+    failed = 0
     for m in range(len(ridge)):
-        _whiten(factors, start[m], start[m + 1], ridge[m])
+        failed += not _whiten(factors, start[m], start[m + 1], ridge[m])
+    return failed
 
 
 @njit(cache=True, parallel=True)
 def whiten_many(factors, start, ridge):
     """`whiten_some` on all cores."""
+    failed = 0
     for m in prange(len(ridge)):
-        _whiten(factors, start[m], start[m + 1], ridge[m])
+        failed += not _whiten(factors, start[m], start[m + 1], ridge[m])
+    return failed
 
 
 @njit(cache=True)
@@ -53,11 +57,15 @@ def _whiten(factors, first, last, ridge):
     for i in range(degree):
         for j in range(i):
             lower[i, j] = (lower[i, j] - dot(lower, i, lower, j, j)) / lower[j, j]
-        lower[i, i] = math.sqrt(lower[i, i] - dot(lower, i, lower, i, i))
+        pivot = lower[i, i] - dot(lower, i, lower, i, i)
+        if not pivot > 0:
+            return False
+        lower[i, i] = math.sqrt(pivot)
         for j in range(i):
             add(factors, first + i, -lower[i, j], factors, first + j, width)
         for k in range(width):
             factors[first + i, k] /= lower[i, i]
+    return True
 
 
 @njit(cache=True)

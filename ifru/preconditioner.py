@@ -5,6 +5,7 @@ Axes: S rows of the set, P rows of one form among them, C held blocks, K columns
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -128,17 +129,22 @@ class Preconditioner:
         return energies
 
 
-def whole(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64) -> Preconditioner:
-    """M⁻¹ of rows [S], ascending, at θ, with nothing cached and nothing left to diagonals."""
+def whole(
+    objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, budget_bytes: float = math.inf
+) -> Preconditioner:
+    """M⁻¹ of rows [S], ascending, at θ, with nothing cached; past a budget, rows take their diagonals."""
     small = degrees(objective.interactions, rows) <= largest_degree(theta.shape[1])
     few, many = np.flatnonzero(small), np.flatnonzero(~small)
+    room = int(min(budget_bytes / (theta.shape[1] ** 2 * theta.element_size()), len(many)))
+    many, left = many[:room], many[room:]
     parts: list[Part] = []
     if len(few) > 0:
         parts.append(gram_rows(objective, theta, slopes, rows[few], few))
     if len(many) > 0:
         listed = torch.from_numpy(rows[many]).to(objective.device)
         parts.append(Blocks.of(inverse_blocks(objective, theta, slopes, listed), np.arange(len(many)), many))
-    return Preconditioner(tuple(parts))
+    coarse = diagonals(objective, theta, slopes, rows[left], left) if len(left) > 0 else None
+    return Preconditioner(tuple(parts), coarse)
 
 
 def diagonals(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, at: Int64) -> Diagonals:

@@ -6,6 +6,7 @@ solution next to the optimum leaves little more than what the version itself lac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -43,12 +44,13 @@ def tightened(
     random: torch.Generator,
     solution: Tables | None = None,
     check: Callable[[], None] = nothing,
+    budget_bytes: float = math.inf,
 ) -> Tightened:
     """Prove a version with its own dual point and with that of a better solution.
 
     solution: parameters next to the optimum of the same data; without them, the version is copied and solved on from
     in float64. random: as for `prove`. check(): called at every step and every product with the Hessian; what it raises
-    ends the work. Raises ProofError as `prove` does.
+    ends the work. budget_bytes: of the inverse blocks while solving on. Raises ProofError as `prove` does.
     """
 
     def proven(version: Tables, dual: Dual | None = None) -> Proof:
@@ -60,7 +62,7 @@ def tightened(
 
     own = proven(tables)
     if solution is None:
-        theta = polish(interactions, config, tables.stacked(), stop).theta
+        theta = polish(interactions, config, tables.stacked(), stop, budget_bytes).theta
         solution = Tables.unstacked(theta, interactions.users)
     better = proven(solution)
     tight = proven(tables, better.dual)

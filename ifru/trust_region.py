@@ -12,14 +12,18 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from ifru.objective import Objective, Slopes
-from ifru.pcg import Limits, Solution, never, solve
+from ifru.pcg import Limits, Reason, Solution, never, solve
 from ifru.preconditioner import Preconditioner
 
 REACH = 10.0
 """First trust region, in lengths of the plain block step: soft directions need several, saddles would take any."""
+
+_RESOLVED = {torch.float32: 1e-12, torch.float64: 1e-17}
+"""A change of L is known where the step gains more than this share of L: θ itself is rounded before."""
 
 
 @dataclass(frozen=True)
@@ -90,12 +94,14 @@ def descend(
             return Descent(point, slope.energy, slope.norm, "stopped", products)
         bounded = Limits(wanted.tolerance, wanted.iterations, reach * slope.norm)
         solution = _direction(objective, point, slope, bounded, stop)
+        if solution.reason is Reason.STOPPED and solution.iterations == 0:
+            return Descent(point, slope.energy, slope.norm, "stopped", products)
         products += solution.iterations
         ahead = objective.advance(point.theta, point.slopes, solution.x)
         trial = Point(ahead.theta, point.value + ahead.change, ahead.slopes, ahead.gradient)
         # Below rounding L cannot tell a gain, so the gradient must.
-        resolvable = solution.decrease > 1e-12 * abs(point.value)
-        if not resolvable and _Slope.of(slope.preconditioner, trial.gradient).norm >= slope.norm:
+        resolvable = solution.decrease > _RESOLVED[point.theta.dtype] * abs(point.value)
+        if not resolvable and not _Slope.of(slope.preconditioner, trial.gradient).norm < slope.norm:
             return Descent(point, slope.energy, slope.norm, "rounding", products)
         gain = -ahead.change / solution.decrease if resolvable else 1.0
         reach = _reach(reach, solution.length / slope.norm, gain)

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from ifru import block_kernels
 from ifru.curvature import inverse_blocks
-from ifru.preconditioner import Preconditioner, diagonals, whole
+from ifru.preconditioner import Blocks, Preconditioner, diagonals, whole
 from tests.objective.dense_reference import Problem, numerical, problems
 
 
@@ -22,6 +22,18 @@ def test_the_whole_of_it_is_the_inverse_of_every_block(problem: Problem) -> None
     found = whole(objective, theta, slopes, rows.numpy())
     torch.testing.assert_close(found.apply(x), exact, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(found.energies(x), (x * exact).sum(1), rtol=1e-9, atol=1e-9)
+
+
+@numerical
+@given(problem=problems())
+def test_rows_past_a_budget_take_their_diagonals_and_keep_their_energies(problem: Problem) -> None:
+    objective, theta, rows = problem.objective("compiled"), problem.theta, np.arange(len(problem.theta))
+    slopes, x = objective.slopes(theta), problem.normal(*problem.theta.shape)
+    everything, nothing = (whole(objective, theta, slopes, rows, budget) for budget in (1e9, 0))
+    assert everything.coarse is None
+    small = [part for part in nothing.parts if isinstance(part, Blocks)]
+    assert small == []
+    torch.testing.assert_close(nothing.energies(x), everything.energies(x), rtol=1e-9, atol=1e-9)
 
 
 @numerical

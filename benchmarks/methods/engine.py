@@ -1,6 +1,6 @@
 """The influence engine of this project, at a range of tolerances, with each of its supports.
 
-The engine stands as it does in a daemon: the debt is known, and the blocks of all rows are cached.
+The engine stands as it does in a daemon: the debt is known, and the cache has room for all rows and is filled.
 """
 
 from __future__ import annotations

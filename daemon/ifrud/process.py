@@ -84,7 +84,7 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     store = open_store(settings.store)
     probe(store, _attempt())
     ends = _ends(settings, stack)
-    prover = Prover()
+    prover = Prover(settings.engine.cache_bytes)
     stack.callback(prover.close)
     assemble(settings, store, ends, telling, prover, admin.check).run(stop, drain)
 

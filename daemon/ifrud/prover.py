@@ -1,7 +1,11 @@
-"""Proofs and quality in idle time, on a thread of their own: the thread that owns the model never waits for them."""
+"""Proofs and quality in idle time, on a thread of their own.
+
+The thread that owns the model waits for one of its compiled loops at most.
+"""
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -34,10 +38,13 @@ class _Unwanted(Exception):
 class Prover:
     """At most one proof at a time.
 
-    fresh_seed: of the random start that a proof rests on.
+    budget_bytes: of the inverse blocks while it solves on. fresh_seed: of the random start that a proof rests on.
     """
 
-    def __init__(self, fresh_seed: Callable[[], int] = lambda: secrets.randbits(63)) -> None:
+    def __init__(
+        self, budget_bytes: float = math.inf, fresh_seed: Callable[[], int] = lambda: secrets.randbits(63)
+    ) -> None:
+        self._budget_bytes = budget_bytes
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ifrud-proof")
         self._fresh_seed = fresh_seed
         self._future: Future[Proven] | None = None
@@ -77,7 +84,9 @@ class Prover:
                 raise _Unwanted
 
         random = torch.Generator().manual_seed(self._fresh_seed())
-        proof = tightened(tables, dataset.train, config, random=random, check=go_on).proof
+        proof = tightened(
+            tables, dataset.train, config, random=random, check=go_on, budget_bytes=self._budget_bytes
+        ).proof
         quality = {RMS_BOUND: proof.rms_bound, "relative_gap": proof.relative_gap}
         auc = holdout_auc(config, tables, dataset.holdout)
         return Proven(version, quality if auc is None else quality | {"auc": auc})

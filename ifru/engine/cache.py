@@ -181,6 +181,8 @@ class CurvatureCache:
         self._free_count -= len(missing)
         places = self._free[self._free_count : self._free_count + len(missing)][::-1]
         self._place[missing], self._owner[places], self._used[places] = places, missing, self._tick
+        # Nothing is there yet, should building it fail.
+        self._drift[missing] = np.inf
         if len(missing) + len(stale) > 0:
             self._build(theta, slopes, np.union1d(missing, stale))
 

@@ -1,7 +1,7 @@
 """Predicted work of the ways to answer a batch: what `auto` chooses by.
 
 The unit is one interaction, read by one product with the Hessian; a row of K columns then costs K/3 to precondition.
-The rates were measured on MovieLens 100K and 1M, one thread; see `docs/engine.md`. Axes: S rows of a support, T touched
+The rates were measured on MovieLens 100K and 1M, two cores; see `docs/engine.md`. Axes: S rows of a support, T touched
 rows.
 """
 
@@ -13,11 +13,17 @@ from torch import Tensor
 
 from ifru.engine.state import State, incident
 
-_CARRY_OVER = 3.0
-"""Reading an interaction where it was moved: its slopes are computed anew, and the debt of both ends."""
+_ADVANCED = 3.0
+"""Reading an interaction at the end of a step on all rows: its slopes, and what they add to the gradient."""
 
-_PUSHED = 4.0
-"""The same in a push, which also keeps account of its rows."""
+_SETTLED = 12.0
+"""Reading an interaction of moved rows that lie scattered, on one core, with the blocks that are built anew for it."""
+
+_PUSHED = 8.0
+"""The same in a push, which is settled only once."""
+
+_PUSHES = 0.01
+"""A push to a tolerance t reads the interactions of the touched rows about 0.01/t³ times."""
 
 _COUPLED = 1.5
 """Reading an interaction inside a support, whose rows lie scattered."""
@@ -30,7 +36,7 @@ def of_all_rows(state: State, tolerance: float) -> float:
     """Newton-PCG on all rows, settled."""
     retained = state.objective.interactions.retained
     rows = len(state.rows) * _per_row(state)
-    return _set_up(state) + _iterations(tolerance) * (retained + rows) + _CARRY_OVER * retained + rows
+    return _set_up(state) + _iterations(tolerance) * (retained + rows) + _ADVANCED * retained + rows
 
 
 def of_support(state: State, rows: Tensor, tolerance: float) -> float:
@@ -45,14 +51,14 @@ def of_support(state: State, rows: Tensor, tolerance: float) -> float:
 
 
 def of_push(state: State, touched: Tensor, tolerance: float) -> float:
-    """A push from touched rows [T], settled. What it reads grows with the square of the tolerance asked."""
+    """A push from touched rows [T], settled."""
     start = incident(state.objective, touched)
     half_steps = 2 * _iterations(tolerance)
-    return half_steps * _set_up(state) + _PUSHED * 0.02 * start / tolerance**2 + _settling(state, start)
+    return half_steps * _set_up(state) + _PUSHED * _PUSHES * start / tolerance**3 + _settling(state, start)
 
 
 def _settling(state: State, interactions: float) -> float:
-    return _CARRY_OVER * interactions + min(interactions, len(state.rows)) * _per_row(state)
+    return _SETTLED * interactions + min(interactions, len(state.rows)) * _per_row(state)
 
 
 def _iterations(tolerance: float) -> float:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -115,8 +116,8 @@ class Engine:
     def apply(self, deletion: Deletion) -> Update:
         """Delete rows and move the parameters towards the retrained model's.
 
-        Ends with a residual influence of at most `settings.tolerance`. Where the support is forced to be residual, that
-        is as predicted, and `settle` tells.
+        With `auto` and `global` it ends at a residual influence of at most `settings.tolerance`, unless steps run out
+        (`reason` tells). Where another support is forced, the influence is as predicted, and `settle` tells.
         Rows that are deleted already are passed over.
         """
         watch = Stopwatch(self._now)
@@ -140,7 +141,11 @@ class Engine:
         support = choose(state, rows, 0.0)
         on_support(state, support.rows, Limits(0.5, 1))
         state.objective.product(state.theta, state.slopes, state.debt)
-        state.objective.value(state.theta)
+        state.objective.advance(state.theta, state.slopes, torch.zeros_like(state.theta))
+        nothing = np.empty(0, dtype=np.int64)
+        state.objective.pull(state.theta, state.slopes, rows[:0])
+        state.objective.factors(state.theta, state.slopes, nothing, nothing)
+        state.objective.spread_side(state.theta[rows[:0]], state.theta, state.slopes, rows[:0], state.debt, math.inf)
         state.move(rows, torch.zeros_like(state.theta[rows]))
         state.settle()
 
@@ -225,13 +230,13 @@ class Engine:
         limits = Limits(settings.tolerance, settings.products, REACH * inside)
         found = on_support(state, rows, limits, settings.damping)
         state.move(rows, found.solution.x)
-        influence = self._influence(found.solution.residual_norm**2 + outside)
+        influence = self._influence(found.left**2 + outside)
         read = found.interactions_read
         return _Answer(rows, "k_hop", found.solution.reason, influence, found.solution.iterations, read)
 
     def _settled(self, method: str) -> _Answer:
         """What a local answer really leaves: it does not see all that it sets off in the rows around it."""
-        read = self.state.settle()
+        read = self.state.settle_move()
         influence = self._influence(self.state.total_energy)
         return _Answer(self.state.rows[:0], method, Reason.TOLERANCE, influence, 0, read)
 
@@ -240,7 +245,7 @@ class Engine:
         goal = _MARGIN * self.settings.tolerance * math.sqrt(self._batch) / inside if inside > 0 else 1.0
         found = on_support(self.state, support.rows, Limits(min(goal, 0.5), self.settings.products, REACH * inside))
         self.state.move(support.rows, found.solution.x)
-        influence = self._influence(found.solution.residual_norm**2 + support.outside)
+        influence = self._influence(found.left**2 + support.outside)
         read = support.interactions_read + found.interactions_read
         return _Answer(support.rows, "residual", found.solution.reason, influence, found.solution.iterations, read)
 

@@ -185,6 +185,7 @@ class _Course:
         state.theta[rows] += step.step
         spread = state.objective.spread_side(before, state.theta, state.slopes, rows, state.debt, self._waiting.heavy)
         self._read += spread.interactions_read
+        state.read_since_exact += spread.interactions_read
         changed = torch.cat([rows, spread.reached])
         self._waiting.spread(rows, spread.gains, changed)
         self._frontier.estimate(changed)

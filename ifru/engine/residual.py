@@ -63,7 +63,7 @@ def choose(state: State, seeds: Tensor, allowed: float) -> Support:
 def densest(energy: Tensor, ridge: Tensor, allowed: float) -> Tensor:
     """Mask [S] of the rows of highest energy [S] per interaction, such that the others' is at most `allowed`."""
     density = energy / ridge.clamp(min=torch.finfo(ridge.dtype).tiny)
-    highest = float(density.max())
+    highest = float(density.max()) if len(density) else 0.0
     if highest <= 0 or float(energy.sum()) <= allowed:
         return torch.zeros_like(energy, dtype=torch.bool)
     lowest_bin = _BINS_PER_OCTAVE * _OCTAVES

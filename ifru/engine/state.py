@@ -38,13 +38,15 @@ class State:
     """θ [R, K], the slopes [N] at it, its debt r = ∇L [R, K] and the energy r_e·B_e⁻¹ r_e [R] of each row.
 
     Between `move` and `settle` the debt is that of before the move; everything else that reads it settles first.
+    read_since_exact: interactions whose change was added to the debt since it was last computed anew. An engine whose
+    state has raised an error is lost.
     """
 
     def __init__(self, objective: Objective, theta: Tensor, cache: CurvatureCache) -> None:
         self.objective, self.cache = objective, cache
         self.theta = theta.to(objective.device, objective.dtype).clone()
         self.rows = torch.arange(len(theta), device=objective.device)
-        self._read_since_exact = 0
+        self.read_since_exact = 0
         self._moved: tuple[Tensor, Tensor, Tensor] | None = None
         self._drifts: list[tuple[Tensor, float]] = []
         self._value: float
@@ -82,7 +84,7 @@ class State:
 
         changed [V]: rows, ascending, whose debt is exact after earlier moves, but whose energy is not.
         """
-        self.settle()
+        self.settle_move()
         self._moved = (rows, self.theta[rows], self.rows[:0] if changed is None else changed)
         self.theta[rows] += step
 
@@ -92,7 +94,7 @@ class State:
 
     def point(self) -> Point:
         """Where a descent on all rows starts."""
-        self.settle()
+        self.settle_move()
         return Point(self.theta, self._value, self.slopes, self.debt)
 
     def metric(self, point: Point) -> Preconditioner:
@@ -105,21 +107,26 @@ class State:
         point = descent.point
         self.theta, self.slopes, self.debt, self._value = point.theta, point.slopes, point.gradient, point.value
         self.energy = descent.energy
+        self.read_since_exact = 0
 
     def settle(self) -> int:
         """Make the debt exact after a move, and the cache after a deletion; returns the number of interactions read."""
         self.cache.purge()
+        return self.settle_move()
+
+    def settle_move(self) -> int:
+        """Make the debt exact after a move; what the cache owes to a deletion waits until the answer is out."""
         if self._moved is None:
             return 0
         rows, before, changed = self._moved
         self._moved = None
-        self._read_since_exact += int(incident(self.objective, rows))
+        self.read_since_exact += int(incident(self.objective, rows))
         if not self._drifts:
             self.drifted(rows, before)
         near = torch.unique(torch.cat([rows, changed, *(self._drift(*drift) for drift in self._drifts)]))
         self._drifts.clear()
         retained = self.objective.interactions.retained
-        if incident(self.objective, rows) > retained or self._read_since_exact > _EXACT_AFTER * retained:
+        if incident(self.objective, rows) > retained or self.read_since_exact > _EXACT_AFTER * retained:
             self._recompute()
             return retained
         read = self.objective.spread(before, self.theta, self.slopes, rows, self.debt)
@@ -134,7 +141,7 @@ class State:
         return near
 
     def _recompute(self) -> None:
-        self._read_since_exact = 0
+        self.read_since_exact = 0
         self._value = self.objective.value(self.theta)
         self.slopes = self.objective.slopes(self.theta)
         self.debt = self.objective.gradient(self.theta, self.slopes)

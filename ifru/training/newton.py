@@ -22,6 +22,7 @@ from ifru.trust_region import Point, Step, descend
 @dataclass(frozen=True)
 class Plan:
     """sweeps: alternating row sweeps at the start. tolerance: stop where the gradient's norm ≤ tolerance·√L.
+    budget_bytes: of the inverse blocks that precondition a solve; rows past it take their diagonals.
 
     The norm is that of the inverse diagonal blocks, √(Σ_e g_e·B_e⁻¹ g_e): half its square is near what L can lose.
     """
@@ -30,6 +31,7 @@ class Plan:
     tolerance: float = 1e-8
     steps: int = 200
     products: int = 400
+    budget_bytes: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def _newton(
     descent = descend(
         objective,
         Point.at(objective, theta),
-        lambda point: whole(objective, point.theta, point.slopes, rows),
+        lambda point: whole(objective, point.theta, point.slopes, rows, plan.budget_bytes),
         limits,
         plan.steps,
         stop,

@@ -16,7 +16,7 @@ from ifru.objective import objective_of
 from ifru.proof import Proof, prove
 from ifru.training.accuracy import PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise
-from ifru.training.report import Descent, Report, silent
+from ifru.training.report import DescentReport, Report, silent
 
 FIRST_RANK = 16
 """Rank to begin with."""
@@ -73,7 +73,7 @@ def grown(
 
     def train(config: ModelConfig, theta: Tensor, tolerance: float) -> Grown:
         objective, plan = objective_of(config, interactions, device, dtype), Plan(sweeps=0, tolerance=tolerance)
-        trained = minimise(objective, theta, plan, Descent(plan, report, f"training at rank {config.rank}"))
+        trained = minimise(objective, theta, plan, DescentReport(plan, report, f"training at rank {config.rank}"))
         report(f"proving at rank {config.rank}", None)
         proof = prove(Tables.unstacked(trained.theta, interactions.users), interactions, config, random=random)
         tried.append(Tried(config.rank, proof.relative_gap))

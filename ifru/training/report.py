@@ -15,7 +15,7 @@ def silent(what: str, share: float | None) -> None:
     """A report that nobody reads."""
 
 
-class Descent:
+class DescentReport:
     """How far the gradient has come down from where it started, on a logarithmic scale."""
 
     def __init__(self, plan: Plan, report: Report, what: str = "training") -> None:

@@ -5,6 +5,7 @@ Axes: R rows, K columns of a row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ from ifru.quality import holdout_auc
 from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise
 from ifru.training.rank import Grown, Tried, grown
-from ifru.training.report import Descent, Report, silent
+from ifru.training.report import DescentReport, Report, silent
 from ifru.training.selection import Selection, select
 
 
@@ -89,8 +90,8 @@ def train(
             lambda config: report(f"trying λ = {config.l2:g}", next(tried) / len(candidates)),
         )
     config = candidates[0] if selection is None else selection.config
-    train = grown if grow else _fixed
-    found = train(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
+    trained = grown if grow else _fixed
+    found = trained(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
     tables = Tables.unstacked(found.trained.theta, dataset.train.users)
     auc = holdout_auc(found.config, tables, dataset.holdout)
     return TrainedModel(found.config, tables, found.trained, found.proof, auc, selection, found.tried)
@@ -126,13 +127,22 @@ def fit(
     rows = interactions.users + interactions.items
     start = initial(rows, model_of(config).width, seed, objective)
     plan = Plan(tolerance=TOLERANCES[dtype])
-    return minimise(objective, start, plan, Descent(plan, report))
+    return minimise(objective, start, plan, DescentReport(plan, report))
 
 
-def polish(interactions: Interactions, config: ModelConfig, theta: Tensor, stop: Callable[[], bool] = never) -> Trained:
-    """Bring θ [R, K] to a stationary point in float64, from near one: what a comparison takes as the truth."""
+def polish(
+    interactions: Interactions,
+    config: ModelConfig,
+    theta: Tensor,
+    stop: Callable[[], bool] = never,
+    budget_bytes: float = math.inf,
+) -> Trained:
+    """Bring θ [R, K] to a stationary point in float64, from near one: what a comparison takes as the truth.
+
+    budget_bytes: of the inverse blocks; with less than all of them it takes longer.
+    """
     objective = objective_of(config, interactions, theta.device, torch.float64)
-    return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=POLISHED), stop=stop)
+    return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=POLISHED, budget_bytes=budget_bytes), stop=stop)
 
 
 def check_labels(dataset: Dataset, config: ModelConfig) -> None:

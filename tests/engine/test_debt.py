@@ -151,6 +151,8 @@ def test_a_model_whose_data_are_all_erased_is_all_zero(world: World) -> None:
     assert not engine.state.theta.any()
     assert engine.settle().influence == 0
     assert engine.refine() is None
+    engine.warm_up()
+    assert not engine.state.theta.any()
 
 
 def test_warming_up_changes_nothing(world: World) -> None:

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ifru.engine.k_hop import importance, k_hop
+from ifru.engine.solve import on_support
 from ifru.interactions import Interactions
+from ifru.pcg import Limits
 from tests.engine.conftest import World, train_rows
 from tests.objective.dense_reference import Problem, numerical, problems
 
@@ -81,6 +83,19 @@ def test_an_update_is_the_dense_solve_on_its_support(world: World, some_rows: Dr
     assert len(rows) > 10
     expected = dense_step(world, deleted, rows, damping)
     torch.testing.assert_close(state.theta[rows] - world.theta[rows], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_what_damping_holds_back_is_counted_as_left(world: World, some_rows: Draw) -> None:
+    state = world.engine(torch.float64).state
+    removal = state.remove(state.objective.interactions.retire(some_rows(20, 4)))
+    rows = removal.touched
+    state.settle()
+    found = on_support(state, rows, Limits(1e-12, 500), damping=0.5)
+    step = torch.zeros_like(state.theta).index_copy_(0, rows, found.solution.x)
+    left = state.debt[rows] + state.objective.product(state.theta, state.slopes, step)[rows]
+    exact = float(state.cache.energies(state.theta, state.slopes, rows, left).sum()) ** 0.5
+    assert found.left == pytest.approx(exact, rel=0.02)
+    assert found.left > 10 * found.solution.residual_norm
 
 
 def dense_step(world: World, deleted: np.ndarray, rows: torch.Tensor, damping: float) -> torch.Tensor:
