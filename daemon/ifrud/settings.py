@@ -98,9 +98,9 @@ class EngineSection(_Group):
     push_rows: PositiveInt | None = None
     push_interactions: PositiveInt | None = None
     push_milliseconds: PositiveFloat | None = None
-    hops: NonNegativeInt = 2
-    share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    damping: NonNegativeFloat = 0.0
+    k_hop_hops: NonNegativeInt = 2
+    k_hop_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    k_hop_damping: NonNegativeFloat = 0.0
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
 
 

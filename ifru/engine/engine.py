@@ -224,11 +224,13 @@ class Engine:
     def _by_importance(self, deleted: Int64) -> _Answer:
         """One solve on the most important rows around what is deleted; what it leaves is as predicted."""
         state, settings = self.state, self.settings
-        rows = torch.from_numpy(k_hop(self.dataset.train, deleted, settings.hops, settings.share)).to(state.rows.device)
+        rows = torch.from_numpy(k_hop(self.dataset.train, deleted, settings.k_hop_hops, settings.k_hop_share)).to(
+            state.rows.device
+        )
         inside = math.sqrt(float(state.energy[rows].sum()))
         outside = max(self._batch - inside**2, 0.0)
         limits = Limits(settings.tolerance, settings.products, REACH * inside)
-        found = on_support(state, rows, limits, settings.damping)
+        found = on_support(state, rows, limits, settings.k_hop_damping)
         state.move(rows, found.solution.x)
         influence = self._influence(found.left**2 + outside)
         read = found.interactions_read

@@ -16,8 +16,8 @@ class EngineSettings(BaseModel):
     products: bound on Hessian products of one solve. steps: bound on re-linearisations of one update.
     cache_bytes: budget of the curvature cache.
     push_rows, push_interactions, push_milliseconds: what one push may move, read and take; None: no bound.
-    hops, share: how far importance spreads for k_hop, and the share of the rows it reaches that move. damping: multiple
-    of the diagonal blocks that its solve adds to the Hessian.
+    k_hop_hops, k_hop_share: how far importance spreads, and the share of the rows it reaches that move.
+    k_hop_damping: multiple of the diagonal blocks that the solve adds to the Hessian.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,6 +31,6 @@ class EngineSettings(BaseModel):
     push_rows: PositiveInt | None = None
     push_interactions: PositiveInt | None = None
     push_milliseconds: PositiveFloat | None = None
-    hops: NonNegativeInt = 2
-    share: float = Field(default=0.5, gt=0, le=1)
-    damping: float = Field(default=0.0, ge=0)
+    k_hop_hops: NonNegativeInt = 2
+    k_hop_share: float = Field(default=0.5, gt=0, le=1)
+    k_hop_damping: float = Field(default=0.0, ge=0)

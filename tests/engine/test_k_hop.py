@@ -74,7 +74,14 @@ def test_the_support_grows_with_hops_and_with_the_share(world: World, some_rows:
 @pytest.mark.parametrize("damping", [0.0, 0.5])
 def test_an_update_is_the_dense_solve_on_its_support(world: World, some_rows: Draw, damping: float) -> None:
     deleted = some_rows(3, 2)
-    settings = {"support": "k_hop", "hops": 1, "share": 0.4, "damping": damping, "tolerance": 1e-9, "cache_bytes": 1}
+    settings = {
+        "support": "k_hop",
+        "k_hop_hops": 1,
+        "k_hop_share": 0.4,
+        "k_hop_damping": damping,
+        "tolerance": 1e-9,
+        "cache_bytes": 1,
+    }
     engine = world.engine(torch.float64, **settings)
     state = engine.state
     update = engine.apply(train_rows(deleted))
@@ -119,7 +126,7 @@ def dense_step(world: World, deleted: np.ndarray, rows: torch.Tensor, damping: f
 
 
 def test_the_debt_outside_the_support_is_carried(world: World, some_rows: Draw) -> None:
-    engine = world.engine(torch.float64, support="k_hop", hops=1, share=0.2)
+    engine = world.engine(torch.float64, support="k_hop", k_hop_hops=1, k_hop_share=0.2)
     engine.apply(train_rows(some_rows(20, 3)))
     engine.settle()
     objective, theta = engine.state.objective, engine.state.theta
