@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -34,6 +34,8 @@ def ragged(parts: list[Tensor]) -> Factors:
 
 @PRECISIONS
 @settings(max_examples=25, deadline=None)
+@example(seed=0, width=17, scale=1.0, losses=[[0, 0, 0], [0, 0, 0], [0, 0, 5], [0, 0, 5], [0, 0, 5]])
+@example(seed=0, width=17, scale=1.0, losses=[[0, 0, 5]] * 6)
 @given(
     seed=st.integers(0, 2**31),
     width=st.sampled_from([1, 3, 8, 17]),
@@ -55,7 +57,9 @@ def test_it_differs_from_a_rebuild_by_no_more_than_it_says(
     apart = (inverses - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1)
     sound = torch.isfinite(error)
     assert (apart[sound] <= error[sound]).all()
-    assert scale > 1 or (apart[2] <= tolerance and error[2] <= 10 * tolerance)
+    assert scale > 1 or apart[2] <= tolerance
+    # The account is careful, and soon asks for a block to be built anew; but not after one or two down-dates.
+    assert scale > 1 or len(losses) > 2 or error[2] <= 10 * tolerance
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
