@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from ifru.objective.row_vectors import add, add_two, dot, dots
+from ifru.objective.row_vectors import FAR, NEAR, add, add_two, dot, dots, fetch
 
 # Sums may be reordered, which vectorising a dot product needs; NaN and infinity keep their meaning.
 MATH = {"reassoc", "contract", "arcp", "nsz"}
@@ -93,7 +93,12 @@ def gradient(theta, rows, side, start, order, other, first, ridge, rank, bias, o
         e = rows[m]
         for k in range(theta.shape[1]):
             out[m, k] = ridge[e] * theta[e, k]
-        for j in range(start[e - side], start[e - side + 1]):
+        end = start[e - side + 1]
+        for j in range(start[e - side], end):
+            if j + FAR < end:
+                fetch((other, first), order[j + FAR])
+            if j + NEAR < end:
+                fetch((theta,), other[order[j + NEAR]])
             z = order[j]
             slope = first[z]
             if slope != 0.0:
@@ -186,7 +191,12 @@ def blocks(theta, rows, side, start, order, other, second, ridge, rank, bias, ou
     for m in prange(len(rows)):
         e, top = rows[m], m * width
         out[top : top + width] = 0
-        for place in range(start[e - side], start[e - side + 1]):
+        end = start[e - side + 1]
+        for place in range(start[e - side], end):
+            if place + FAR < end:
+                fetch((other, second), order[place + FAR])
+            if place + NEAR < end:
+                fetch((theta,), other[order[place + NEAR]])
             z = order[place]
             f, curvature = other[z], second[z]
             if curvature == 0.0:

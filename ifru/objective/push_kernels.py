@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from ifru.objective.bilinear_kernels import MATH, slopes_at
-from ifru.objective.row_vectors import add, add_two, dot
+from ifru.objective.row_vectors import FAR, NEAR, add, add_two, dot, fetch
 
 
 @njit(cache=True, fastmath=MATH)
@@ -51,7 +51,12 @@ def spread_side(
         gain, length = 0.0, dot(theta, e, theta, e, rank) + bias
         for k in range(width):
             own[0, k] = ridge[e] * theta[e, k]
-        for j in range(start[e - side], start[e - side + 1]):
+        end = start[e - side + 1]
+        for j in range(start[e - side], end):
+            if j + FAR < end:
+                fetch((other, label, weight, first, second), order[j + FAR])
+            if j + NEAR < end:
+                fetch((theta, debt, marked), other[order[j + NEAR]])
             z = order[j]
             if weight[z] == 0.0:
                 continue

@@ -1,4 +1,4 @@
-"""Dot products and sums of table rows as vector instructions, for compiled loops.
+"""Dot products and sums of table rows as vector instructions, and prefetches, for compiled loops.
 
 A compiler that does not know how long a row is vectorises short loops badly, and checks before each whether its
 arrays overlap. Here a row is read in pieces of one cache line, the last of them under a mask.
@@ -19,6 +19,11 @@ from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 _LINE = 64
+
+FAR, NEAR = 24, 12
+"""How many interactions ahead of its use what is known of an interaction is fetched, and then the row at its far end:
+where they lie scattered over gigabytes, a loop otherwise waits for memory most of the time."""
+
 _INDEX = ir.IntType(64)
 _LANE = ir.IntType(32)
 _BIT = ir.IntType(1)
@@ -87,6 +92,33 @@ def add_two(typingctx, out, o, s, a, i, t, b, j, n):
         return context.get_dummy_value()
 
     return types.void(out, index, out.dtype, a, index, out.dtype, b, index, index), generate
+
+
+@intrinsic
+def fetch(typingctx, tables, i):
+    """Bring row i of each of some tables near, ahead of its use; elements count as rows of one."""
+
+    def generate(context, builder, signature, args):
+        for place, kind in enumerate(tables):
+            table = context.make_array(kind)(context, builder, builder.extract_value(args[0], place))
+            size = builder.extract_value(table.strides, 0)
+            first = builder.add(builder.ptrtoint(table.data, _INDEX), builder.mul(args[1], size))
+            if kind.ndim == 1:
+                _fetch(builder, first)
+                continue
+            lines = builder.udiv(builder.add(size, ir.Constant(_INDEX, _LINE - 1)), ir.Constant(_INDEX, _LINE))
+            with cgutils.for_range(builder, lines, intp=_INDEX) as loop:
+                _fetch(builder, builder.add(first, builder.mul(loop.index, ir.Constant(_INDEX, _LINE))))
+        return context.get_dummy_value()
+
+    return types.void(tables, types.intp), generate
+
+
+def _fetch(builder: ir.IRBuilder, address: ir.Value) -> None:
+    pointer = ir.IntType(8).as_pointer()
+    kind = ir.FunctionType(ir.VoidType(), [pointer, _LANE, _LANE, _LANE])
+    prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(prefetch, [builder.inttoptr(address, pointer), *(ir.Constant(_LANE, hint) for hint in (0, 3, 1))])
 
 
 def _same_type(*tables: types.Array) -> None:

@@ -11,7 +11,7 @@ import math
 from numba import njit, prange
 
 from ifru.objective.bilinear_kernels import MATH, slopes_at
-from ifru.objective.row_vectors import add_two, dot
+from ifru.objective.row_vectors import FAR, NEAR, add_two, dot, fetch
 
 
 @njit(cache=True)
@@ -73,7 +73,12 @@ def spread(before, theta, rows, side, start, order, other, skip, label, weight, 
     read = 0
     for m in range(len(rows)):
         e = rows[m]
-        for j in range(start[e - side], start[e - side + 1]):
+        end = start[e - side + 1]
+        for j in range(start[e - side], end):
+            if j + FAR < end:
+                fetch((other, label, weight, first, second), order[j + FAR])
+            if j + NEAR < end:
+                fetch((theta, debt, skip), other[order[j + NEAR]])
             z = order[j]
             f = other[z]
             if weight[z] == 0.0 or skip[f]:
@@ -97,7 +102,12 @@ def pull_along(theta, rows, step, side, start, order, other, first, second, rank
     read = 0
     for m in range(len(rows)):
         e = rows[m]
-        for j in range(start[e - side], start[e - side + 1]):
+        end = start[e - side + 1]
+        for j in range(start[e - side], end):
+            if j + FAR < end:
+                fetch((other, first, second), order[j + FAR])
+            if j + NEAR < end:
+                fetch((theta, added, reached), other[order[j + NEAR]])
             z = order[j]
             slope, curvature = first[z], second[z]
             if slope == 0.0 and curvature == 0.0:
@@ -135,7 +145,12 @@ def meet(rows, side, start, order, other, place, met, reached):
     """
     for m in range(len(rows)):
         e = rows[m]
-        for j in range(start[e - side], start[e - side + 1]):
+        end = start[e - side + 1]
+        for j in range(start[e - side], end):
+            if j + FAR < end:
+                fetch((other,), order[j + FAR])
+            if j + NEAR < end:
+                fetch((met, reached), other[order[j + NEAR]])
             f = other[order[j]]
             if side > 0 and place[f] >= 0:
                 continue
