@@ -46,8 +46,8 @@ class Frontier:
             self._add(densest(carried, ridge, _CARRIED * allowed).nonzero()[:, 0])
 
     def close(self) -> Tensor:
-        """The rows that were active, ascending. None is afterwards."""
-        rows = torch.cat(self._sides).sort().values
+        """The rows that were active. None is afterwards."""
+        rows = torch.cat(self._sides)
         self._active[rows] = False
         self._sides = [rows[:0], rows[:0]]
         return rows
@@ -58,10 +58,14 @@ class Frontier:
         best = max((float(each.max()) for each in density if len(each)), default=0.0)
         return self._sides[side][density[side] >= max(_WITHIN * best, _TINY)].sort().values
 
-    def estimate(self, rows: Tensor) -> None:
-        """The debt of rows [S] has changed: those that were not active become so."""
-        self._add(rows[~self._active[rows]])
+    def paid(self, rows: Tensor) -> None:
+        """Active rows [S] have moved."""
         self.put(rows, self._scale * self._by_penalty(rows))
+
+    def owes(self, rows: Tensor, owed: Tensor) -> None:
+        """The debt of rows [S] has changed, to ‖r_e‖²/ridge_e [S]: those that were not active become so."""
+        self._add(rows[~self._active[rows]])
+        self.put(rows, self._scale * owed)
 
     def put(self, rows: Tensor, energy: Tensor) -> None:
         """Set the energies [S] of rows."""

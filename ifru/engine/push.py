@@ -186,9 +186,9 @@ class _Course:
         spread = state.objective.spread_side(before, state.theta, state.slopes, rows, state.debt, self._waiting.heavy)
         self._read += spread.interactions_read
         state.read_since_exact += spread.interactions_read
-        changed = torch.cat([rows, spread.reached])
-        self._waiting.spread(rows, spread.gains, changed)
-        self._frontier.estimate(changed)
+        self._waiting.spread(rows, spread.gains, spread.reached)
+        self._frontier.paid(rows)
+        self._frontier.owes(spread.reached, spread.owed)
         self._returned[side] = max(self._frontier.total - rest, 0.0) / step.energy if step.energy > 0 else 1.0
 
     def _note(self, rows: Tensor) -> None:

@@ -82,7 +82,7 @@ class State:
     def move(self, rows: Tensor, step: Tensor, changed: Tensor | None = None) -> None:
         """θ [S] += step [S, K] for rows, ascending; what that does to the debt waits for `settle`.
 
-        changed [V]: rows, ascending, whose debt is exact after earlier moves, but whose energy is not.
+        changed [V]: rows whose debt is exact after earlier moves, but whose energy is not.
         """
         self.settle_move()
         self._moved = (rows, self.theta[rows], self.rows[:0] if changed is None else changed)

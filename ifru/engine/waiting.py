@@ -50,10 +50,10 @@ class Waiting:
         self._waits[rows[holds]] = True
         return holds, bounds[holds].double()
 
-    def spread(self, rows: Tensor, gains: Tensor, changed: Tensor) -> None:
-        """Rows [S] have been spread, which told their gains [S]; rows whose debt `changed` no longer wait."""
+    def spread(self, rows: Tensor, gains: Tensor, reached: Tensor) -> None:
+        """Rows [S] have been spread, which told their gains [S] and reached others: none of these waits any more."""
         self._gains[rows] = gains
-        self._waits[changed] = False
+        self._waits[rows] = self._waits[reached] = False
 
     def close(self) -> Tensor:
         """The rows that wait, ascending. None does afterwards."""

@@ -79,6 +79,7 @@ class CompiledObjective(TorchObjective):
         self._reached = np.zeros(self.rows, dtype=np.bool_)
         self._met = np.zeros(self.rows, dtype=np.int64)
         self._listed = np.empty(self.rows, dtype=np.int64)
+        self._owed = np.empty(self.rows)
 
     def value(self, theta: Tensor) -> float:
         ends = self._ends_user, self._ends_item
@@ -264,8 +265,10 @@ class CompiledObjective(TorchObjective):
             gains.numpy(),
             self._reached,
             self._listed,
+            self._owed,
         )
-        return Spread(torch.from_numpy(self._listed[:found].copy()), gains, read)
+        near, owed = self._listed[:found].copy(), self._owed[:found].copy()
+        return Spread(torch.from_numpy(near), torch.from_numpy(owed), gains, read)
 
     def _sides(self, rows: Int64) -> list[tuple[slice, tuple[object, ...]]]:
         """The users and the items of ascending rows, each with (first row, start, order, far rows) of its side."""

@@ -41,12 +41,13 @@ class Advance:
 class Spread:
     """What the move of one side's rows [S] reached.
 
-    reached [V]: rows of the other side whose debt changed. gains [S]: bound on Σ_f ‖Δr_f‖²/ridge_f over neighbours f
-    for a step of length 1, to first order, where no pair is recorded twice; infinite where none is known.
-    interactions_read: interactions visited.
+    reached [V]: rows of the other side whose debt changed. owed [V]: ‖r_f‖²/ridge_f of theirs, in float64.
+    gains [S]: bound on Σ_f ‖Δr_f‖²/ridge_f over neighbours f for a step of length 1, to first order, where no pair is
+    recorded twice; infinite where none is known. interactions_read: interactions visited.
     """
 
     reached: Tensor
+    owed: Tensor
     gains: Tensor
     interactions_read: int
 

@@ -36,12 +36,13 @@ def spread_side(
     gains,
     marked,
     reached,
+    owed,
 ):
     """Carry the move of one side's rows (before [S, K] -> theta) into slopes and debt, their own and their neighbours'.
 
     gains [S] <- what a step of length 1 adds to the neighbours at most, where the ridge is at least `heavy`.
-    reached [R] <- the neighbours, each once; marked [R] is clean before and after. Returns how many these are, and the
-    interactions read.
+    reached [R] <- the neighbours, each once, and owed [R] <- ‖r‖²/ridge of theirs; marked [R] is clean before and
+    after. Returns how many these are, and the interactions read.
     """
     found, read, width = 0, 0, theta.shape[1]
     own = np.empty((1, width), theta.dtype)
@@ -56,7 +57,7 @@ def spread_side(
             if j + FAR < end:
                 fetch((other, label, weight, first, second), order[j + FAR])
             if j + NEAR < end:
-                fetch((theta, debt, marked), other[order[j + NEAR]])
+                fetch((theta, debt, ridge, marked), other[order[j + NEAR]])
             z = order[j]
             if weight[z] == 0.0:
                 continue
@@ -84,6 +85,16 @@ def spread_side(
         gains[m] = gain if measured else math.inf
         for k in range(width):
             debt[e, k] = own[0, k]
-    for m in range(found):
-        marked[reached[m]] = False
+    _close(reached[:found], debt, ridge, marked, owed)
     return found, read
+
+
+@njit(cache=True, fastmath=MATH)
+def _close(reached, debt, ridge, marked, owed):
+    """Clean the marks of reached rows, and tell what these owe."""
+    for m in range(len(reached)):
+        if m + NEAR < len(reached):
+            fetch((debt, ridge, marked), reached[m + NEAR])
+        f = reached[m]
+        owed[m] = dot(debt, f, debt, f, debt.shape[1]) / ridge[f]
+        marked[f] = False

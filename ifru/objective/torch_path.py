@@ -233,7 +233,8 @@ class TorchObjective:
         if self.model.dot_product is None:
             heavy = math.inf
         gains[self.ridge[rows] < heavy] = math.inf
-        return Spread(torch.unique(others[interaction]), gains, len(interaction))
+        reached = torch.unique(others[interaction])
+        return Spread(reached, debt[reached].double().square().sum(1) / self.ridge[reached], gains, len(interaction))
 
     def _ridge(self) -> Tensor:
         degree = np.concatenate([self.interactions.user_degree, self.interactions.item_degree])
