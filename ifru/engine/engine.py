@@ -39,8 +39,11 @@ from ifru.trust_region import REACH, descend
 _ROUNDS = 2
 """Local answers that are tried before all rows are."""
 
-_MARGIN = 0.7
-"""Share of the tolerance that a support and a solve each aim at, so that both together keep it."""
+_AIM = 0.7
+"""Share of the tolerance that an answer is predicted to leave: the rest is for what it sets off and does not see."""
+
+_EACH = _AIM / math.sqrt(2)
+"""Where two things leave something, a support and the solve on it, each may leave so much."""
 
 _EXACTEST = 0.01
 """No linear solve aims lower than this share of its right-hand side: re-linearising on the debt is worth more."""
@@ -94,7 +97,7 @@ class Engine:
         objective = objective_of(config, dataset.train, torch.device(device), tables.user.dtype)
         cache = CurvatureCache(objective, tables.user.shape[1], settings.cache_bytes)
         self.state = State(objective, tables.stacked(), cache)
-        self._now = now
+        self._now, self._watch = now, Stopwatch(now)
         self._push = Push(self.state, now)
         self._added, self._batch = carried.added, carried.batch
 
@@ -120,18 +123,17 @@ class Engine:
         (`reason` tells). Where another support is forced, the influence is as predicted, and `settle` tells.
         Rows that are deleted already are passed over.
         """
-        watch = Stopwatch(self._now)
-        with watch.stage("settle"):
+        self._watch = Stopwatch(self._now)
+        with self._watch.stage("settle"):
             self.state.settle()
-        with watch.stage("debt"):
+        with self._watch.stage("debt"):
             retired = self.dataset.retire(deletion)
             removal = self.state.remove(retired.train)
         if len(removal.touched) > 0:
             self._added += removal.energy
             self._batch = self.state.total_energy
-        with watch.stage("solve"):
-            answer = self._answer(removal, retired.train)
-        return self._update(retired, torch.cat([removal.emptied, answer.moved]), answer, watch)
+        answer = self._answer(removal, retired.train)
+        return self._update(retired, torch.cat([removal.emptied, answer.moved]), answer)
 
     def warm_up(self) -> None:
         """Load what an update runs and change nothing, so that the first batch is answered as fast as the next."""
@@ -161,13 +163,13 @@ class Engine:
 
         stop(): asked before every product with the Hessian. A solve that was stopped keeps what it has.
         """
-        watch = Stopwatch(self._now)
-        self.state.settle()
+        self._watch = Stopwatch(self._now)
+        with self._watch.stage("settle"):
+            self.state.settle()
         if self._influence(self.state.total_energy) <= self.settings.refined:
             return None
-        with watch.stage("solve"):
-            answer = self._on_all_rows(self.settings.refined, stop)
-        return self._update(Deletion.nothing(), answer.moved, answer, watch)
+        answer = self._on_all_rows(self.settings.refined, stop)
+        return self._update(Deletion.nothing(), answer.moved, answer)
 
     def _answer(self, removal: Removal, deleted: Int64) -> _Answer:
         """By the support that was asked for; by `auto`, with the least predicted work."""
@@ -179,7 +181,7 @@ class Engine:
             case "k_hop":
                 return self._by_importance(deleted)
             case "residual":
-                return self._on_support(choose(self.state, removal.touched, self._allowed()))
+                return self._on_support(self._chosen(removal.touched))
             case "global":
                 return self._on_all_rows(self.settings.tolerance, never)
             case "auto":
@@ -194,8 +196,8 @@ class Engine:
             # To choose a support reads what its seeds have.
             if incident(state.objective, seeds) > most:
                 break
-            support = choose(state, seeds, self._allowed())
-            solved, pushed = of_support(state, support.rows, tolerance), of_push(state, seeds, tolerance)
+            support = self._chosen(seeds)
+            solved, pushed = of_support(state, support.rows, tolerance), of_push(state, seeds, _AIM * tolerance)
             if min(solved, pushed) > most:
                 break
             local = self._on_support(support) if solved <= pushed else self._by_push(seeds)
@@ -211,42 +213,52 @@ class Engine:
 
     def _allowed(self) -> float:
         """Energy that the rows outside of a support may keep."""
-        return (_MARGIN * self.settings.tolerance) ** 2 * self._batch
+        return (_EACH * self.settings.tolerance) ** 2 * self._batch
+
+    def _chosen(self, seeds: Tensor) -> Support:
+        with self._watch.stage("choose"):
+            return choose(self.state, seeds, self._allowed())
 
     def _by_push(self, touched: Tensor) -> _Answer:
         """One push from the touched rows; what it leaves is as predicted."""
         settings = self.settings
         budget = Budget(settings.push_rows, settings.push_interactions, settings.push_milliseconds)
-        pushed = self._push.run(touched, self.state.total_energy, settings.tolerance**2 * self._batch, budget)
+        with self._watch.stage("solve"):
+            allowed = (_AIM * settings.tolerance) ** 2 * self._batch
+            pushed = self._push.run(touched, self.state.total_energy, allowed, budget)
         influence = self._influence(pushed.left)
         return _Answer(pushed.rows, "push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
 
     def _by_importance(self, deleted: Int64) -> _Answer:
         """One solve on the most important rows around what is deleted; what it leaves is as predicted."""
         state, settings = self.state, self.settings
-        rows = torch.from_numpy(k_hop(self.dataset.train, deleted, settings.k_hop_hops, settings.k_hop_share)).to(
-            state.rows.device
-        )
+        with self._watch.stage("choose"):
+            chosen = k_hop(self.dataset.train, deleted, settings.k_hop_hops, settings.k_hop_share)
+        rows = torch.from_numpy(chosen).to(state.rows.device)
         inside = math.sqrt(float(state.energy[rows].sum()))
         outside = max(self._batch - inside**2, 0.0)
         limits = Limits(settings.tolerance, settings.products, REACH * inside)
-        found = on_support(state, rows, limits, settings.k_hop_damping)
-        state.move(rows, found.solution.x)
+        with self._watch.stage("solve"):
+            found = on_support(state, rows, limits, settings.k_hop_damping)
+            state.move(rows, found.solution.x)
         influence = self._influence(found.left**2 + outside)
         read = found.interactions_read
         return _Answer(rows, "k_hop", found.solution.reason, influence, found.solution.iterations, read)
 
     def _settled(self, method: str) -> _Answer:
         """What a local answer really leaves: it does not see all that it sets off in the rows around it."""
-        read = self.state.settle_move()
+        with self._watch.stage("settle"):
+            read = self.state.settle_move()
         influence = self._influence(self.state.total_energy)
         return _Answer(self.state.rows[:0], method, Reason.TOLERANCE, influence, 0, read)
 
     def _on_support(self, support: Support) -> _Answer:
         inside = math.sqrt(float(self.state.energy[support.rows].sum()))
-        goal = _MARGIN * self.settings.tolerance * math.sqrt(self._batch) / inside if inside > 0 else 1.0
-        found = on_support(self.state, support.rows, Limits(min(goal, 0.5), self.settings.products, REACH * inside))
-        self.state.move(support.rows, found.solution.x)
+        goal = _EACH * self.settings.tolerance * math.sqrt(self._batch) / inside if inside > 0 else 1.0
+        limits = Limits(min(goal, 0.5), self.settings.products, REACH * inside)
+        with self._watch.stage("solve"):
+            found = on_support(self.state, support.rows, limits)
+            self.state.move(support.rows, found.solution.x)
         influence = self._influence(found.left**2 + support.outside)
         read = support.interactions_read + found.interactions_read
         return _Answer(support.rows, "residual", found.solution.reason, influence, found.solution.iterations, read)
@@ -258,10 +270,11 @@ class Engine:
         def limits(norm: float, _: float) -> Limits | None:
             if norm <= tolerance * batch:
                 return None
-            return Limits(max(_MARGIN * tolerance * batch / norm, _EXACTEST), self.settings.products)
+            return Limits(max(_AIM * tolerance * batch / norm, _EXACTEST), self.settings.products)
 
-        descent = descend(state.objective, state.point(), state.metric, limits, self.settings.steps, stop)
-        state.arrive(descent)
+        with self._watch.stage("solve"):
+            descent = descend(state.objective, state.point(), state.metric, limits, self.settings.steps, stop)
+            state.arrive(descent)
         read = descent.products * self.dataset.train.retained
         influence = self._influence(state.total_energy)
         reason = Reason.TOLERANCE if descent.reason == "stationary" else descent.reason
@@ -271,7 +284,7 @@ class Engine:
     def _influence(self, energy: float) -> float:
         return math.sqrt(energy / self._batch) if self._batch > 0 else 0.0
 
-    def _update(self, deletion: Deletion, rows: Tensor, answer: _Answer, watch: Stopwatch) -> Update:
+    def _update(self, deletion: Deletion, rows: Tensor, answer: _Answer) -> Update:
         theta, users = self.state.theta, self.dataset.train.users
         rows = rows.sort().values
         border = int((rows < users).sum())
@@ -286,5 +299,5 @@ class Engine:
             reason=answer.reason,
             iterations=answer.iterations,
             interactions_read=answer.interactions_read,
-            seconds=watch.seconds,
+            seconds=self._watch.seconds,
         )

@@ -12,9 +12,12 @@ from torch import Tensor
 
 from ifru.engine.cache import CurvatureCache
 from ifru.interactions.table import Int64
-from ifru.objective import Objective, Slopes
+from ifru.objective import Objective
 from ifru.preconditioner import Preconditioner
 from ifru.trust_region import Descent, Point
+
+_SCATTERED = 3
+"""An interaction of moved rows, which lie scattered and are read on one core, costs that many of a pass over all."""
 
 _EXACT_AFTER = 8
 """Settlements read each interaction so often, on average, before the debt is computed anew: that ends the drift of its
@@ -49,11 +52,10 @@ class State:
         self.read_since_exact = 0
         self._moved: tuple[Tensor, Tensor, Tensor] | None = None
         self._drifts: list[tuple[Tensor, float]] = []
-        self._value: float
-        self.slopes: Slopes
-        self.debt: Tensor
-        self.energy: Tensor
-        self._recompute()
+        self._value = objective.value(self.theta)
+        self.slopes = objective.slopes(self.theta)
+        self.debt = objective.gradient(self.theta, self.slopes)
+        self.energy = cache.energies(self.theta, self.slopes, self.rows, self.debt)
 
     @property
     def total_energy(self) -> float:
@@ -75,8 +77,9 @@ class State:
         emptied, touched = rows[empty], rows[~empty]
         for table in (self.theta, self.debt, self.energy):
             table[emptied] = 0
-        added = self.cache.energies(self.theta, self.slopes, touched, pulled[~empty])
-        self.energy[touched] = self.cache.energies(self.theta, self.slopes, touched, self.debt[touched])
+        preconditioner = self.cache.preconditioner(self.theta, self.slopes, touched)
+        added = preconditioner.energies(pulled[~empty])
+        self.energy[touched] = preconditioner.energies(self.debt[touched])
         return Removal(touched, emptied, float(added.sum()))
 
     def move(self, rows: Tensor, step: Tensor, changed: Tensor | None = None) -> None:
@@ -120,14 +123,14 @@ class State:
             return 0
         rows, before, changed = self._moved
         self._moved = None
-        self.read_since_exact += int(incident(self.objective, rows))
         if not self._drifts:
             self.drifted(rows, before)
         near = torch.unique(torch.cat([rows, changed, *(self._drift(*drift) for drift in self._drifts)]))
         self._drifts.clear()
-        retained = self.objective.interactions.retained
-        if incident(self.objective, rows) > retained or self.read_since_exact > _EXACT_AFTER * retained:
-            self._recompute()
+        reads, retained = incident(self.objective, rows), self.objective.interactions.retained
+        self.read_since_exact += int(reads)
+        if _SCATTERED * reads > retained or self.read_since_exact > _EXACT_AFTER * retained:
+            self._pass_over_all(rows, before)
             return retained
         read = self.objective.spread(before, self.theta, self.slopes, rows, self.debt)
         self.energy[near] = self.cache.energies(self.theta, self.slopes, near, self.debt[near])
@@ -140,12 +143,15 @@ class State:
         self.cache.drifted(near.cpu().numpy(), (share * (met / degree).clamp(max=1)).double().cpu().numpy())
         return near
 
-    def _recompute(self) -> None:
-        self.read_since_exact = 0
-        self._value = self.objective.value(self.theta)
-        self.slopes = self.objective.slopes(self.theta)
-        self.debt = self.objective.gradient(self.theta, self.slopes)
+    def _pass_over_all(self, rows: Tensor, before: Tensor) -> None:
+        """Settle a move of rows [S] from `before` [S, K], and compute the debt of all rows anew."""
+        step, start = torch.zeros_like(self.theta), self.theta.clone()
+        step[rows], start[rows] = self.theta[rows] - before, before
+        ahead = self.objective.advance(start, self.slopes, step)
+        self.slopes, self.debt = ahead.slopes, ahead.gradient
+        self._value += ahead.change
         self.energy = self.cache.energies(self.theta, self.slopes, self.rows, self.debt)
+        self.read_since_exact = 0
 
 
 def _share(step: Tensor, before: Tensor) -> float:

@@ -33,7 +33,7 @@ class Update:
     influence: the residual influence; where a support was forced it is predicted, and `Settled` is exact.
     method, reason: which support was used, and why the solve ended there.
     iterations: products with the Hessian. interactions_read: interactions visited, once per product.
-    seconds: time by stage.
+    seconds: by stage: "settle" what moves leave behind, "debt" the deletion, "choose" the rows of a support, "solve".
     """
 
     deletion: Deletion
