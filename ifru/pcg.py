@@ -15,6 +15,8 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
+from ifru.vectors import add_both, dot, turn_both
+
 
 class Reason(StrEnum):
     """Why a solve ended."""
@@ -74,7 +76,7 @@ def solve(
     x, residual = torch.zeros_like(b), b.clone()
     z = precondition(residual) if preconditioned is None else preconditioned
     direction, in_metric = z.clone(), residual.clone()
-    rho = _dot(residual, z)
+    rho = dot(residual, z)
     initial = math.sqrt(max(rho, 0.0))
     # ‖x‖²_M, x·Mp and p·Mp follow from the scalars of the iteration (Steihaug 1983).
     size, overlap, length = 0.0, 0.0, rho
@@ -87,7 +89,7 @@ def solve(
             reason = Reason.STOPPED
             break
         image = product(direction, in_metric)
-        curvature = _dot(direction, image)
+        curvature = dot(direction, image)
         iteration += 1
         if curvature <= 0 and iteration > 1:
             reason = Reason.NEGATIVE_CURVATURE
@@ -98,22 +100,16 @@ def solve(
             # A first direction of negative curvature is still downhill: it is followed as far as a plain step would go.
             radius = limits.radius if math.isfinite(limits.radius) else initial
             step = (math.sqrt(max(overlap**2 + length * (radius**2 - size), 0.0)) - overlap) / length
-        x.add_(direction, alpha=step)
-        residual.sub_(image, alpha=step)
+        add_both(x, direction, residual, image, step)
         size, overlap = size + 2 * step * overlap + step * step * length, overlap + step * length
         z = precondition(residual)
-        before, rho = rho, _dot(residual, z)
+        before, rho = rho, dot(residual, z)
         norm = math.sqrt(max(rho, 0.0))
         if outside:
             reason = Reason.RADIUS if curvature > 0 else Reason.NEGATIVE_CURVATURE
             break
         beta = rho / before
-        direction.mul_(beta).add_(z)
-        in_metric.mul_(beta).add_(residual)
+        turn_both(direction, z, in_metric, residual, beta)
         overlap, length = beta * overlap, rho + beta * beta * length
-    decrease = 0.5 * (_dot(x, b) + _dot(x, residual))
+    decrease = 0.5 * (dot(x, b) + dot(x, residual))
     return Solution(x, residual, reason, iteration, norm, initial, math.sqrt(max(size, 0.0)), decrease)
-
-
-def _dot(a: Tensor, b: Tensor) -> float:
-    return float(torch.dot(a.reshape(-1), b.reshape(-1)))

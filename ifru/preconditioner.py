@@ -19,6 +19,7 @@ from ifru.factors import by_chunk, degrees
 from ifru.gram import gram_rows, largest_degree
 from ifru.interactions.table import Int64
 from ifru.objective import Objective, Slopes
+from ifru.vectors import dot_rows
 
 _CHUNK_BYTES = 1 << 26
 """Bound on the blocks that are built together."""
@@ -123,7 +124,7 @@ class Preconditioner:
 
     def energies(self, x: Tensor, scaled: Tensor | None = None) -> Tensor:
         """x_e·B_e⁻¹ x_e [S], in float64; exact for every row. scaled: M⁻¹x, where it is at hand."""
-        energies = (x * (self.apply(x) if scaled is None else scaled)).sum(1, dtype=torch.float64)
+        energies = dot_rows(x, self.apply(x) if scaled is None else scaled)
         if self.coarse is not None:
             energies[self.coarse.at] = self.coarse.energies(x)
         return energies

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ifru import block_kernels, gram_kernels
+from ifru import block_kernels, gram_kernels, vector_kernels
 from ifru.curvature import inverse_blocks
 from ifru.engine.downdate import lower_penalty, take_out
 from ifru.factors import Factors, degrees
@@ -155,6 +155,7 @@ class CurvatureCache:
         kind = self._blocks.cpu().numpy().dtype
         block_kernels.load(kind)
         gram_kernels.load(kind)
+        vector_kernels.load(kind)
 
     def _down_date(self, rows: Int64, factors: Factors) -> None:
         error = torch.from_numpy(self._error[rows]).to(self._blocks)

@@ -133,12 +133,18 @@ def product(theta, x, cuts, start, item, first, second, ridge, rank, bias, parts
 
 @njit(cache=True, parallel=True, fastmath=MATH)
 def advance(theta, x, new, cuts, start, item, label, weight, ridge, rank, bias, loss, first, second, parts, gradient):
-    """What a step x [R, K] from θ to `new` does: slopes [N] and ∇L [R, K] there, and the change of L.
+    """What a step x [R, K] from θ does: new = θ + x, slopes [N] and ∇L [R, K] there, and the change of L.
 
     cuts, parts: as in `product`.
     """
     users = len(start) - 1
     total = 0.0
+    for e in prange(len(theta)):
+        penalty = 0.0
+        for k in range(theta.shape[1]):
+            new[e, k] = theta[e, k] + x[e, k]
+            penalty += np.float64(x[e, k]) * (np.float64(theta[e, k]) + np.float64(new[e, k]))
+        total += 0.5 * ridge[e] * penalty
     for c in prange(len(cuts) - 1):
         mine = parts[c]
         mine[:] = 0
@@ -165,11 +171,6 @@ def advance(theta, x, new, cuts, start, item, label, weight, ridge, rank, bias, 
                     gradient[u, rank] += slope
                     mine[i - users, rank] += slope
     _sum_items(new, ridge, users, parts, gradient)
-    for e in prange(len(theta)):
-        penalty = 0.0
-        for k in range(theta.shape[1]):
-            penalty += np.float64(x[e, k]) * (np.float64(theta[e, k]) + np.float64(new[e, k]))
-        total += 0.5 * ridge[e] * penalty
     return total
 
 

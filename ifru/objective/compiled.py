@@ -128,7 +128,7 @@ class CompiledObjective(TorchObjective):
         return out
 
     def advance(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Advance:
-        new, gradient = theta + x, torch.empty_like(x)
+        new, gradient = torch.empty_like(x), torch.empty_like(x)
         fresh = Slopes(torch.empty_like(self._label), torch.empty_like(self._label))
         change = kernels.advance(
             theta.numpy(),

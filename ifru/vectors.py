@@ -1,0 +1,53 @@
+"""Operations on whole tables, as a solve runs them between its products.
+
+On the CPU they are compiled loops. torch shares tables of this size among threads of its own: waking these takes longer
+than the sums, and the threads of the compiled products fall asleep meanwhile.
+
+Axes: S rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ifru import vector_kernels as kernels
+from ifru.block_kernels import is_long
+
+
+def dot(a: Tensor, b: Tensor) -> float:
+    """Σ of a·b, both [S, K] and contiguous."""
+    if a.device.type != "cpu":
+        return float(torch.dot(a.reshape(-1), b.reshape(-1)))
+    take = kernels.dot_many if is_long(a.numel()) else kernels.dot
+    return float(take(a.numpy().reshape(-1), b.numpy().reshape(-1)))
+
+
+def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, length: float) -> None:
+    """x += length·direction and residual −= length·image, all [S, K]."""
+    if x.device.type != "cpu":
+        x.add_(direction, alpha=length)
+        residual.sub_(image, alpha=length)
+        return
+    change = kernels.add_both_many if is_long(x.numel()) else kernels.add_both
+    change(*(each.numpy().reshape(-1) for each in (x, direction, residual, image)), length)
+
+
+def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor, beta: float) -> None:
+    """direction <- z + beta·direction and in_metric <- residual + beta·in_metric, all [S, K]."""
+    if z.device.type != "cpu":
+        direction.mul_(beta).add_(z)
+        in_metric.mul_(beta).add_(residual)
+        return
+    change = kernels.turn_both_many if is_long(z.numel()) else kernels.turn_both
+    change(*(each.numpy().reshape(-1) for each in (direction, z, in_metric, residual)), beta)
+
+
+def dot_rows(a: Tensor, b: Tensor) -> Tensor:
+    """a_s·b_s [S] of [S, K], in float64."""
+    if a.device.type != "cpu":
+        return (a * b).sum(1, dtype=torch.float64)
+    out = torch.empty(len(a), dtype=torch.float64)
+    take = kernels.dot_rows_many if is_long(a.numel()) else kernels.dot_rows
+    take(a.contiguous().numpy(), b.contiguous().numpy(), out.numpy())
+    return out
