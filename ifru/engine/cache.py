@@ -21,8 +21,8 @@ from ifru.interactions.table import Int64
 from ifru.objective import Objective, Slopes
 from ifru.preconditioner import Blocks, Part, Preconditioner, diagonals
 
-DRIFT = 0.05
-"""A block is rebuilt when so large a share of its inputs has moved since it was built."""
+DRIFT = 0.25
+"""A block is rebuilt when so large a share of its inputs has moved since it was built; see `docs/engine.md`."""
 
 EXACTNESS = 1e-4
 """A down-dated block may differ from a rebuilt one by this share: by rounding, and by how far its inputs had moved."""
