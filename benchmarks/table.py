@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from benchmarks.cells import duration, multiple, number, table
 from benchmarks.compare import Compared, Measured
 
 GOALS = ((0.2, 0.5), (0.13, 0.4), (0.07, 0.22), (0.05, 0.15), (0.03, 0.25), (0.02, 0.08), (0.002, 0.01))
@@ -98,29 +99,3 @@ def thinned(points: Sequence[Measured]) -> list[Measured]:
     if len(points) <= _SHOWN:
         return list(points)
     return [points[round(place * (len(points) - 1) / (_SHOWN - 1))] for place in range(_SHOWN)]
-
-
-def number(value: float | None) -> str:
-    """Four decimals, or a dash."""
-    return "-" if value is None else f"{value:.4f}"
-
-
-def share(value: float | None) -> str:
-    """Four decimals, or as a power of ten where they would show little; a dash for nothing."""
-    return f"{value:.1e}" if value is not None and 0 < value < 0.001 else number(value)
-
-
-def multiple(times: float) -> str:
-    """Three digits below a hundred, whole numbers above."""
-    return f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
-
-
-def duration(seconds: float) -> str:
-    """Three digits, in milliseconds below a second."""
-    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

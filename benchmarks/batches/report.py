@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.batches.measure import COMBINED, SINGLE, Batches, Point
-from benchmarks.table import duration, multiple, share, table
+from benchmarks.cells import duration, multiple, share, table
 
 _HEAD = (
     "requests",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.cells import table
 from benchmarks.membership.attack import FALSE_POSITIVES, Figure
 from benchmarks.membership.measure import ATTACKERS, MODELS, Measured
-from benchmarks.table import table
 
 
 def markdown(found: Sequence[Measured]) -> str:

@@ -8,22 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.cases import Case
+from benchmarks.cells import duration
 from benchmarks.engines import SUPPORTS, ready
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Stopwatch, repeated
 from ifru.engine import Engine, EngineSettings, Update
 
-TOLERANCES = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+TOLERANCES = (0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001)
 COARSE = (0.3, 0.1, 0.02, 0.002)
 
 _ALL_BLOCKS = 1 << 36
 """Bytes for the cache: what is measured is the engine in its steady state, not a cache that is too small."""
 
 
+_SHORT = 1e-4
+"""Seconds below which a stage is not told."""
+
+
 def run(case: Case, budget: Budget) -> Iterator[Point]:
     """One curve for each support, by tolerance; the time is that of `apply`, settling is given apart.
 
-    Labels have the residual influence as the update was published with it, and as it is exactly.
+    Labels have the residual influence as the update was published with it, and as it is exactly, and the stages of one
+    repetition: the deletion itself, the choice of a support, the solve, and settling where `auto` does so.
     """
     for support in SUPPORTS:
         for tolerance in COARSE if budget.coarse else TOLERANCES:
@@ -43,5 +49,6 @@ def _measured(case: Case, budget: Budget, settings: EngineSettings) -> Point:
     with settling:
         settled = engine.settle()
     said = f"says {update.influence:.3g}, exact {settled.influence:.3g}"
-    label = f"tolerance {settings.tolerance:g}, by {update.method}, {said}"
+    stages = ", ".join(f"{stage} {duration(spent)}" for stage, spent in update.seconds.items() if spent >= _SHORT)
+    label = f"tolerance {settings.tolerance:g}, by {update.method}, {said}; {stages}"
     return Point(seconds, engine.tables.stacked(), f"ifru, {settings.support}", label, settling.seconds)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.cells import table
 from benchmarks.reconstruction.measure import SEEN, Measured
-from benchmarks.table import table
 
 
 def markdown(found: Sequence[Measured]) -> str:

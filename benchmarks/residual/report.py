@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.cells import table
 from benchmarks.rank_correlation import spearman
 from benchmarks.residual.measure import SETS, Measured
-from benchmarks.table import table
 
 FIGURES: dict[str, Callable[[Measured], float]] = {
     "as published": lambda answer: answer.published,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmarks.cells import duration, multiple, share, table
 from benchmarks.size.growth import growth, memory
 from benchmarks.size.measure import Answers, Asked, Scratch, Size
-from benchmarks.table import duration, multiple, share, table
 
 _HEAD = (
     "interactions",

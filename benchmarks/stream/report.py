@@ -8,9 +8,9 @@ from statistics import median
 
 import numpy as np
 
+from benchmarks.cells import duration, share, table
 from benchmarks.stream.course import Mark
 from benchmarks.stream.measure import Course, Stream
-from benchmarks.table import duration, share, table
 
 _HEAD = (
     "idle time",
