@@ -34,7 +34,7 @@ from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, Tables
 from ifru.objective import objective_of
 from ifru.pcg import Limits, Reason, never
-from ifru.trust_region import REACH, descend
+from ifru.trust_region import descend
 
 _ROUNDS = 2
 """Local answers that are tried before all rows are."""
@@ -44,6 +44,10 @@ _AIM = 0.7
 
 _EACH = _AIM / math.sqrt(2)
 """Where two things leave something, a support and the solve on it, each may leave so much."""
+
+_LOCAL_REACH = 2.0
+"""Bound on a step on a support, in lengths of the plain block step: nobody checks it before it is published. Useful
+steps have 1.1 to 2 such lengths; longer ones turn the support's rows against all others, which costs it nothing."""
 
 _EXACTEST = 0.01
 """No linear solve aims lower than this share of its right-hand side: re-linearising on the debt is worth more."""
@@ -237,7 +241,7 @@ class Engine:
         rows = torch.from_numpy(chosen).to(state.rows.device)
         inside = math.sqrt(float(state.energy[rows].sum()))
         outside = max(self._batch - inside**2, 0.0)
-        limits = Limits(settings.tolerance, settings.products, REACH * inside)
+        limits = Limits(settings.tolerance, settings.products, _LOCAL_REACH * inside)
         with self._watch.stage("solve"):
             found = on_support(state, rows, limits, settings.k_hop_damping)
             state.move(rows, found.solution.x)
@@ -255,7 +259,7 @@ class Engine:
     def _on_support(self, support: Support) -> _Answer:
         inside = math.sqrt(float(self.state.energy[support.rows].sum()))
         goal = _EACH * self.settings.tolerance * math.sqrt(self._batch) / inside if inside > 0 else 1.0
-        limits = Limits(min(goal, 0.5), self.settings.products, REACH * inside)
+        limits = Limits(min(goal, 0.5), self.settings.products, _LOCAL_REACH * inside)
         with self._watch.stage("solve"):
             found = on_support(self.state, support.rows, limits)
             self.state.move(support.rows, found.solution.x)
