@@ -1,12 +1,13 @@
 """Compiled loops over whole tables (numba, CPU): the few that a solve runs between its products.
 
+A loop on all cores is given the number of parts: one that asks for it itself cannot be kept compiled.
 Axes: n numbers of a table, S rows, K columns of a row.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import get_num_threads, njit, prange
+from numba import njit, prange
 
 from ifru.objective.row_vectors import dot as dot_of_rows
 
@@ -24,9 +25,9 @@ def dot(a, b):
 
 
 @njit(cache=True, parallel=True)
-def dot_many(a, b):
+def dot_many(a, b, parts):
     """`dot` on all cores."""
-    parts, total = get_num_threads(), 0.0
+    total = 0.0
     for c in prange(parts):
         first, last = c * len(a) // parts, (c + 1) * len(a) // parts
         total += dot(a[first:last], b[first:last])
@@ -43,9 +44,8 @@ def add_both(x, direction, residual, image, length):
 
 
 @njit(cache=True, parallel=True)
-def add_both_many(x, direction, residual, image, length):
+def add_both_many(x, direction, residual, image, length, parts):
     """`add_both` on all cores."""
-    parts = get_num_threads()
     for c in prange(parts):
         first, last = c * len(x) // parts, (c + 1) * len(x) // parts
         add_both(x[first:last], direction[first:last], residual[first:last], image[first:last], length)
@@ -61,9 +61,8 @@ def turn_both(direction, z, in_metric, residual, beta):
 
 
 @njit(cache=True, parallel=True)
-def turn_both_many(direction, z, in_metric, residual, beta):
+def turn_both_many(direction, z, in_metric, residual, beta, parts):
     """`turn_both` on all cores."""
-    parts = get_num_threads()
     for c in prange(parts):
         first, last = c * len(z) // parts, (c + 1) * len(z) // parts
         turn_both(direction[first:last], z[first:last], in_metric[first:last], residual[first:last], beta)
@@ -86,9 +85,10 @@ def dot_rows_many(a, b, out):
 def load(kind: np.dtype[np.floating]) -> None:
     """Compile or load all loops, for values of a type."""
     numbers, rows = np.zeros(1, kind), np.zeros((1, 1), kind)
-    for take in (dot, dot_many):
-        take(numbers, numbers)
-    for change in (add_both, add_both_many, turn_both, turn_both_many):
-        change(numbers, numbers, numbers, numbers, 0.0)
+    dot(numbers, numbers)
+    dot_many(numbers, numbers, 1)
+    for some, many in ((add_both, add_both_many), (turn_both, turn_both_many)):
+        some(numbers, numbers, numbers, numbers, 0.0)
+        many(numbers, numbers, numbers, numbers, 0.0, 1)
     for each in (dot_rows, dot_rows_many):
         each(rows, rows, np.zeros(1))

@@ -9,6 +9,7 @@ Axes: S rows, K columns of a row.
 from __future__ import annotations
 
 import torch
+from numba import get_num_threads
 from torch import Tensor
 
 from ifru import vector_kernels as kernels
@@ -19,8 +20,10 @@ def dot(a: Tensor, b: Tensor) -> float:
     """Σ of a·b, both [S, K] and contiguous."""
     if a.device.type != "cpu":
         return float(torch.dot(a.reshape(-1), b.reshape(-1)))
-    take = kernels.dot_many if is_long(a.numel()) else kernels.dot
-    return float(take(a.numpy().reshape(-1), b.numpy().reshape(-1)))
+    numbers = a.numpy().reshape(-1), b.numpy().reshape(-1)
+    if is_long(a.numel()):
+        return float(kernels.dot_many(*numbers, get_num_threads()))
+    return float(kernels.dot(*numbers))
 
 
 def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, length: float) -> None:
@@ -29,8 +32,11 @@ def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, leng
         x.add_(direction, alpha=length)
         residual.sub_(image, alpha=length)
         return
-    change = kernels.add_both_many if is_long(x.numel()) else kernels.add_both
-    change(*(each.numpy().reshape(-1) for each in (x, direction, residual, image)), length)
+    numbers = [each.numpy().reshape(-1) for each in (x, direction, residual, image)]
+    if is_long(x.numel()):
+        kernels.add_both_many(*numbers, length, get_num_threads())
+    else:
+        kernels.add_both(*numbers, length)
 
 
 def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor, beta: float) -> None:
@@ -39,8 +45,11 @@ def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor,
         direction.mul_(beta).add_(z)
         in_metric.mul_(beta).add_(residual)
         return
-    change = kernels.turn_both_many if is_long(z.numel()) else kernels.turn_both
-    change(*(each.numpy().reshape(-1) for each in (direction, z, in_metric, residual)), beta)
+    numbers = [each.numpy().reshape(-1) for each in (direction, z, in_metric, residual)]
+    if is_long(z.numel()):
+        kernels.turn_both_many(*numbers, beta, get_num_threads())
+    else:
+        kernels.turn_both(*numbers, beta)
 
 
 def dot_rows(a: Tensor, b: Tensor) -> Tensor:
