@@ -8,6 +8,9 @@ Axes: S rows, K columns of a row.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
 import torch
 from numba import get_num_threads
 from torch import Tensor
@@ -15,15 +18,14 @@ from torch import Tensor
 from ifru import vector_kernels as kernels
 from ifru.block_kernels import is_long
 
+T = TypeVar("T")
+
 
 def dot(a: Tensor, b: Tensor) -> float:
     """Σ of a·b, both [S, K] and contiguous."""
     if a.device.type != "cpu":
         return float(torch.dot(a.reshape(-1), b.reshape(-1)))
-    numbers = a.numpy().reshape(-1), b.numpy().reshape(-1)
-    if is_long(a.numel()):
-        return float(kernels.dot_many(*numbers, get_num_threads()))
-    return float(kernels.dot(*numbers))
+    return float(_run(kernels.dot, kernels.dot_many, (a, b)))
 
 
 def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, length: float) -> None:
@@ -32,11 +34,7 @@ def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, leng
         x.add_(direction, alpha=length)
         residual.sub_(image, alpha=length)
         return
-    numbers = [each.numpy().reshape(-1) for each in (x, direction, residual, image)]
-    if is_long(x.numel()):
-        kernels.add_both_many(*numbers, length, get_num_threads())
-    else:
-        kernels.add_both(*numbers, length)
+    _run(kernels.add_both, kernels.add_both_many, (x, direction, residual, image), length)
 
 
 def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor, beta: float) -> None:
@@ -45,11 +43,7 @@ def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor,
         direction.mul_(beta).add_(z)
         in_metric.mul_(beta).add_(residual)
         return
-    numbers = [each.numpy().reshape(-1) for each in (direction, z, in_metric, residual)]
-    if is_long(z.numel()):
-        kernels.turn_both_many(*numbers, beta, get_num_threads())
-    else:
-        kernels.turn_both(*numbers, beta)
+    _run(kernels.turn_both, kernels.turn_both_many, (direction, z, in_metric, residual), beta)
 
 
 def dot_rows(a: Tensor, b: Tensor) -> Tensor:
@@ -60,3 +54,11 @@ def dot_rows(a: Tensor, b: Tensor) -> Tensor:
     take = kernels.dot_rows_many if is_long(a.numel()) else kernels.dot_rows
     take(a.contiguous().numpy(), b.contiguous().numpy(), out.numpy())
     return out
+
+
+def _run(some: Callable[..., T], many: Callable[..., T], tables: Sequence[Tensor], *numbers: float) -> T:
+    """A loop over whole tables, all of one shape: on one core, or on all where they are long."""
+    flat = [table.numpy().reshape(-1) for table in tables]
+    if is_long(len(flat[0])):
+        return many(*flat, *numbers, get_num_threads())
+    return some(*flat, *numbers)

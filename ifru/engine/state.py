@@ -52,9 +52,8 @@ class State:
         self.read_since_exact = 0
         self._moved: tuple[Tensor, Tensor, Tensor] | None = None
         self._drifts: list[tuple[Tensor, float]] = []
-        self._value = objective.value(self.theta)
-        self.slopes = objective.slopes(self.theta)
-        self.debt = objective.gradient(self.theta, self.slopes)
+        start = Point.at(objective, self.theta)
+        self._value, self.slopes, self.debt = start.value, start.slopes, start.gradient
         self.energy = cache.energies(self.theta, self.slopes, self.rows, self.debt)
 
     @property
@@ -125,7 +124,7 @@ class State:
         self._moved = None
         if not self._drifts:
             self.drifted(rows, before)
-        near = torch.unique(torch.cat([rows, changed, *(self._drift(*drift) for drift in self._drifts)]))
+        reached = [self._drift(*drift) for drift in self._drifts]
         self._drifts.clear()
         reads, retained = incident(self.objective, rows), self.objective.interactions.retained
         self.read_since_exact += int(reads)
@@ -133,6 +132,7 @@ class State:
             self._pass_over_all(rows, before)
             return retained
         read = self.objective.spread(before, self.theta, self.slopes, rows, self.debt)
+        near = torch.unique(torch.cat([rows, changed, *reached]))
         self.energy[near] = self.cache.energies(self.theta, self.slopes, near, self.debt[near])
         return read
 
