@@ -10,7 +10,7 @@ from ifru.training import TrainedModel
 from ifru.verify import Verification
 from ifrud.demo.data import Data
 from ifrud.demo.screen import milliseconds, share
-from ifrud.demo.watch import Seen
+from ifrud.demo.watch import Kind, Seen
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Outcome:
             "nothing_to_erase": states.count("nothing_to_erase"),
             "dead_letters": len(seen.reasons),
             "deletions": answered.deletions,
-            "versions": seen.published[-1].version - 1,
+            "versions": seen.versions,
             "latency_ms": {f"p{percent}": _ms(seen.latency(percent)) for percent in (50, 99)},
             "residual_influence": answered.settled_influence,
             "left": asdict(answered.left),
@@ -82,7 +82,7 @@ class Outcome:
             "requests": f"{answered.requests:,}, of which {answered.unknown:,} had nothing to erase",
             "dead letters": f"{len(seen.reasons):,} ({'; '.join(seen.reasons)})",
             "deleted": f"{answered.deletions:,} rows",
-            "versions": f"{seen.published[-1].version - 1:,}",
+            "versions": _versions(seen.versions),
             "latency": f"p50 {milliseconds(seen.latency(50))}, p99 {milliseconds(seen.latency(99))}",
         }
 
@@ -128,6 +128,11 @@ def _left(found: Verification) -> str:
     known = {"forgotten": found.left.forget, "held-out": found.left.holdout}
     said = [f"{share(value)} on {name} pairs" for name, value in known.items() if value is not None]
     return " and ".join(said) or "nothing that can be measured"
+
+
+def _versions(counts: dict[Kind, int]) -> str:
+    of_each = [f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in counts.items() if count]
+    return f"{sum(counts.values()):,}: {', '.join(of_each)}"
 
 
 def _auc(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ifru.snapshots import Manifest, Reader, open_store
 from ifrud.demo.process import Places
 from ifrud.receipts import Receipt
 from ifrud.sources.jsonl import JsonlSource
+
+Kind = Literal["answer", "refinement", "proof"]
+"""A version answers events, refines the model in idle time, or only adds the proof of what the one before holds."""
 
 _LINES = 10_000
 _LOOK_SECONDS = 0.005
@@ -31,12 +34,11 @@ class Clock:
 class Announced:
     """A version, as the daemon's log tells of it.
 
-    kind: it answers events, refines the model in idle time, or only adds the proof of what the version before holds.
     deleted: rows. seconds: that the update took. settled, total: residual influences.
     """
 
     version: int
-    kind: Literal["answer", "refinement", "proof"]
+    kind: Kind
     deleted: int
     seconds: float
     settled: float
@@ -66,6 +68,12 @@ class Seen:
     def answered(self) -> int:
         """Events that came to a receipt or to a dead letter."""
         return len(self.receipts) + len(self.reasons)
+
+    @property
+    def versions(self) -> dict[Kind, int]:
+        """Versions of each kind. How many idle time makes depends on how busy the machine is."""
+        kinds = [each.kind for each in self.published]
+        return {kind: kinds.count(kind) for kind in get_args(Kind)}
 
     @property
     def last_answer(self) -> Announced:
