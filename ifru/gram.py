@@ -41,6 +41,15 @@ class GramRows:
     ridge: Tensor
     at: Tensor
 
+    def split(self, border: int) -> tuple[GramRows, GramRows]:
+        """Those of these rows that stand before a border, and the others, as they stand from there on; `at` ascends."""
+        count, start = int((self.at < border).sum()), self.whitened.start
+        cut = int(start[count])
+        first = Factors(self.whitened.values[:cut], start[: count + 1])
+        second = Factors(self.whitened.values[cut:], start[count:] - cut)
+        ridge, at = self.ridge, self.at
+        return GramRows(first, ridge[:count], at[:count]), GramRows(second, ridge[count:], at[count:] - border)
+
     def into(self, x: Tensor, out: Tensor) -> None:
         """out <- B⁻¹x for these rows of x; a row without interactions gives zero."""
         if x.device.type == "cpu":

@@ -6,7 +6,7 @@ Axes: S rows of the set, P rows of one form among them, C held blocks, K columns
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -26,7 +26,11 @@ _CHUNK_BYTES = 1 << 26
 
 
 class Part(Protocol):
-    """Some of the rows of a set."""
+    """Some of the rows of a set. at [P], ascending: where they stand in it."""
+
+    def split(self, border: int) -> tuple[Part, Part]:
+        """Those of the set's rows before a border, and the others, as parts of two sets."""
+        ...
 
     def into(self, x: Tensor, out: Tensor) -> None:
         """Set these rows of out [S, K] to M⁻¹x."""
@@ -49,6 +53,15 @@ class Blocks:
             everything = len(place) == len(inverses) and bool((place == np.arange(len(place))).all())
             inverses, places = inverses if everything else inverses[places], torch.arange(len(place), device=device)
         return Blocks(inverses, places, torch.from_numpy(at).to(device))
+
+    def split(self, border: int) -> tuple[Blocks, Blocks]:
+        count = _before(self.at, border)
+        before, after = self.at[:count], self.at[count:] - border
+        if self.inverses.device.type == "cpu":
+            return Blocks(self.inverses, self.place[:count], before), Blocks(self.inverses, self.place[count:], after)
+        # Off the CPU the place of each is its number.
+        first, second = self.inverses[:count], self.inverses[count:]
+        return Blocks(first, self.place[:count], before), Blocks(second, self.place[count:] - count, after)
 
     def into(self, x: Tensor, out: Tensor) -> None:
         if x.device.type == "cpu":
@@ -73,6 +86,13 @@ class Diagonals:
     rows: Int64
     inverses: Tensor
     at: Tensor
+
+    def split(self, border: int) -> tuple[Diagonals | None, Diagonals | None]:
+        """Those of the set's rows before a border, and the others; None where there are none."""
+        count = _before(self.at, border)
+        first = replace(self, rows=self.rows[:count], inverses=self.inverses[:count], at=self.at[:count])
+        second = replace(self, rows=self.rows[count:], inverses=self.inverses[count:], at=self.at[count:] - border)
+        return first if len(first.rows) else None, second if len(second.rows) else None
 
     def into(self, x: Tensor, out: Tensor) -> None:
         out[self.at] = self.inverses * x[self.at]
@@ -103,6 +123,13 @@ class Preconditioner:
 
     parts: tuple[Part, ...]
     coarse: Diagonals | None = None
+
+    def split(self, border: int) -> tuple[Preconditioner, Preconditioner]:
+        """M⁻¹ of the set's rows before a border, and of the others."""
+        parts = [part.split(border) for part in self.parts]
+        coarse = (None, None) if self.coarse is None else self.coarse.split(border)
+        first, second = (tuple(halves[side] for halves in parts) for side in (0, 1))
+        return Preconditioner(first, coarse[0]), Preconditioner(second, coarse[1])
 
     def apply(self, x: Tensor) -> Tensor:
         """M⁻¹x [S, K]."""
@@ -156,3 +183,7 @@ def diagonals(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, 
         diagonal[some].index_add_(0, factors.owner, factors.values.square())
     inverses = torch.where(diagonal > 0, 1 / diagonal, 0)
     return Diagonals(objective, theta, slopes, rows, inverses, torch.from_numpy(at).to(device))
+
+
+def _before(at: Tensor, border: int) -> int:
+    return int((at < border).sum())

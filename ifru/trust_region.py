@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ifru.elimination import Elimination
 from ifru.objective import Objective, Slopes
 from ifru.pcg import Limits, Reason, Solution, never, solve
 from ifru.preconditioner import Preconditioner
@@ -85,7 +86,7 @@ def descend(
     limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough.
     """
     point, slope = start, _Slope.of(metric(start), start.gradient)
-    products, reach = 0, REACH
+    products, reach, taken = 0, REACH, True
     for number in range(1, steps + 1):
         wanted = limits(slope.norm, point.value)
         if wanted is None:
@@ -93,7 +94,7 @@ def descend(
         if stop():
             return Descent(point, slope.energy, slope.norm, "stopped", products)
         bounded = Limits(wanted.tolerance, wanted.iterations, reach * slope.norm)
-        solution = _direction(objective, point, slope, bounded, stop)
+        solution = _direction(objective, point, slope, bounded, stop, taken)
         if solution.reason is Reason.STOPPED and solution.iterations == 0:
             return Descent(point, slope.energy, slope.norm, "stopped", products)
         products += solution.iterations
@@ -105,9 +106,10 @@ def descend(
             return Descent(point, slope.energy, slope.norm, "rounding", products)
         gain = -ahead.change / solution.decrease if resolvable else 1.0
         reach = _reach(reach, solution.length / slope.norm, gain)
-        if gain > 1e-4:
+        taken = gain > 1e-4
+        if taken:
             point, slope = trial, _Slope.of(metric(trial), trial.gradient)
-        report(Step(number, gain > 1e-4, point, slope.norm, solution))
+        report(Step(number, taken, point, slope.norm, solution))
     return Descent(point, slope.energy, slope.norm, "steps", products)
 
 
@@ -127,7 +129,13 @@ class _Slope:
         return _Slope(preconditioner, scaled, energy, math.sqrt(max(float(energy.sum()), 0.0)))
 
 
-def _direction(objective: Objective, point: Point, slope: _Slope, limits: Limits, stop: Callable[[], bool]) -> Solution:
+def _direction(
+    objective: Objective, point: Point, slope: _Slope, limits: Limits, stop: Callable[[], bool], eliminate: bool
+) -> Solution:
+    """A step; eliminate: whether one side may be, whose rows the trust region then does not bound."""
+    reduced = Elimination.of(objective, point.theta, point.slopes, slope.preconditioner) if eliminate else None
+    if reduced is not None:
+        return reduced.solve(-point.gradient, -slope.scaled, slope.norm, limits, stop)
     return solve(
         lambda direction, _: objective.product(point.theta, point.slopes, direction),
         slope.preconditioner.apply,

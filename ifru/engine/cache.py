@@ -135,7 +135,7 @@ class CurvatureCache:
         self._down_date(rows[sound], Factors(factors, np.concatenate([[0], np.cumsum(lost[sound])])))
 
     def purge(self) -> None:
-        """Finish down-dates, and blank the blocks that are not exact even then. Held back until an answer is out."""
+        """Finish down-dates, and blank the blocks that are not exact even then. A local answer does not wait for it."""
         for rows in self._tainted:
             waiting = rows[(self._place[rows] >= 0) & (self._penalty[rows] > 0)]
             places = torch.from_numpy(self._place[waiting]).to(self._blocks.device)

@@ -147,6 +147,8 @@ class Engine:
         support = choose(state, rows, 0.0)
         on_support(state, support.rows, Limits(0.5, 1))
         state.objective.product(state.theta, state.slopes, state.debt)
+        for side, of_users in ((self.tables.user, True), (self.tables.item, False)):
+            state.objective.across(state.theta, state.slopes, side, of_users)
         state.objective.advance(state.theta, state.slopes, torch.zeros_like(state.theta))
         nothing = np.empty(0, dtype=np.int64)
         state.objective.pull(state.theta, state.slopes, rows[:0])
@@ -277,6 +279,8 @@ class Engine:
             return Limits(max(_AIM * tolerance * batch / norm, _EXACTEST), self.settings.products)
 
         with self._watch.stage("solve"):
+            # To eliminate a side takes its blocks at their word: they must not have the deleted penalties any more.
+            state.cache.purge()
             descent = descend(state.objective, state.point(), state.metric, limits, self.settings.steps, stop)
             state.arrive(descent)
         read = descent.products * self.dataset.train.retained

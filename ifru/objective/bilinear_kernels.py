@@ -132,6 +132,49 @@ def product(theta, x, cuts, start, item, first, second, ridge, rank, bias, parts
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)
+def onto_users(theta, x, cuts, start, item, first, second, rank, bias, out):
+    """out [U, K] <- what items' x [I, K] does to the users by the off-diagonal part of H. cuts: as in `product`."""
+    users = len(start) - 1
+    for c in prange(len(cuts) - 1):
+        for u in range(cuts[c], cuts[c + 1]):
+            out[u] = 0
+            for z in range(start[u], start[u + 1]):
+                i = item[z]
+                tangent = dot(theta, u, x, i - users, rank)
+                if bias:
+                    tangent += x[i - users, rank]
+                curved = second[z] * tangent
+                add_two(out, u, curved, theta, i, first[z], x, i - users, rank)
+                if bias:
+                    out[u, rank] += curved
+
+
+@njit(cache=True, parallel=True, fastmath=MATH)
+def onto_items(theta, x, cuts, start, item, first, second, rank, bias, parts, out):
+    """out [I, K] <- what users' x [U, K] does to the items by the same. cuts, parts: as in `product`."""
+    users = len(start) - 1
+    for c in prange(len(cuts) - 1):
+        mine = parts[c]
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            for z in range(start[u], start[u + 1]):
+                i = item[z]
+                tangent = dot(theta, i, x, u, rank)
+                if bias:
+                    tangent += x[u, rank]
+                curved = second[z] * tangent
+                add_two(mine, i - users, curved, theta, u, first[z], x, u, rank)
+                if bias:
+                    mine[i - users, rank] += curved
+    for m in prange(parts.shape[1]):
+        for k in range(x.shape[1]):
+            total = parts[0, m, k]
+            for c in range(1, len(parts)):
+                total += parts[c, m, k]
+            out[m, k] = total
+
+
+@njit(cache=True, parallel=True, fastmath=MATH)
 def advance(theta, x, new, cuts, start, item, label, weight, ridge, rank, bias, loss, first, second, parts, gradient):
     """What a step x [R, K] from θ does: new = θ + x, slopes [N] and ∇L [R, K] there, and the change of L.
 

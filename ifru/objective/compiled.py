@@ -127,6 +127,17 @@ class CompiledObjective(TorchObjective):
         )
         return out
 
+    def across(self, theta: Tensor, slopes: Slopes, x: Tensor, of_users: bool) -> Tensor:
+        table, derivatives = self.interactions, (slopes.first.numpy(), slopes.second.numpy())
+        ends = self._cuts, table.user_start, self._ends_item
+        out = x.new_empty(self.rows - self.users if of_users else self.users, x.shape[1])
+        mine = theta.numpy(), x.numpy(), *ends, *derivatives, *self._form
+        if of_users:
+            kernels.onto_items(*mine, self._parts, out.numpy())
+        else:
+            kernels.onto_users(*mine, out.numpy())
+        return out
+
     def advance(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Advance:
         new, gradient = torch.empty_like(x), torch.empty_like(x)
         fresh = Slopes(torch.empty_like(self._label), torch.empty_like(self._label))

@@ -77,6 +77,11 @@ class Objective(Protocol):
     ridge: Tensor
     """[R]: λ times the number of a row's retained interactions."""
 
+    @property
+    def exact_blocks(self) -> bool:
+        """Whether Gauss-Newton's diagonal blocks are the Hessian's: where a score is linear in each of its two rows."""
+        ...
+
     def retire(self, interaction: Int64) -> None:
         """Interactions [M], already retired in `interactions`, count nothing from now on."""
         ...
@@ -99,6 +104,10 @@ class Objective(Protocol):
 
     def product(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Tensor:
         """∇²L x [R, K], exact: with the second derivative of the score, not Gauss-Newton's."""
+        ...
+
+    def across(self, theta: Tensor, slopes: Slopes, x: Tensor, of_users: bool) -> Tensor:
+        """What x of one side does to the other by the off-diagonal part of ∇²L: [U, K] to [I, K], or back."""
         ...
 
     def advance(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Advance:

@@ -71,6 +71,10 @@ class TorchObjective:
         self._weight = torch.from_numpy(weight).to(device, dtype)
         self.ridge = self._ridge()
 
+    @property
+    def exact_blocks(self) -> bool:
+        return self.model.dot_product is not None
+
     def retire(self, interaction: Int64) -> None:
         table = self.interactions
         self._weight[torch.from_numpy(interaction).to(self.device)] = 0
@@ -117,6 +121,20 @@ class TorchObjective:
             bent_user, bent_item = self.model.curvature(*ends, x[user], x[item])
             out.index_add_(0, user, curved * of_user + slope * bent_user)
             out.index_add_(0, item, curved * of_item + slope * bent_item)
+        return out
+
+    def across(self, theta: Tensor, slopes: Slopes, x: Tensor, of_users: bool) -> Tensor:
+        out = x.new_zeros(self.rows - self.users if of_users else self.users, x.shape[1])
+        for part in self._chunks(None):
+            ends = self._ends(theta, part)
+            mine, far = _facing(of_users, self._user[part], self._item[part] - self.users)
+            along = x[mine]
+            of_mine, of_far = _facing(of_users, *self.model.jacobians(*ends))
+            _, bent = _facing(
+                of_users, *self.model.curvature(*ends, *_facing(of_users, along, torch.zeros_like(along)))
+            )
+            tangent = (of_mine * along).sum(1, True)
+            out.index_add_(0, far, slopes.second[part, None] * tangent * of_far + slopes.first[part, None] * bent)
         return out
 
     def advance(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Advance:
@@ -254,10 +272,7 @@ class TorchObjective:
 
     def _jacobians(self, of_users: bool, mine: Tensor, far: Tensor) -> tuple[Tensor, Tensor]:
         """∂s/∂ of the rows of one side, and of those at the far end [n, K]; users are on that side, or items."""
-        if of_users:
-            return self.model.jacobians(mine, far)
-        of_user, of_item = self.model.jacobians(far, mine)
-        return of_item, of_user
+        return _facing(of_users, *self.model.jacobians(*_facing(of_users, mine, far)))
 
     def _add_pull(self, out: Tensor, theta: Tensor, slope: Tensor, part: Tensor) -> None:
         of_user, of_item = self.model.jacobians(*self._ends(theta, part))
@@ -277,3 +292,8 @@ class TorchObjective:
         of_users = ranges(table.user_start[users], table.user_start[users + 1])
         of_items = table.item_rows[ranges(table.item_start[items], table.item_start[items + 1])]
         return torch.from_numpy(np.union1d(of_users, of_items)).to(self.device)
+
+
+def _facing(of_users: bool, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+    """Users first as seen from the users, items first as seen from the items; the same the other way round."""
+    return (user, item) if of_users else (item, user)

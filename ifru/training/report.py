@@ -31,5 +31,6 @@ class DescentReport:
             self._report(self._what, 1.0 if norm <= target else 0.0)
             return
         self._first = self._first or norm
-        whole = math.log(self._first / target)
-        self._report(self._what, math.log(self._first / norm) / whole if whole > 0 else 0.0)
+        # A step that lowers L may raise its gradient.
+        whole, done = math.log(self._first / target), math.log(self._first / norm)
+        self._report(self._what, max(done / whole, 0.0) if whole > 0 else 0.0)

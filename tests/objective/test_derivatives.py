@@ -78,6 +78,18 @@ def test_coupling_is_the_off_diagonal_part_of_the_hessian(path: str, problem: Pr
 @PATHS
 @numerical
 @given(problem=problems())
+def test_across_is_the_hessian_between_the_two_sides(path: str, problem: Problem) -> None:
+    objective, theta, hessian = problem.objective(path), problem.theta, plain_hessian(problem)
+    x, slopes, users = problem.normal(*theta.shape), objective.slopes(theta), objective.interactions.users
+    of_users = torch.einsum("rksj,sj->rk", hessian[users:, :, :users], x[:users])
+    of_items = torch.einsum("rksj,sj->rk", hessian[:users, :, users:], x[users:])
+    close(objective.across(theta, slopes, x[:users], of_users=True), of_users)
+    close(objective.across(theta, slopes, x[users:], of_users=False), of_items)
+
+
+@PATHS
+@numerical
+@given(problem=problems())
 def test_coupling_reads_only_retained_interactions_with_both_ends_in_the_support(path: str, problem: Problem) -> None:
     objective, rows = problem.objective(path), problem.support()
     coupling = objective.coupling(problem.theta, objective.slopes(problem.theta), rows)

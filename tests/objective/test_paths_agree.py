@@ -41,6 +41,8 @@ def test_both_paths_give_the_same(dtype: torch.dtype, tolerance: float, problem:
     close(compiled.gradient(theta, ours), reference.gradient(theta, theirs))
     close(compiled.gradient(theta, ours, rows), reference.gradient(theta, theirs, rows))
     close(compiled.product(theta, ours, x), reference.product(theta, theirs, x))
+    for of_users, side in ((True, x[: compiled.users]), (False, x[compiled.users :])):
+        close(compiled.across(theta, ours, side, of_users), reference.across(theta, theirs, side, of_users))
     for step in (x, 1e-3 * x):
         our_advance, their_advance = compiled.advance(theta, ours, step), reference.advance(theta, theirs, step)
         close(our_advance.theta, their_advance.theta)
