@@ -3,7 +3,8 @@
 Axes: N interactions, grouped by user; U users, R = U + I rows (users first, then items), S listed rows, K columns of a
 row, C parts that users are cut into, Z listed interactions.
 A row is `rank` factors and, with `bias`, one more column: s = Σ_{k < rank} p_k q_k (+ p_rank + q_rank).
-`order` [N] lists interactions grouped by one side (`start` points into it); `other` [N] is the row at the far end.
+`order` [N] lists interactions grouped by one side (`start` points into it); `other` [N] is the row at the far end of
+each, in that order.
 Loss codes: 0 is binary cross-entropy with logits, 1 is half the squared error.
 
 One pass serves both sides: a part of the users sums what it does to the items into a table of its own [C, I, K].
@@ -96,13 +97,13 @@ def gradient(theta, rows, side, start, order, other, first, ridge, rank, bias, o
         end = start[e - side + 1]
         for j in range(start[e - side], end):
             if j + FAR < end:
-                fetch((other, first), order[j + FAR])
+                fetch((first,), order[j + FAR])
             if j + NEAR < end:
-                fetch((theta,), other[order[j + NEAR]])
+                fetch((theta,), other[j + NEAR])
             z = order[j]
             slope = first[z]
             if slope != 0.0:
-                add(out, m, slope, theta, other[z], rank)
+                add(out, m, slope, theta, other[j], rank)
                 if bias:
                     out[m, rank] += slope
 
@@ -238,11 +239,11 @@ def blocks(theta, rows, side, start, order, other, second, ridge, rank, bias, ou
         end = start[e - side + 1]
         for place in range(start[e - side], end):
             if place + FAR < end:
-                fetch((other, second), order[place + FAR])
+                fetch((second,), order[place + FAR])
             if place + NEAR < end:
-                fetch((theta,), other[order[place + NEAR]])
+                fetch((theta,), other[place + NEAR])
             z = order[place]
-            f, curvature = other[z], second[z]
+            f, curvature = other[place], second[z]
             if curvature == 0.0:
                 continue
             for k in range(rank):

@@ -68,9 +68,12 @@ class CompiledObjective(TorchObjective):
         super().__init__(model, loss, l2, interactions, torch.device("cpu"), dtype)
         self._form = model.dot_product
         self._loss = _LOSS_CODES[loss.name]
+        # What belongs together lies together: a loop over scattered interactions waits for each line of memory.
+        self._label, self._weight = torch.stack([self._label, self._weight], 1).unbind(1)
         self._by_user = np.arange(len(interactions))
         self._ends_user = self._user.numpy()
         self._ends_item = self._item.numpy()
+        self._far_of_items = self._ends_user[interactions.item_rows]
         self._cuts = _cuts(interactions.user_start, interactions.items)
         self._parts = np.empty((len(self._cuts) - 1, interactions.items, model.width), self._label.numpy().dtype)
         # Scratch over all rows, clean between calls: a call then costs what it touches, not the size of the model.
@@ -87,7 +90,7 @@ class CompiledObjective(TorchObjective):
         return float(data + self.penalty(theta))
 
     def slopes(self, theta: Tensor) -> Slopes:
-        slopes = Slopes(torch.empty_like(self._label), torch.empty_like(self._label))
+        slopes = self._new_slopes()
         kernels.slopes(
             theta.numpy(),
             self._ends_user,
@@ -140,7 +143,7 @@ class CompiledObjective(TorchObjective):
 
     def advance(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Advance:
         new, gradient = torch.empty_like(x), torch.empty_like(x)
-        fresh = Slopes(torch.empty_like(self._label), torch.empty_like(self._label))
+        fresh = self._new_slopes()
         change = kernels.advance(
             theta.numpy(),
             x.numpy(),
@@ -282,12 +285,16 @@ class CompiledObjective(TorchObjective):
         return Spread(torch.from_numpy(near), torch.from_numpy(owed), gains, read)
 
     def _sides(self, rows: Int64) -> list[tuple[slice, tuple[object, ...]]]:
-        """The users and the items of ascending rows, each with (first row, start, order, far rows) of its side."""
+        """The users and the items of ascending rows, each with (first row, start, order, far) of its side."""
         table, border = self.interactions, int(np.searchsorted(rows, self.users))
         return [
             (slice(0, border), (0, table.user_start, self._by_user, self._ends_item)),
-            (slice(border, None), (self.users, table.item_start, table.item_rows, self._ends_user)),
+            (slice(border, None), (self.users, table.item_start, table.item_rows, self._far_of_items)),
         ]
+
+    def _new_slopes(self) -> Slopes:
+        """Not yet set."""
+        return Slopes(*torch.empty(len(self._label), 2, dtype=self.dtype).unbind(1))
 
 
 def _cuts(start: Int64, items: int) -> Int64:

@@ -55,13 +55,13 @@ def spread_side(
         end = start[e - side + 1]
         for j in range(start[e - side], end):
             if j + FAR < end:
-                fetch((other, label, weight, first, second), order[j + FAR])
+                fetch((label, first), order[j + FAR])
             if j + NEAR < end:
-                fetch((theta, debt, ridge, marked), other[order[j + NEAR]])
+                fetch((theta, debt, ridge, marked), other[j + NEAR])
             z = order[j]
             if weight[z] == 0.0:
                 continue
-            f = other[z]
+            f = other[j]
             read += 1
             if not marked[f]:
                 marked[f] = True

@@ -76,11 +76,11 @@ def spread(before, theta, rows, side, start, order, other, skip, label, weight, 
         end = start[e - side + 1]
         for j in range(start[e - side], end):
             if j + FAR < end:
-                fetch((other, label, weight, first, second), order[j + FAR])
+                fetch((label, first), order[j + FAR])
             if j + NEAR < end:
-                fetch((theta, debt, skip), other[order[j + NEAR]])
+                fetch((theta, debt, skip), other[j + NEAR])
             z = order[j]
-            f = other[z]
+            f = other[j]
             if weight[z] == 0.0 or skip[f]:
                 continue
             read += 1
@@ -105,15 +105,15 @@ def pull_along(theta, rows, step, side, start, order, other, first, second, rank
         end = start[e - side + 1]
         for j in range(start[e - side], end):
             if j + FAR < end:
-                fetch((other, first, second), order[j + FAR])
+                fetch((first,), order[j + FAR])
             if j + NEAR < end:
-                fetch((theta, added, reached), other[order[j + NEAR]])
+                fetch((theta, added, reached), other[j + NEAR])
             z = order[j]
             slope, curvature = first[z], second[z]
             if slope == 0.0 and curvature == 0.0:
                 continue
             read += 1
-            f = other[z]
+            f = other[j]
             reached[f] = True
             tangent = dot(step, m, theta, f, rank)
             if bias:
@@ -147,11 +147,9 @@ def meet(rows, side, start, order, other, place, met, reached):
         e = rows[m]
         end = start[e - side + 1]
         for j in range(start[e - side], end):
-            if j + FAR < end:
-                fetch((other,), order[j + FAR])
             if j + NEAR < end:
-                fetch((met, reached), other[order[j + NEAR]])
-            f = other[order[j]]
+                fetch((met, reached), other[j + NEAR])
+            f = other[j]
             if side > 0 and place[f] >= 0:
                 continue
             met[e] += 1
