@@ -92,6 +92,9 @@ class CurvatureCache:
         Where rows need more than the budget, the cache keeps what it has, and the others take their diagonals.
         """
         numbers = rows.cpu().numpy()
+        at_hand = self._at_hand(numbers)
+        if at_hand is not None:
+            return at_hand
         degree = degrees(self._objective.interactions, numbers)
         many, few = np.flatnonzero(degree >= self._smallest), np.flatnonzero(degree < self._smallest)
         few = few[np.cumsum(degree[few]) * self._row_bytes <= self._budget_bytes]
@@ -106,6 +109,16 @@ class CurvatureCache:
             return Preconditioner(tuple(parts))
         left = np.setdiff1d(np.arange(len(numbers)), np.concatenate([held, few]), assume_unique=True)
         return Preconditioner(tuple(parts), diagonals(self._objective, theta, slopes, numbers[left], left))
+
+    def _at_hand(self, numbers: Int64) -> Preconditioner | None:
+        """M⁻¹ of rows [S] that are all held as they are needed, with the least effort; None where one is not."""
+        place = self._place[numbers]
+        if len(place) == 0 or place.min() < 0 or self._drift[numbers].max() > DRIFT:
+            return None
+        self._tick += 1
+        self.counters.hits += len(numbers)
+        self._used[place] = self._tick
+        return Preconditioner((Blocks.of(self._blocks, place, np.arange(len(place))),))
 
     def energies(self, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> Tensor:
         """r_e·B_e⁻¹ r_e [S], in float64, of the debt [S, K] of rows."""

@@ -143,6 +143,7 @@ class Engine:
         """Load what an update runs and change nothing, so that the first batch is answered as fast as the next."""
         state = self.state
         state.cache.warm_up()
+        self._push.warm_up()
         rows = state.objective.ridge.nonzero()[:1, 0]
         support = choose(state, rows, 0.0)
         on_support(state, support.rows, Limits(0.5, 1))

@@ -7,9 +7,11 @@ Axes: T touched rows, S listed rows.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from ifru.engine import frontier_kernels as kernels
 from ifru.engine.residual import densest
 from ifru.engine.state import State
 
@@ -30,7 +32,9 @@ class Frontier:
         self._state, self._users = state, state.objective.interactions.users
         # Scratch over all rows, clean between pushes: a push then costs what it touches, not the size of the model.
         self._active = torch.zeros_like(state.rows, dtype=torch.bool)
-        self._sides = [state.rows[:0], state.rows[:0]]
+        # A side's active rows stand from its first row on, so many as `_counts` says.
+        self._listed, self._counts = torch.empty_like(state.rows), np.zeros(2, dtype=np.int64)
+        self._found = torch.empty_like(state.rows)
         self._scale = 1.0
         self.total = 0.0
 
@@ -47,16 +51,21 @@ class Frontier:
 
     def close(self) -> Tensor:
         """The rows that were active. None is afterwards."""
-        rows = torch.cat(self._sides)
+        rows = torch.cat([self._side(0), self._side(1)])
         self._active[rows] = False
-        self._sides = [rows[:0], rows[:0]]
+        self._counts[:] = 0
         return rows
 
     def dense(self, side: int) -> Tensor:
         """Rows [S] of a side, ascending, whose energy per interaction is near the best of both sides."""
-        density = [self._state.energy[rows] / self._state.objective.ridge[rows] for rows in self._sides]
+        energy, ridge = self._state.energy, self._state.objective.ridge
+        if energy.device.type == "cpu":
+            tables = energy.numpy(), ridge.numpy(), self._listed.numpy(), self._counts
+            found = kernels.dense(*tables, self._users, side, _WITHIN, _TINY, self._found.numpy())
+            return self._found[:found].clone()
+        density = [energy[rows] / ridge[rows] for rows in (self._side(0), self._side(1))]
         best = max((float(each.max()) for each in density if len(each)), default=0.0)
-        return self._sides[side][density[side] >= max(_WITHIN * best, _TINY)].sort().values
+        return self._side(side)[density[side] >= max(_WITHIN * best, _TINY)].sort().values
 
     def paid(self, rows: Tensor) -> None:
         """Active rows [S] have moved."""
@@ -64,6 +73,11 @@ class Frontier:
 
     def owes(self, rows: Tensor, owed: Tensor) -> None:
         """The debt of rows [S] has changed, to ‖r_e‖²/ridge_e [S]: those that were not active become so."""
+        energy = self._state.energy
+        if energy.device.type == "cpu":
+            tables = self._active.numpy(), energy.numpy(), self._listed.numpy(), self._counts
+            self.total += kernels.owe(rows.numpy(), owed.numpy(), self._scale, self._users, *tables)
+            return
         self._add(rows[~self._active[rows]])
         self.put(rows, self._scale * owed)
 
@@ -75,9 +89,15 @@ class Frontier:
     def _add(self, rows: Tensor) -> None:
         self._active[rows] = True
         of_users = rows < self._users
-        self._sides = [
-            torch.cat([side, mine]) for side, mine in zip(self._sides, (rows[of_users], rows[~of_users]), strict=True)
-        ]
+        for side, mine in enumerate((rows[of_users], rows[~of_users])):
+            first = side * self._users + int(self._counts[side])
+            self._listed[first : first + len(mine)] = mine
+            self._counts[side] += len(mine)
+
+    def _side(self, side: int) -> Tensor:
+        """The active rows of a side: a view."""
+        first = side * self._users
+        return self._listed[first : first + int(self._counts[side])]
 
     def _by_penalty(self, rows: Tensor) -> Tensor:
         """‖r_e‖²/ridge_e [S], in float64."""

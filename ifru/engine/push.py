@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ifru.engine.frontier import Frontier
-from ifru.engine.state import State
+from ifru.engine.state import State, incident
 from ifru.engine.waiting import HEAVY, Waiting
 
 
@@ -88,6 +88,13 @@ class Push:
         # Scratch over all rows, clean between pushes.
         self.has_moved = torch.zeros_like(state.rows, dtype=torch.bool)
 
+    def warm_up(self) -> None:
+        """Load the compiled loops that no other part of an update runs."""
+        nothing, energy = self.state.rows[:0], self.state.energy[:0]
+        self.frontier.open(nothing, 0.0, 0.0)
+        self.frontier.owes(nothing, energy)
+        self.frontier.dense(0)
+
     def run(self, touched: Tensor, owed: float, allowed: float, budget: Budget = UNBOUNDED) -> Pushed:
         """Push until the energy of the debt is `allowed` at most, or the budget is spent.
 
@@ -105,7 +112,7 @@ class _Course:
         self._state, self._frontier, self._waiting = push.state, push.frontier, push.waiting
         self._now, self._has_moved = push.now, push.has_moved
         self._touched, self._allowed, self._budget = touched, allowed, budget
-        self._end = push.now() + _bound(budget.milliseconds) / 1000
+        self._end = math.inf if budget.milliseconds is None else push.now() + budget.milliseconds / 1000
         self._halves = self._read = self._count = 0
         # Rows in the order in which they first moved, and where they were.
         self._origins: list[tuple[Tensor, Tensor]] = []
@@ -144,13 +151,15 @@ class _Course:
 
     def _within_budget(self, rows: Tensor) -> tuple[Tensor, bool]:
         """Rows [S] less the thinnest of those that would exceed the budget of rows; and whether there are such."""
+        if self._budget.rows is None:
+            return rows, False
         fresh = ~self._has_moved[rows]
-        room = _bound(self._budget.rows) - self._count
+        room = self._budget.rows - self._count
         if int(fresh.sum()) <= room:
             return rows, False
         density = self._state.energy[rows] / self._state.objective.ridge[rows]
         density[~fresh] = math.inf
-        kept = int(room) + int((~fresh).sum())
+        kept = room + int((~fresh).sum())
         return rows[density.argsort(descending=True)[:kept]].sort().values, True
 
     def _block_step(self, rows: Tensor) -> Tensor:
@@ -172,9 +181,10 @@ class _Course:
             return Stop.TOLERANCE
         if step.cut:
             return Stop.ROWS
-        reads = round(float(self._state.objective.ridge[step.rows].sum(dtype=torch.float64)) / self._state.objective.l2)
-        if self._read + reads > _bound(self._budget.interactions):
-            return Stop.INTERACTIONS
+        if self._budget.interactions is not None:
+            reads = round(incident(self._state.objective, step.rows))
+            if self._read + reads > self._budget.interactions:
+                return Stop.INTERACTIONS
         return Stop.MILLISECONDS if self._now() >= self._end else None
 
     def _spread(self, side: int, step: _Step) -> None:
@@ -217,7 +227,3 @@ class _Course:
         state.move(rows, self._block_step(rows), changed)
         state.drifted(moved, before)
         return Pushed(moved.sort().values, left, bound, reason, self._halves, self._read)
-
-
-def _bound(value: float | None) -> float:
-    return math.inf if value is None else value

@@ -40,10 +40,11 @@ class Waiting:
 
     def hold(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Which of the rows [S] that are to move wait from now on: a mask [S], and their bounds."""
-        ridge, energy = self._state.objective.ridge[rows], self._state.energy[rows]
+        ridge = self._state.objective.ridge[rows]
         holds = ridge >= self.heavy
         if not bool(holds.any()):
-            return holds, energy[:0]
+            return holds, self._state.energy[:0]
+        energy = self._state.energy[rows]
         bounds = self._gains[rows] * self._state.debt[rows].square().sum(1) / ridge.square()
         holds &= ~self._waits[rows] & (bounds <= _WORTH * energy)
         self._held.append(rows[holds])
@@ -53,7 +54,8 @@ class Waiting:
     def spread(self, rows: Tensor, gains: Tensor, reached: Tensor) -> None:
         """Rows [S] have been spread, which told their gains [S] and reached others: none of these waits any more."""
         self._gains[rows] = gains
-        self._waits[rows] = self._waits[reached] = False
+        if self._held:
+            self._waits[rows] = self._waits[reached] = False
 
     def close(self) -> Tensor:
         """The rows that wait, ascending. None does afterwards."""
