@@ -4,7 +4,7 @@ Axes: N interactions, grouped by user; U users, R = U + I rows (users first, the
 row, C parts that users are cut into, Z listed interactions.
 A row is `rank` factors and, with `bias`, one more column: s = Σ_{k < rank} p_k q_k (+ p_rank + q_rank).
 `order` [N] lists interactions grouped by one side (`start` points into it); `other` [N] is the row at the far end of
-each, in that order.
+each, in that order, which ascends within a group.
 Loss codes: 0 is binary cross-entropy with logits, 1 is half the squared error.
 
 One pass serves both sides: a part of the users sums what it does to the items into a table of its own [C, I, K].
@@ -57,6 +57,13 @@ def _change(score, delta, label, first, second, weight, loss):
     cubic = (one - 2 * probability) * delta * type(score)(1 / 6)
     quartic = (one - 6 * curvature) * delta * delta * type(score)(1 / 24)
     return first * delta - second * delta * delta * (half - cubic + quartic)
+
+
+@njit(cache=True)
+def between(other, begin, end, least, most):
+    """Of the places from begin to end, where `other` ascends, those whose row is from `least` to before `most`."""
+    rows = other[begin:end]
+    return begin + np.searchsorted(rows, least), begin + np.searchsorted(rows, most)
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)

@@ -13,7 +13,7 @@ from numba import get_num_threads
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ifru.interactions.table import Int64, Interactions
+from ifru.interactions.table import Int64, Interactions, ranges
 from ifru.losses import Loss
 from ifru.models.pairwise import PairwiseModel
 from ifru.objective import bilinear_kernels as kernels
@@ -24,6 +24,9 @@ from ifru.objective.torch_path import TorchObjective
 Floats = NDArray[np.floating]
 
 _LOSS_CODES = {"bce": 0, "squared": 1}
+
+_WORTH = 4096
+"""Scattered interactions from which a loop is worth waking the other cores."""
 
 _WORK_PER_ITEM = 16
 """A part of the users has at least so many interactions per item, so that summing the parts up does not cost more."""
@@ -81,8 +84,9 @@ class CompiledObjective(TorchObjective):
         self._added = np.zeros((self.rows, model.width), self._label.numpy().dtype)
         self._reached = np.zeros(self.rows, dtype=np.bool_)
         self._met = np.zeros(self.rows, dtype=np.int64)
-        self._listed = np.empty(self.rows, dtype=np.int64)
-        self._owed = np.empty(self.rows)
+        self._listed, self._owed = np.empty(self.rows, dtype=np.int64), np.empty(self.rows)
+        self._user_cuts = _even(interactions.user_start, get_num_threads())
+        self._item_cuts = _even(interactions.item_start, get_num_threads()) + self.users
 
     def value(self, theta: Tensor) -> float:
         ends = self._ends_user, self._ends_item
@@ -261,8 +265,7 @@ class CompiledObjective(TorchObjective):
         numbers = rows.numpy()
         users, items = self._sides(numbers)
         _, side = users if users[0].stop else items
-        gains = torch.empty(len(rows), dtype=self.dtype)
-        found, read = push_kernels.spread_side(
+        tables = (
             before.numpy(),
             theta.numpy(),
             numbers,
@@ -276,13 +279,26 @@ class CompiledObjective(TorchObjective):
             slopes.first.numpy(),
             slopes.second.numpy(),
             debt.numpy(),
-            gains.numpy(),
-            self._reached,
-            self._listed,
-            self._owed,
         )
-        near, owed = self._listed[:found].copy(), self._owed[:found].copy()
-        return Spread(torch.from_numpy(near), torch.from_numpy(owed), gains, read)
+        cuts = self._far_cuts(numbers, users[0].stop > 0)
+        parts = len(cuts) - 1
+        own = np.empty((parts, len(numbers), theta.shape[1]), debt.numpy().dtype)
+        gains, counts = np.empty((parts, len(numbers)), own.dtype), np.empty((parts, 2), dtype=np.int64)
+        outputs = gains, self._reached, self._listed, self._owed, own
+        push_kernels.spread_side_many(*tables, *outputs, cuts, counts)
+        debt[rows] = self.ridge[rows, None] * theta[rows] + torch.from_numpy(own.sum(0))
+        begins = cuts[:-1] - cuts[0]
+        places = ranges(begins, begins + counts[:, 0])
+        near, owed = torch.from_numpy(self._listed[places]), torch.from_numpy(self._owed[places])
+        return Spread(near, owed, torch.from_numpy(gains.sum(0)), int(counts[:, 1].sum()))
+
+    def _far_cuts(self, rows: Int64, of_users: bool) -> Int64:
+        """Far rows [C + 1] at which work on rows [S] of one side is cut into parts: no two cores write to one."""
+        table, first = self.interactions, 0 if of_users else self.users
+        start = table.user_start if of_users else table.item_start
+        cuts = self._item_cuts if of_users else self._user_cuts
+        few = int((start[rows - first + 1] - start[rows - first]).sum()) < _WORTH
+        return cuts[[0, -1]] if few else cuts
 
     def _sides(self, rows: Int64) -> list[tuple[slice, tuple[object, ...]]]:
         """The users and the items of ascending rows, each with (first row, start, order, far) of its side."""
@@ -300,6 +316,10 @@ class CompiledObjective(TorchObjective):
 def _cuts(start: Int64, items: int) -> Int64:
     """Users [C + 1] where parts of about as many interactions each begin, and the end; start [U + 1]."""
     total = int(start[-1])
-    parts = max(min(get_num_threads(), total // max(_WORK_PER_ITEM * items, 1)), 1)
-    shares = np.arange(1, parts) * total // parts
+    return _even(start, max(min(get_num_threads(), total // max(_WORK_PER_ITEM * items, 1)), 1))
+
+
+def _even(start: Int64, parts: int) -> Int64:
+    """Rows [C + 1] where C parts of about as many interactions each begin, and the end; start [rows + 1]."""
+    shares = np.arange(1, parts) * int(start[-1]) // parts
     return np.concatenate([[0], np.searchsorted(start, shares), [len(start) - 1]]).astype(np.int64)

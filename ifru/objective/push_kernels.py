@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numba import njit
+from numba import njit, prange
 
-from ifru.objective.bilinear_kernels import MATH, slopes_at
+from ifru.objective.bilinear_kernels import MATH, between, slopes_at
 from ifru.objective.row_vectors import FAR, NEAR, add, add_two, dot, fetch
 
 
@@ -37,23 +36,26 @@ def spread_side(
     marked,
     reached,
     owed,
+    own,
+    least,
+    most,
 ):
     """Carry the move of one side's rows (before [S, K] -> theta) into slopes and debt, their own and their neighbours'.
 
-    gains [S] <- what a step of length 1 adds to the neighbours at most, where the ridge is at least `heavy`.
-    reached [R] <- the neighbours, each once, and owed [R] <- ‖r‖²/ridge of theirs; marked [R] is clean before and
+    Of the neighbours those from row `least` to before `most` are seen to, and own [S, K] <- the rows' own data term of
+    the gradient that comes from these.
+    gains [S] <- what a step of length 1 adds to these neighbours at most, where the ridge is at least `heavy`.
+    reached [R] <- these neighbours, each once, and owed [R] <- ‖r‖²/ridge of theirs; marked [R] is clean before and
     after. Returns how many these are, and the interactions read.
     """
-    found, read, width = 0, 0, theta.shape[1]
-    own = np.empty((1, width), theta.dtype)
+    found, read = 0, 0
+    own[:] = 0
     for m in range(len(rows)):
         e = rows[m]
         measured = ridge[e] >= heavy
         gain, length = 0.0, dot(theta, e, theta, e, rank) + bias
-        for k in range(width):
-            own[0, k] = ridge[e] * theta[e, k]
-        end = start[e - side + 1]
-        for j in range(start[e - side], end):
+        begin, end = between(other, start[e - side], start[e - side + 1], least, most)
+        for j in range(begin, end):
             if j + FAR < end:
                 fetch((label, first), order[j + FAR])
             if j + NEAR < end:
@@ -73,20 +75,80 @@ def spread_side(
                 score += theta[e, rank] + theta[f, rank]
             slope, curvature = slopes_at(score, label[z], weight[z], loss)
             first[z], second[z] = slope, curvature
-            add(own, 0, first[z], theta, f, rank)
+            add(own, m, first[z], theta, f, rank)
             add_two(debt, f, first[z], theta, e, -old, before, m, rank)
             if bias:
-                own[0, rank] += first[z]
+                own[m, rank] += first[z]
                 debt[f, rank] += first[z] - old
             if measured:
                 far = dot(theta, f, theta, f, rank) + bias
                 pull = abs(slope) + curvature * math.sqrt(length * far)
                 gain += pull * pull / ridge[f]
         gains[m] = gain if measured else math.inf
-        for k in range(width):
-            debt[e, k] = own[0, k]
     _close(reached[:found], debt, ridge, marked, owed)
     return found, read
+
+
+@njit(cache=True, parallel=True, fastmath=MATH)
+def spread_side_many(
+    before,
+    theta,
+    rows,
+    side,
+    start,
+    order,
+    other,
+    label,
+    weight,
+    ridge,
+    heavy,
+    rank,
+    bias,
+    loss,
+    first,
+    second,
+    debt,
+    gains,
+    marked,
+    reached,
+    owed,
+    own,
+    cuts,
+    counts,
+):
+    """`spread_side` in parts of the neighbours, from cuts[c] to before cuts[c + 1], one for each core.
+
+    gains [C, S], own [C, S, K]. A part's reached and owed stand from reached[cuts[c] − cuts[0]] on. counts [C, 2] <-
+    what `spread_side` returns.
+    """
+    for c in prange(len(own)):
+        place = slice(cuts[c] - cuts[0], cuts[c + 1] - cuts[0])
+        counts[c] = spread_side(
+            before,
+            theta,
+            rows,
+            side,
+            start,
+            order,
+            other,
+            label,
+            weight,
+            ridge,
+            heavy,
+            rank,
+            bias,
+            loss,
+            first,
+            second,
+            debt,
+            gains[c],
+            marked,
+            reached[place],
+            owed[place],
+            own[c],
+            cuts[c],
+            cuts[c + 1],
+        )
 
 
 @njit(cache=True, fastmath=MATH)
