@@ -28,6 +28,11 @@ def dot(a: Tensor, b: Tensor) -> float:
     return float(_run(kernels.dot, kernels.dot_many, (a, b)))
 
 
+def total(a: Tensor) -> float:
+    """Σ of a."""
+    return float(a.numpy().sum() if a.device.type == "cpu" else a.sum())
+
+
 def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, length: float) -> None:
     """x += length·direction and residual −= length·image, all [S, K]."""
     if x.device.type != "cpu":

@@ -21,9 +21,10 @@ from torch import Tensor
 
 from ifru.engine.cache import Counters, CurvatureCache
 from ifru.engine.choice import of_all_rows, of_push, of_support
+from ifru.engine.densest import densest
 from ifru.engine.k_hop import k_hop
 from ifru.engine.push import Budget, Push
-from ifru.engine.residual import Support, choose, densest
+from ifru.engine.residual import Support, choose
 from ifru.engine.settings import EngineSettings
 from ifru.engine.solve import on_support
 from ifru.engine.state import Removal, State, incident
@@ -211,7 +212,7 @@ class Engine:
             answer = answer.then(local).then(self._settled(local.method))
             if answer.influence <= tolerance:
                 return answer
-            seeds = densest(state.energy, state.objective.ridge, self._allowed()).nonzero()[:, 0]
+            seeds = densest(state.energy, state.objective.ridge, self._allowed())
         return answer.then(self._on_all_rows(tolerance, never))
 
     def _nothing(self) -> _Answer:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ifru.engine import frontier_kernels as kernels
-from ifru.engine.residual import densest
+from ifru.engine.densest import densest
 from ifru.engine.state import State
 
 _WITHIN = 1 / 16
@@ -46,8 +46,8 @@ class Frontier:
         self.total = owed
         self._add(touched)
         if owed - known > _CARRIED * allowed:
-            carried = energy.masked_fill(self._active, 0)
-            self._add(densest(carried, ridge, _CARRIED * allowed).nonzero()[:, 0])
+            rows = densest(energy, ridge, _CARRIED * allowed)
+            self._add(rows[~self._active[rows]])
 
     def close(self) -> Tensor:
         """The rows that were active. None is afterwards."""

@@ -1,4 +1,4 @@
-"""Compiled loops over the active rows of a push (numba, CPU): a half-step goes over thousands of them.
+"""Compiled loops over the rows that owe most, and over the active rows of a push (numba, CPU).
 
 Axes: R rows (users first), S listed rows. listed [R]: the active rows of a side from its first row on, so many as
 `counts` [2] says, in the order in which they became active.
@@ -33,6 +33,26 @@ def dense(energy, ridge, listed, counts, users, side, within, least, out):
             found += 1
     out[:found].sort()
     return found
+
+
+@njit(cache=True)
+def above(energy, ridge, allowed, out):
+    """out <- rows [S], ascending, whose energy is more than their share, by ridge, of what is allowed.
+
+    Returns how many they are, and the energy of the others.
+    """
+    total = 0.0
+    for e in range(len(ridge)):
+        total += ridge[e]
+    each = allowed / total if total > 0 else 0.0
+    found, others = 0, 0.0
+    for e in range(len(energy)):
+        if energy[e] > each * ridge[e]:
+            out[found] = e
+            found += 1
+        else:
+            others += energy[e]
+    return found, others
 
 
 @njit(cache=True)

@@ -5,17 +5,13 @@ Axes: S rows, T seeds of a support, V rows that these reach, K columns of a row.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from ifru.engine.densest import densest
 from ifru.engine.state import State
-
-_BINS_PER_OCTAVE = 4
-_OCTAVES = 64
-"""Energies per interaction are told apart to a quarter of an octave, and below 2⁻⁶⁴ of the highest not at all."""
 
 _CARRIED = 0.25
 """Share of the allowed energy that rows out of reach may keep without being looked at."""
@@ -55,22 +51,10 @@ def choose(state: State, seeds: Tensor, allowed: float) -> Support:
     estimate[torch.searchsorted(known, near)] = shortfall * owed.double()
     led = torch.searchsorted(known, leading)
     estimate[led] = 0
-    inside = densest(estimate, objective.ridge[known], max(allowed - beyond, 0.0))
+    inside = torch.zeros_like(known, dtype=torch.bool)
+    inside[densest(estimate, objective.ridge[known], max(allowed - beyond, 0.0))] = True
     inside[led] = True
     return Support(known[inside], beyond + float(estimate[~inside].sum()), read)
-
-
-def densest(energy: Tensor, ridge: Tensor, allowed: float) -> Tensor:
-    """Mask [S] of the rows of highest energy [S] per interaction, such that the others' is at most `allowed`."""
-    density = energy / ridge.clamp(min=torch.finfo(ridge.dtype).tiny)
-    highest = float(density.max()) if len(density) else 0.0
-    if highest <= 0 or float(energy.sum()) <= allowed:
-        return torch.zeros_like(energy, dtype=torch.bool)
-    lowest_bin = _BINS_PER_OCTAVE * _OCTAVES
-    below = (_BINS_PER_OCTAVE * (math.log2(highest) - density.log2())).clamp(0, lowest_bin).long()
-    held = torch.bincount(below, weights=energy, minlength=lowest_bin + 1)
-    outside = held.sum() - held.cumsum(0)
-    return (below <= int((outside > allowed).sum())) & (density > 0)
 
 
 def _shortfall(ridge: Tensor, debt: Tensor, step: Tensor) -> float:

@@ -15,6 +15,7 @@ from ifru.interactions.table import Int64
 from ifru.objective import Objective
 from ifru.preconditioner import Preconditioner
 from ifru.trust_region import Descent, Point
+from ifru.vectors import total
 
 _SCATTERED = 3
 """An interaction of moved rows, which lie scattered and are read on one core, costs that many of a pass over all."""
@@ -59,7 +60,7 @@ class State:
     @property
     def total_energy(self) -> float:
         """Energy of the whole debt."""
-        return float(self.energy.sum())
+        return total(self.energy)
 
     def remove(self, interactions: Int64) -> Removal:
         """Take interactions [M], already retired in the table, out of the objective and into the debt."""
