@@ -214,8 +214,10 @@ class CompiledObjective(TorchObjective):
     def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor, int]:
         numbers, read = rows.numpy(), 0
         tail = slopes.first.numpy(), slopes.second.numpy(), *self._form, self._added, self._reached
-        for mine, side in self._sides(numbers):
-            read += support_kernels.pull_along(theta.numpy(), numbers[mine], step.numpy()[mine], *side, *tail)
+        for (mine, side), of_users in zip(self._sides(numbers), (True, False), strict=True):
+            listed = numbers[mine]
+            cuts = self._far_cuts(listed, of_users)
+            read += support_kernels.pull_along(theta.numpy(), listed, step.numpy()[mine], *side, *tail, cuts)
         near = np.flatnonzero(self._reached)
         added = torch.from_numpy(self._added[near])
         self._added[near] = 0
@@ -240,11 +242,12 @@ class CompiledObjective(TorchObjective):
         numbers, at = rows.numpy(), theta.numpy()
         skip = np.zeros(self.rows, dtype=np.bool_)
         read = 0
-        for mine, side in self._sides(numbers):
+        for (mine, side), of_users in zip(self._sides(numbers), (True, False), strict=True):
+            listed = numbers[mine]
             read += support_kernels.spread(
                 before.numpy()[mine],
                 at,
-                numbers[mine],
+                listed,
                 *side,
                 skip,
                 self._label.numpy(),
@@ -254,8 +257,9 @@ class CompiledObjective(TorchObjective):
                 slopes.first.numpy(),
                 slopes.second.numpy(),
                 debt.numpy(),
+                self._far_cuts(listed, of_users),
             )
-            skip[numbers[mine]] = True
+            skip[listed] = True
         debt[rows] = self.gradient(theta, slopes, rows)
         return read
 

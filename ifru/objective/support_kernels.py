@@ -10,7 +10,7 @@ import math
 
 from numba import njit, prange
 
-from ifru.objective.bilinear_kernels import MATH, slopes_at
+from ifru.objective.bilinear_kernels import MATH, between, slopes_at
 from ifru.objective.row_vectors import FAR, NEAR, add_two, dot, fetch
 
 
@@ -64,17 +64,66 @@ def coupled_product(theta, cuts, bounds, far, first, second, x, rank, bias, part
         out[users:] += parts[c]
 
 
-@njit(cache=True, fastmath=MATH)
-def spread(before, theta, rows, side, start, order, other, skip, label, weight, rank, bias, loss, first, second, debt):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def spread(
+    before, theta, rows, side, start, order, other, skip, label, weight, rank, bias, loss, first, second, debt, cuts
+):
     """Carry the move of one side's rows [S] (before [S, K] -> theta) into slopes and into their neighbours' debt.
 
-    skip [R] marks far rows whose interactions were carried over from their own side. Returns interactions read.
+    skip [R] marks far rows whose interactions were carried over from their own side. cuts [C + 1]: the first far row
+    of each part. Returns interactions read.
     """
+    read = 0
+    for c in prange(len(cuts) - 1):
+        read += _spread_part(
+            before,
+            theta,
+            rows,
+            side,
+            start,
+            order,
+            other,
+            skip,
+            label,
+            weight,
+            rank,
+            bias,
+            loss,
+            first,
+            second,
+            debt,
+            cuts[c],
+            cuts[c + 1],
+        )
+    return read
+
+
+@njit(cache=True, fastmath=MATH)
+def _spread_part(
+    before,
+    theta,
+    rows,
+    side,
+    start,
+    order,
+    other,
+    skip,
+    label,
+    weight,
+    rank,
+    bias,
+    loss,
+    first,
+    second,
+    debt,
+    least,
+    most,
+):
     read = 0
     for m in range(len(rows)):
         e = rows[m]
-        end = start[e - side + 1]
-        for j in range(start[e - side], end):
+        begin, end = between(other, start[e - side], start[e - side + 1], least, most)
+        for j in range(begin, end):
             if j + FAR < end:
                 fetch((label, first), order[j + FAR])
             if j + NEAR < end:
@@ -96,14 +145,28 @@ def spread(before, theta, rows, side, start, order, other, skip, label, weight, 
     return read
 
 
+@njit(cache=True, parallel=True, fastmath=MATH)
+def pull_along(theta, rows, step, side, start, order, other, first, second, rank, bias, added, reached, cuts):
+    """added [R, K] += what a step [S, K] of one side's rows adds to their neighbours' debt; reached [R] marks these.
+
+    cuts [C + 1]: the first far row of each part. Returns interactions read.
+    """
+    read = 0
+    for c in prange(len(cuts) - 1):
+        tables = side, start, order, other, first, second, rank, bias, added, reached
+        read += _pull_along_part(theta, rows, step, *tables, cuts[c], cuts[c + 1])
+    return read
+
+
 @njit(cache=True, fastmath=MATH)
-def pull_along(theta, rows, step, side, start, order, other, first, second, rank, bias, added, reached):
-    """added [R, K] += what a step [S, K] of one side's rows adds to their neighbours' debt; reached [R] marks these."""
+def _pull_along_part(
+    theta, rows, step, side, start, order, other, first, second, rank, bias, added, reached, least, most
+):
     read = 0
     for m in range(len(rows)):
         e = rows[m]
-        end = start[e - side + 1]
-        for j in range(start[e - side], end):
+        begin, end = between(other, start[e - side], start[e - side + 1], least, most)
+        for j in range(begin, end):
             if j + FAR < end:
                 fetch((first,), order[j + FAR])
             if j + NEAR < end:
