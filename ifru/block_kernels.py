@@ -132,6 +132,48 @@ def take_out(inverses, place, factors, start, determinant, size):
         size[m] = math.sqrt(total)
 
 
+@njit(cache=True, parallel=True)
+def lower_penalty(inverses, place, penalty, largest, rounding, ratio, dropped):
+    """Blocks place[m] of inverses P [C·K, K] <- (P⁻¹ − δI)⁻¹ for δ = penalty[m], by a series of (δP)^(2^k).
+
+    ratio [S] <- a bound on ‖δP‖; past `largest` the block stays. dropped [S] <- what the series leaves out, at most
+    `rounding`.
+    """
+    width = inverses.shape[1]
+    for m in prange(len(place)):
+        top, shift = place[m] * width, penalty[m]
+        block = inverses[top : top + width]
+        power, scratch = np.empty_like(block), np.empty_like(block)
+        size = _multiply_into(block, block, power)
+        ratio[m] = shift * math.sqrt(math.sqrt(size))
+        dropped[m] = ratio[m] * ratio[m]
+        if ratio[m] > largest:
+            continue
+        for i in range(width):
+            add(block, i, shift, power, i, width)
+        power *= shift * shift
+        while dropped[m] > rounding:
+            _multiply_into(power, block, scratch)
+            for i in range(width):
+                add(block, i, block.dtype.type(1), scratch, i, width)
+            dropped[m] *= dropped[m]
+            if dropped[m] > rounding:
+                _multiply_into(power, power, scratch)
+                power[:] = scratch
+
+
+@njit(cache=True)
+def _multiply_into(a, b, out):
+    """out <- ab, all [K, K]; returns ‖ab‖_F²."""
+    width, size = len(a), 0.0
+    for i in range(width):
+        out[i] = 0
+        for j in range(width):
+            add(out, i, a[i, j], b, j, width)
+        size += dot(out, i, out, i, width)
+    return size
+
+
 def load(kind: np.dtype[np.floating]) -> None:
     """Compile or load the loops that a cache runs, for values of a type."""
     none, rows, values = np.empty(0, np.int64), np.empty((0, 1), kind), np.empty(0, kind)
@@ -139,3 +181,4 @@ def load(kind: np.dtype[np.floating]) -> None:
     multiply_many(rows, none, none, rows, rows)
     invert(rows, 1, rows)
     take_out(rows, none, rows, np.zeros(1, np.int64), values, values)
+    lower_penalty(rows, none, values, 1.0, 1.0, values, values)

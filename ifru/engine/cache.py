@@ -151,14 +151,8 @@ class CurvatureCache:
         """Finish down-dates, and blank the blocks that are not exact even then. A local answer does not wait for it."""
         for rows in self._tainted:
             waiting = rows[(self._place[rows] >= 0) & (self._penalty[rows] > 0)]
-            places = torch.from_numpy(self._place[waiting]).to(self._blocks.device)
-            inverses = self._blocks.index_select(0, places)
-            error = lower_penalty(
-                inverses,
-                torch.from_numpy(self._penalty[waiting]).to(inverses),
-                torch.from_numpy(self._error[waiting]).to(inverses),
-            )
-            self._blocks.index_copy_(0, places, inverses)
+            penalty, error = (torch.from_numpy(each[waiting]).to(self._blocks) for each in (self._penalty, self._error))
+            error = lower_penalty(self._blocks, self._place[waiting], penalty, error)
             self._error[waiting], self._penalty[waiting] = error.cpu().numpy(), 0
             self._blank(waiting[self._error[waiting] > EXACTNESS])
         self._tainted.clear()

@@ -64,20 +64,39 @@ def taken_out_by_torch(inverses: Tensor, place: Int64, factors: Factors) -> tupl
     return determinant, torch.linalg.vector_norm(some, dim=(1, 2))
 
 
-def lower_penalty(inverses: Tensor, penalty: Tensor, error: Tensor) -> Tensor:
-    """Take δ = penalty [S] out of inverses [S, K, K], in place; error [S] as in `take_out`."""
-    square = torch.bmm(inverses, inverses)
-    ratio = penalty * torch.linalg.vector_norm(square, dim=(1, 2)).sqrt()
+def lower_penalty(inverses: Tensor, place: Int64, penalty: Tensor, error: Tensor) -> Tensor:
+    """Take δ = penalty [S] out of inverses place [S] of [C, K, K], in place; error [S] as in `take_out`."""
+    compiled = inverses.device.type == "cpu"
+    ratio, dropped = (penalty_lowered if compiled else penalty_lowered_by_torch)(inverses, place, penalty)
     sound, ratio = ratio <= _LARGEST_RATIO, ratio.clamp(max=_LARGEST_RATIO)
-    rounding, shift = _rounding(inverses), penalty[:, None, None]
-    inverses.addcmul_(square, shift)
-    power, dropped = square.mul_(shift.square()), ratio.square()
+    return torch.where(sound, (error + _rounding(inverses)) / (1 - ratio).square() + dropped, torch.inf)
+
+
+def penalty_lowered(inverses: Tensor, place: Int64, penalty: Tensor) -> tuple[Tensor, Tensor]:
+    """P <- (P⁻¹ − δI)⁻¹ of listed ones; a bound [S] on ‖δP‖, where it is not too large, and what is left out [S]."""
+    ratio, dropped = torch.empty_like(penalty), torch.empty_like(penalty)
+    stack, bounds = inverses.numpy().reshape(-1, inverses.shape[2]), (_LARGEST_RATIO, _rounding(inverses))
+    kernels.lower_penalty(stack, place, penalty.numpy(), *bounds, ratio.numpy(), dropped.numpy())
+    return ratio, dropped
+
+
+def penalty_lowered_by_torch(inverses: Tensor, place: Int64, penalty: Tensor) -> tuple[Tensor, Tensor]:
+    """`penalty_lowered` by torch operators."""
+    listed = torch.from_numpy(place).to(inverses.device)
+    some, shift = inverses[listed], penalty[:, None, None]
+    square = torch.bmm(some, some)
+    ratio = penalty * torch.linalg.vector_norm(square, dim=(1, 2)).sqrt()
+    sound = ratio <= _LARGEST_RATIO
+    rounding, dropped = _rounding(inverses), torch.where(sound, ratio.square(), 0)
+    lowered = torch.addcmul(some, square, shift)
+    power = square.mul_(shift.square())
     while bool((dropped > rounding).any()):
-        inverses += torch.bmm(power, inverses)
+        lowered += torch.bmm(power, lowered)
         dropped = dropped.square()
         if bool((dropped > rounding).any()):
             power = torch.bmm(power, power)
-    return torch.where(sound, (error + rounding) / (1 - ratio).square() + dropped, torch.inf)
+    inverses[listed] = torch.where(sound[:, None, None], lowered, some)
+    return ratio, dropped
 
 
 def _rounding(inverses: Tensor) -> float:

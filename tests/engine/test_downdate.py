@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from ifru.curvature import inverse
-from ifru.engine.downdate import lower_penalty, take_out, taken_out, taken_out_by_torch
+from ifru.engine.downdate import (
+    lower_penalty,
+    penalty_lowered,
+    penalty_lowered_by_torch,
+    take_out,
+    taken_out,
+    taken_out_by_torch,
+)
 from ifru.factors import Factors
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
@@ -25,7 +32,8 @@ def block(factors: Tensor) -> Tensor:
 
 def down_date(inverses: Tensor, factors: Factors, penalty: Tensor, error: Tensor) -> Tensor:
     """Both parts of deleted interactions."""
-    return lower_penalty(inverses, penalty, take_out(inverses, np.arange(len(inverses)), factors, error))
+    every = np.arange(len(inverses))
+    return lower_penalty(inverses, every, penalty, take_out(inverses, every, factors, error))
 
 
 def ragged(parts: list[Tensor]) -> Factors:
@@ -85,6 +93,23 @@ def test_compiled_and_torch_take_out_the_same(width: int) -> None:
     torch.testing.assert_close(compiled, reference)
     left = block(rows[2]) - rows[2][:5].mT @ rows[2][:5]
     torch.testing.assert_close(compiled[2], torch.linalg.inv(left))
+
+
+@pytest.mark.parametrize("width", [1, 5, 20])
+def test_compiled_and_torch_lower_the_penalty_alike_and_leave_what_would_lose_too_much(width: int) -> None:
+    random = torch.Generator().manual_seed(width)
+    blocks = torch.stack([block(torch.randn(n, width, generator=random, dtype=torch.float64)) for n in (8, 20, 40)])
+    inverses = inverse(blocks)
+    compiled, reference, listed = inverses.clone(), inverses.clone(), np.array([2, 0])
+    penalty = torch.tensor([0.05, 1e3], dtype=torch.float64)
+    ours, theirs = (
+        way(of, listed, penalty) for way, of in ((penalty_lowered, compiled), (penalty_lowered_by_torch, reference))
+    )
+    torch.testing.assert_close(ours[0], theirs[0])
+    torch.testing.assert_close(compiled, reference)
+    eye = torch.eye(width, dtype=torch.float64)
+    torch.testing.assert_close(compiled[2], torch.linalg.inv(blocks[2] - 0.05 * eye))
+    torch.testing.assert_close(compiled[:2], inverses[:2], rtol=0, atol=0)
 
 
 def test_both_ways_of_taking_out_see_that_nothing_is_left() -> None:
