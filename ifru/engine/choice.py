@@ -16,8 +16,8 @@ from ifru.engine.state import State, incident
 _ADVANCED = 3.0
 """Reading an interaction at the end of a step on all rows: its slopes, and what they add to the gradient."""
 
-_SETTLED = 12.0
-"""Reading an interaction of moved rows that lie scattered, on one core, with the blocks that are built anew for it."""
+_SETTLED = 8.0
+"""Reading an interaction of moved rows, which lie scattered, with the blocks that are built anew for it."""
 
 _PUSHED = 8.0
 """The same in a push, which is settled only once."""

@@ -17,8 +17,8 @@ from ifru.preconditioner import Preconditioner
 from ifru.trust_region import Descent, Point
 from ifru.vectors import total
 
-_SCATTERED = 3
-"""An interaction of moved rows, which lie scattered and are read on one core, costs that many of a pass over all."""
+_SCATTERED = 1.3
+"""An interaction of moved rows, which lie scattered, costs so many of a pass over all."""
 
 _EXACT_AFTER = 8
 """Settlements read each interaction so often, on average, before the debt is computed anew: that ends the drift of its
