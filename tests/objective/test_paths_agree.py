@@ -103,6 +103,50 @@ def test_compiled_loops_are_taken_on_the_cpu(problem: Problem) -> None:
     assert objective.dtype == torch.float32
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_loops_that_cores_share_give_the_same(bias: bool) -> None:
+    random, count = np.random.default_rng(3), 12_000
+    columns = Columns(
+        user=random.integers(0, 90, count).astype(np.int32),
+        item=(70 * random.random(count) ** 2).astype(np.int32),
+        label=random.integers(0, 2, count).astype(np.float32),
+        weight=np.ones(count, dtype=np.float32),
+        time=None,
+        origin=np.arange(count),
+    )
+    config = ModelConfig(rank=5, bias=bias, l2=0.1)
+    table = Interactions(columns, 90, 70, random.random(count) < 0.9)
+    theta = torch.from_numpy(random.normal(size=(160, model_of(config).width)))
+    problem = Problem(table, config, theta, random)
+    compiled, reference = (problem.objective(path) for path in ("compiled", "torch"))
+    ours, theirs = compiled.slopes(theta), reference.slopes(theta)
+    rows, step = torch.arange(0, 160, 2), problem.normal(*theta.shape)
+    debts = compiled.gradient(theta, ours), reference.gradient(theta, theirs)
+
+    our_pull, their_pull = (
+        o.pull_along(theta, s, rows, step[rows]) for o, s in ((compiled, ours), (reference, theirs))
+    )
+    assert torch.equal(our_pull[0], their_pull[0])
+    torch.testing.assert_close(our_pull[1], their_pull[1])
+    before = theta[rows].clone()
+    theta[rows] += step[rows]
+    assert compiled.spread(before, theta, ours, rows, debts[0]) > 2 * 4096
+    reference.spread(before, theta, theirs, rows, debts[1])
+    torch.testing.assert_close(*debts)
+    for side in (rows[rows < 90], rows[rows >= 90]):
+        before = theta[side].clone()
+        theta[side] -= 0.5 * step[side]
+        our_spread = compiled.spread_side(before, theta, ours, side, debts[0], 1.0)
+        their_spread = reference.spread_side(before, theta, theirs, side, debts[1], 1.0)
+        order = our_spread.reached.argsort()
+        assert torch.equal(our_spread.reached[order], their_spread.reached)
+        torch.testing.assert_close(our_spread.owed[order], their_spread.owed)
+        torch.testing.assert_close(our_spread.gains, their_spread.gains)
+        assert our_spread.interactions_read == their_spread.interactions_read
+        torch.testing.assert_close(*debts)
+    torch.testing.assert_close(ours.first, theirs.first)
+
+
 def test_a_model_that_is_no_dot_product_is_refused_by_the_compiled_path() -> None:
     class Other:
         width, dot_product = 2, None
