@@ -21,7 +21,8 @@ from ifru.pcg import Limits, Reason, Solution, never, solve
 from ifru.preconditioner import Preconditioner
 
 REACH = 10.0
-"""First trust region, in lengths of the plain block step: soft directions need several, saddles would take any."""
+"""First trust region, in lengths of the plain block step, where training starts: soft directions need several, saddles
+would take any."""
 
 _RESOLVED = {torch.float32: 1e-12, torch.float64: 1e-17}
 """A change of L is known where the step gains more than this share of L: θ itself is rounded before."""
@@ -79,14 +80,16 @@ def descend(
     steps: int,
     stop: Callable[[], bool] = never,
     report: Callable[[Step], None] = lambda step: None,
+    reach: float = REACH,
 ) -> Descent:
     """Go down from a point until `limits` has enough.
 
     metric(point): M⁻¹ of the diagonal blocks, asked for at the start and after every step taken.
-    limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough.
+    limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough. reach: the first
+    trust region, in lengths of the plain block step.
     """
     point, slope = start, _Slope.of(metric(start), start.gradient)
-    products, reach, taken = 0, REACH, True
+    products, taken = 0, True
     for number in range(1, steps + 1):
         wanted = limits(slope.norm, point.value)
         if wanted is None:

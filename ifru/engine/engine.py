@@ -46,9 +46,10 @@ _AIM = 0.7
 _EACH = _AIM / math.sqrt(2)
 """Where two things leave something, a support and the solve on it, each may leave so much."""
 
-_LOCAL_REACH = 2.0
-"""Bound on a step on a support, in lengths of the plain block step: nobody checks it before it is published. Useful
-steps have 1.1 to 2 such lengths; longer ones turn the support's rows against all others, which costs it nothing."""
+_REACH = 2.0
+"""Bound on a step, in lengths of the plain block step; on all rows it moves with what steps gain. Useful steps have 1.1
+to 2 such lengths. Longer ones are refused on all rows, after many products. On a support nobody checks before they are
+published, and they turn its rows against all others, which costs it nothing."""
 
 _EXACTEST = 0.01
 """No linear solve aims lower than this share of its right-hand side: re-linearising on the debt is worth more."""
@@ -245,7 +246,7 @@ class Engine:
         rows = torch.from_numpy(chosen).to(state.rows.device)
         inside = math.sqrt(float(state.energy[rows].sum()))
         outside = max(self._batch - inside**2, 0.0)
-        limits = Limits(settings.tolerance, settings.products, _LOCAL_REACH * inside)
+        limits = Limits(settings.tolerance, settings.products, _REACH * inside)
         with self._watch.stage("solve"):
             found = on_support(state, rows, limits, settings.k_hop_damping)
             state.move(rows, found.solution.x)
@@ -263,7 +264,7 @@ class Engine:
     def _on_support(self, support: Support) -> _Answer:
         inside = math.sqrt(float(self.state.energy[support.rows].sum()))
         goal = _EACH * self.settings.tolerance * math.sqrt(self._batch) / inside if inside > 0 else 1.0
-        limits = Limits(min(goal, 0.5), self.settings.products, _LOCAL_REACH * inside)
+        limits = Limits(min(goal, 0.5), self.settings.products, _REACH * inside)
         with self._watch.stage("solve"):
             found = on_support(self.state, support.rows, limits)
             self.state.move(support.rows, found.solution.x)
@@ -283,7 +284,8 @@ class Engine:
         with self._watch.stage("solve"):
             # To eliminate a side takes its blocks at their word: they must not have the deleted penalties any more.
             state.cache.purge()
-            descent = descend(state.objective, state.point(), state.metric, limits, self.settings.steps, stop)
+            steps = self.settings.steps
+            descent = descend(state.objective, state.point(), state.metric, limits, steps, stop, reach=_REACH)
             state.arrive(descent)
         read = descent.products * self.dataset.train.retained
         influence = self._influence(state.total_energy)
