@@ -24,6 +24,9 @@ REACH = 10.0
 """First trust region, in lengths of the plain block step, where training starts: soft directions need several, saddles
 would take any."""
 
+LOOSE = 0.2
+"""A solve to no less than this takes so few iterations on both sides that eliminating one saves nothing."""
+
 _RESOLVED = {torch.float32: 1e-12, torch.float64: 1e-17}
 """A change of L is known where the step gains more than this share of L: θ itself is rounded before."""
 
@@ -97,7 +100,8 @@ def descend(
         if stop():
             return Descent(point, slope.energy, slope.norm, "stopped", products)
         bounded = Limits(wanted.tolerance, wanted.iterations, reach * slope.norm)
-        solution = _direction(objective, point, slope, bounded, stop, taken)
+        eliminate = taken and wanted.tolerance < LOOSE
+        solution = _direction(objective, point, slope, bounded, stop, eliminate)
         if solution.reason is Reason.STOPPED and solution.iterations == 0:
             return Descent(point, slope.energy, slope.norm, "stopped", products)
         products += solution.iterations

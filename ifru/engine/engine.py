@@ -35,7 +35,7 @@ from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, Tables
 from ifru.objective import objective_of
 from ifru.pcg import Limits, Reason, never
-from ifru.trust_region import descend
+from ifru.trust_region import LOOSE, descend
 
 _ROUNDS = 2
 """Local answers that are tried before all rows are."""
@@ -283,7 +283,8 @@ class Engine:
 
         with self._watch.stage("solve"):
             # To eliminate a side takes its blocks at their word: they must not have the deleted penalties any more.
-            state.cache.purge()
+            if _AIM * tolerance < LOOSE:
+                state.cache.purge()
             steps = self.settings.steps
             descent = descend(state.objective, state.point(), state.metric, limits, steps, stop, reach=_REACH)
             state.arrive(descent)
