@@ -217,7 +217,7 @@ class CompiledObjective(TorchObjective):
         for (mine, side), of_users in zip(self._sides(numbers), (True, False), strict=True):
             listed = numbers[mine]
             cuts = self._far_cuts(listed, of_users)
-            read += support_kernels.pull_along(theta.numpy(), listed, step.numpy()[mine], *side, *tail, cuts)
+            read += support_kernels.pull_along(cuts, theta.numpy(), listed, step.numpy()[mine], *side, *tail)
         near = np.flatnonzero(self._reached)
         added = torch.from_numpy(self._added[near])
         self._added[near] = 0
@@ -245,6 +245,7 @@ class CompiledObjective(TorchObjective):
         for (mine, side), of_users in zip(self._sides(numbers), (True, False), strict=True):
             listed = numbers[mine]
             read += support_kernels.spread(
+                self._far_cuts(listed, of_users),
                 before.numpy()[mine],
                 at,
                 listed,
@@ -257,7 +258,6 @@ class CompiledObjective(TorchObjective):
                 slopes.first.numpy(),
                 slopes.second.numpy(),
                 debt.numpy(),
-                self._far_cuts(listed, of_users),
             )
             skip[listed] = True
         debt[rows] = self.gradient(theta, slopes, rows)
@@ -283,13 +283,13 @@ class CompiledObjective(TorchObjective):
             slopes.first.numpy(),
             slopes.second.numpy(),
             debt.numpy(),
+            self._reached,
         )
         cuts = self._far_cuts(numbers, users[0].stop > 0)
         parts = len(cuts) - 1
         own = np.empty((parts, len(numbers), theta.shape[1]), debt.numpy().dtype)
         gains, counts = np.empty((parts, len(numbers)), own.dtype), np.empty((parts, 2), dtype=np.int64)
-        outputs = gains, self._reached, self._listed, self._owed, own
-        push_kernels.spread_side_many(*tables, *outputs, cuts, counts)
+        push_kernels.spread_side_many(gains, self._listed, self._owed, own, cuts, counts, *tables)
         debt[rows] = self.ridge[rows, None] * theta[rows] + torch.from_numpy(own.sum(0))
         begins = cuts[:-1] - cuts[0]
         places = ranges(begins, begins + counts[:, 0])

@@ -15,6 +15,12 @@ from ifru.objective.row_vectors import FAR, NEAR, add, add_two, dot, fetch
 
 @njit(cache=True, fastmath=MATH)
 def spread_side(
+    gains,
+    reached,
+    owed,
+    own,
+    least,
+    most,
     before,
     theta,
     rows,
@@ -32,13 +38,7 @@ def spread_side(
     first,
     second,
     debt,
-    gains,
     marked,
-    reached,
-    owed,
-    own,
-    least,
-    most,
 ):
     """Carry the move of one side's rows (before [S, K] -> theta) into slopes and debt, their own and their neighbours'.
 
@@ -90,65 +90,15 @@ def spread_side(
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)
-def spread_side_many(
-    before,
-    theta,
-    rows,
-    side,
-    start,
-    order,
-    other,
-    label,
-    weight,
-    ridge,
-    heavy,
-    rank,
-    bias,
-    loss,
-    first,
-    second,
-    debt,
-    gains,
-    marked,
-    reached,
-    owed,
-    own,
-    cuts,
-    counts,
-):
+def spread_side_many(gains, reached, owed, own, cuts, counts, *tables):
     """`spread_side` in parts of the neighbours, from cuts[c] to before cuts[c + 1], one for each core.
 
     gains [C, S], own [C, S, K]. A part's reached and owed stand from reached[cuts[c] − cuts[0]] on. counts [C, 2] <-
-    what `spread_side` returns.
+    what `spread_side` returns. tables: its other arguments.
     """
     for c in prange(len(own)):
         place = slice(cuts[c] - cuts[0], cuts[c + 1] - cuts[0])
-        counts[c] = spread_side(
-            before,
-            theta,
-            rows,
-            side,
-            start,
-            order,
-            other,
-            label,
-            weight,
-            ridge,
-            heavy,
-            rank,
-            bias,
-            loss,
-            first,
-            second,
-            debt,
-            gains[c],
-            marked,
-            reached[place],
-            owed[place],
-            own[c],
-            cuts[c],
-            cuts[c + 1],
-        )
+        counts[c] = spread_side(gains[c], reached[place], owed[place], own[c], cuts[c], cuts[c + 1], *tables)
 
 
 @njit(cache=True, fastmath=MATH)

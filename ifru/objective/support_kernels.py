@@ -65,41 +65,21 @@ def coupled_product(theta, cuts, bounds, far, first, second, x, rank, bias, part
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)
-def spread(
-    before, theta, rows, side, start, order, other, skip, label, weight, rank, bias, loss, first, second, debt, cuts
-):
+def spread(cuts, *tables):
     """Carry the move of one side's rows [S] (before [S, K] -> theta) into slopes and into their neighbours' debt.
 
-    skip [R] marks far rows whose interactions were carried over from their own side. cuts [C + 1]: the first far row
-    of each part. Returns interactions read.
+    cuts [C + 1]: the first far row of each part. tables: the other arguments of a part. Returns interactions read.
     """
     read = 0
     for c in prange(len(cuts) - 1):
-        read += _spread_part(
-            before,
-            theta,
-            rows,
-            side,
-            start,
-            order,
-            other,
-            skip,
-            label,
-            weight,
-            rank,
-            bias,
-            loss,
-            first,
-            second,
-            debt,
-            cuts[c],
-            cuts[c + 1],
-        )
+        read += _spread_part(cuts[c], cuts[c + 1], *tables)
     return read
 
 
 @njit(cache=True, fastmath=MATH)
 def _spread_part(
+    least,
+    most,
     before,
     theta,
     rows,
@@ -116,9 +96,11 @@ def _spread_part(
     first,
     second,
     debt,
-    least,
-    most,
 ):
+    """`spread` to the far rows from `least` to before `most`.
+
+    skip [R] marks far rows whose interactions were carried over from their own side.
+    """
     read = 0
     for m in range(len(rows)):
         e = rows[m]
@@ -146,22 +128,22 @@ def _spread_part(
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)
-def pull_along(theta, rows, step, side, start, order, other, first, second, rank, bias, added, reached, cuts):
-    """added [R, K] += what a step [S, K] of one side's rows adds to their neighbours' debt; reached [R] marks these.
+def pull_along(cuts, *tables):
+    """Add up what a step [S, K] of one side's rows adds to their neighbours' debt.
 
-    cuts [C + 1]: the first far row of each part. Returns interactions read.
+    cuts [C + 1]: the first far row of each part. tables: the other arguments of a part. Returns interactions read.
     """
     read = 0
     for c in prange(len(cuts) - 1):
-        tables = side, start, order, other, first, second, rank, bias, added, reached
-        read += _pull_along_part(theta, rows, step, *tables, cuts[c], cuts[c + 1])
+        read += _pull_along_part(cuts[c], cuts[c + 1], *tables)
     return read
 
 
 @njit(cache=True, fastmath=MATH)
 def _pull_along_part(
-    theta, rows, step, side, start, order, other, first, second, rank, bias, added, reached, least, most
+    least, most, theta, rows, step, side, start, order, other, first, second, rank, bias, added, reached
 ):
+    """`pull_along` to the far rows from `least` to before `most`: added [R, K] +=, and reached [R] marks them."""
     read = 0
     for m in range(len(rows)):
         e = rows[m]
