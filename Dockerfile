@@ -18,6 +18,7 @@ RUN pip install ${TORCH_INDEX:+--index-url "${TORCH_INDEX}"} --no-deps --constra
 COPY pyproject.toml README.md LICENSE ./
 COPY ifru ifru
 COPY daemon daemon
+COPY demo demo
 RUN pip install --constraint constraints.txt .
 
 FROM python:${PYTHON_VERSION}-slim-bookworm

@@ -12,7 +12,7 @@ from benchmarks.cases import Case
 from benchmarks.methods.checkpoints import doubling
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Stopwatch
-from ifru.curvature import apply, inverse_blocks
+from ifru.curvature.inverse import apply, inverse_blocks
 from ifru.objective import Objective, objective_of
 
 _SWEEPS = 256

@@ -14,7 +14,7 @@ from benchmarks.base import CPU
 from benchmarks.cases import Case
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import repeated
-from ifru.curvature import apply, inverse_blocks
+from ifru.curvature.inverse import apply, inverse_blocks
 from ifru.objective import objective_of
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from benchmarks.base import CPU
 from ifru.interactions import Interactions
-from ifru.losses import loss_of
 from ifru.models import ModelConfig
 from ifru.objective import objective_of
+from ifru.objective.losses import loss_of
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.reconstruction.evidence import Evidence
-from ifru.losses import loss_of
+from ifru.objective.losses import loss_of
 
 LABELS = (0.0, 1.0)
 

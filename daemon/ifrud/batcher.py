@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ifrud.sources import Event
+from ifrud.streams.sources import Event
 
 
 class Closed(StrEnum):

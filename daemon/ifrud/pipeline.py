@@ -8,18 +8,18 @@ from datetime import datetime
 
 from ifru.engine import Update
 from ifru.requests import Identity
-from ifrud.answered import Answered
-from ifrud.answers import Answers, answer
 from ifrud.batcher import Batch
-from ifrud.intake import Gate, Intake
-from ifrud.metrics import Stopwatch
 from ifrud.model import Model
-from ifrud.outboxes import Outbox
-from ifrud.positions import advanced
+from ifrud.observe.metrics import Stopwatch
+from ifrud.observe.report import Asked, Done, Reporter
 from ifrud.prover import RMS_BOUND, Proven, Prover
-from ifrud.receipts import Receipt
-from ifrud.report import Asked, Done, Reporter
-from ifrud.sources import Source
+from ifrud.requests.answered import Answered
+from ifrud.requests.answers import Answers, answer
+from ifrud.requests.intake import Gate, Intake
+from ifrud.requests.receipts import Receipt
+from ifrud.streams.outboxes import Outbox
+from ifrud.streams.positions import advanced
+from ifrud.streams.sources import Source
 
 
 @dataclass(frozen=True)

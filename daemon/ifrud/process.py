@@ -19,23 +19,23 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from ifru.engine import Carried, Engine, EngineSettings
 from ifru.errors import IfruError
 from ifru.snapshots import Reader, Store, Version, Writer, event_hash, open_store, probe, read_hash_key
-from ifrud.admin import AdminServer, admin_app, bind, write_address
-from ifrud.answered import Answered
 from ifrud.batcher import Batcher, BatchPolicy
 from ifrud.exits import Exit, exit_for
-from ifrud.intake import Gate
-from ifrud.logging import configure_logging
-from ifrud.metrics import Metrics
 from ifrud.model import Model
-from ifrud.outboxes import open_outbox
+from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
+from ifrud.observe.logging import configure_logging
+from ifrud.observe.metrics import Metrics
+from ifrud.observe.report import Reporter
+from ifrud.observe.status import Board, Status
 from ifrud.pipeline import Ends, Knowledge, Pipeline
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
-from ifrud.report import Reporter
+from ifrud.requests.answered import Answered
+from ifrud.requests.intake import Gate
 from ifrud.service import Idling, Service, Telling
 from ifrud.settings import AdminSettings, BatchSettings, EngineSection, Settings
-from ifrud.sources import open_source
-from ifrud.status import Board, Status
+from ifrud.streams.outboxes import open_outbox
+from ifrud.streams.sources import open_source
 
 log = structlog.stdlib.get_logger("ifrud")
 

@@ -14,10 +14,10 @@ from threading import Event
 
 import torch
 
+from ifru.evaluation.quality import holdout_auc
+from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset
 from ifru.models import ModelConfig, Tables
-from ifru.quality import holdout_auc
-from ifru.tightened import tightened
 
 RMS_BOUND = "rms_bound"
 """Name of the proven bound in a manifest's quality."""

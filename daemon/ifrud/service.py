@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ifrud.batcher import Batch, Batcher
-from ifrud.metrics import Metrics, Stopwatch
+from ifrud.observe.metrics import Metrics, Stopwatch
+from ifrud.observe.report import Reporter
+from ifrud.observe.status import Board
 from ifrud.pipeline import Pipeline
-from ifrud.positions import Goal, lag
 from ifrud.prover import Prover
-from ifrud.report import Reporter
-from ifrud.sources import Source
-from ifrud.status import Board
+from ifrud.streams.positions import Goal, lag
+from ifrud.streams.sources import Source
 
 QUIET_POLL = 0.1
 """Seconds that a poll waits where there is nothing to do; a signal is noticed after at most as long."""

@@ -30,8 +30,8 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
-from ifrud.endpoints import FORMS, parse_endpoint
 from ifrud.problems import InvalidSettings, nearest, problems
+from ifrud.streams.endpoints import FORMS, parse_endpoint
 
 PREFIX = "IFRUD_"
 # Kubernetes sets these for a service that is called ifrud, in every pod of the namespace.

@@ -13,10 +13,10 @@ import typer
 from ifru.cli.options import Json, StoreUrl, VersionNumber
 from ifru.cli.output import print_facts, print_json, progress
 from ifru.errors import IfruError
+from ifru.evaluation.tightened import tightened
 from ifru.proof import Dual, Proof, decode_dual, encode_dual
 from ifru.proof import prove as prove_version
 from ifru.snapshots import Reader, Version, open_store
-from ifru.tightened import tightened
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from ifru.cli.options import Json, StoreUrl, VersionNumber, device_of
 from ifru.cli.output import console, print_facts, print_json, progress, readable
 from ifru.engine import EngineSettings
 from ifru.errors import IfruError, RequestError
+from ifru.evaluation.verify import BySet, Verification
+from ifru.evaluation.verify import verify as verify_update
 from ifru.requests import Request, parse_request
 from ifru.snapshots import Reader, open_store
-from ifru.verify import BySet, Verification
-from ifru.verify import verify as verify_update
 
 
 def verify(

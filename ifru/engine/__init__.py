@@ -1,6 +1,6 @@
 """The influence engine."""
 
-from ifru.engine.cache import Counters
+from ifru.curvature.cache import Counters
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.engine.update import Carried, Settled, Update

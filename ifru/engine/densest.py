@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from ifru.engine import frontier_kernels as kernels
+from ifru.kernels import frontier as kernels
 
 _BINS_PER_OCTAVE = 4
 _OCTAVES = 64

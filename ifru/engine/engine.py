@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.engine.cache import Counters, CurvatureCache
+from ifru.curvature.cache import Counters, CurvatureCache
 from ifru.engine.choice import of_all_rows, of_push, of_support
 from ifru.engine.densest import densest
 from ifru.engine.k_hop import k_hop
@@ -34,8 +34,8 @@ from ifru.interactions import Dataset, Deletion
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, Tables
 from ifru.objective import objective_of
-from ifru.pcg import Limits, Reason, never
-from ifru.trust_region import LOOSE, descend
+from ifru.solvers.pcg import Limits, Reason, never
+from ifru.solvers.trust_region import LOOSE, descend
 
 _ROUNDS = 2
 """Local answers that are tried before all rows are."""

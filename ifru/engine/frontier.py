@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.engine import frontier_kernels as kernels
 from ifru.engine.densest import densest
 from ifru.engine.state import State
+from ifru.kernels import frontier as kernels
 
 _WITHIN = 1 / 16
 """A half-step takes the rows whose energy per interaction is at least this share of the best row's."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ifru.engine.state import State
-from ifru.pcg import Limits, Solution, solve
+from ifru.solvers.pcg import Limits, Solution, solve
 
 
 @dataclass(frozen=True)

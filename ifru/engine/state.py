@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.engine.cache import CurvatureCache
+from ifru.curvature.cache import CurvatureCache
+from ifru.curvature.preconditioner import Preconditioner
 from ifru.interactions.table import Int64
 from ifru.objective import Objective
-from ifru.preconditioner import Preconditioner
-from ifru.trust_region import Descent, Point
-from ifru.vectors import total
+from ifru.solvers.trust_region import Descent, Point
+from ifru.solvers.vectors import total
 
 _SCATTERED = 1.3
 """An interaction of moved rows, which lie scattered, costs so many of a pass over all."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from ifru.interactions.table import Interactions
-from ifru.losses import loss_of
 from ifru.models import ModelConfig, model_of
 from ifru.objective.compiled import CompiledObjective
+from ifru.objective.losses import loss_of
 from ifru.objective.protocol import Advance, Coupling, Objective, Slopes, Spread
 from ifru.objective.torch_path import TorchObjective
 

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ifru.interactions.table import Int64, Interactions, ranges
-from ifru.losses import Loss
+from ifru.kernels import bilinear as kernels
+from ifru.kernels import local as support_kernels
+from ifru.kernels import push as push_kernels
 from ifru.models.pairwise import PairwiseModel
-from ifru.objective import bilinear_kernels as kernels
-from ifru.objective import push_kernels, support_kernels
+from ifru.objective.losses import Loss
 from ifru.objective.protocol import Advance, Coupling, Slopes, Spread
 from ifru.objective.torch_path import TorchObjective
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Int64, Interactions
-from ifru.losses import Loss
 from ifru.models.pairwise import PairwiseModel
+from ifru.objective.losses import Loss
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Int64, Interactions, ranges
-from ifru.losses import Loss
 from ifru.models.pairwise import PairwiseModel
+from ifru.objective.losses import Loss
 from ifru.objective.protocol import Advance, Coupling, Slopes, Spread
 
 _CHUNK = 1 << 18

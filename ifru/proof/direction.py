@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.losses import Loss
 from ifru.models import ModelConfig, Tables
+from ifru.objective.losses import Loss
 from ifru.proof.norm import SpectralNorm
 from ifru.proof.primal import scores
 from ifru.proof.retained import Retained

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.losses import Loss
 from ifru.models import LossName, ModelConfig
+from ifru.objective.losses import Loss
 from ifru.proof.errors import ProofError
 from ifru.proof.retained import Retained
 from ifru.proof.sparse import SparseMatrix

@@ -8,8 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ifru.losses import Loss
 from ifru.models import ModelConfig, Tables, model_of
+from ifru.objective.losses import Loss
 from ifru.proof.errors import ProofError
 from ifru.proof.retained import Retained
 from ifru.proof.sums import EPS, Sum, total

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Interactions
-from ifru.losses import Loss, loss_of
 from ifru.models import ModelConfig, Tables, model_of
+from ifru.objective.losses import Loss, loss_of
 from ifru.proof.direction import Direction, downhill
 from ifru.proof.dual import Dual, best_scale, dual_value, scaled_matrix
 from ifru.proof.errors import ProofError

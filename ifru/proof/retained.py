@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Interactions
-from ifru.losses import Loss
+from ifru.objective.losses import Loss
 from ifru.proof.errors import ProofError
 
 

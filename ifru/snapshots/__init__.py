@@ -12,11 +12,11 @@ from ifru.snapshots.errors import (
 )
 from ifru.snapshots.format import File, Manifest, Residual
 from ifru.snapshots.hash_key import event_hash, read_hash_key
-from ifru.snapshots.probe import probe
 from ifru.snapshots.reader import Reader
-from ifru.snapshots.store import Store, open_store
 from ifru.snapshots.version import Version
 from ifru.snapshots.writer import Writer
+from ifru.stores.probe import probe
+from ifru.stores.store import Store, open_store
 
 __all__ = [
     "AlreadyExists",

@@ -7,7 +7,7 @@ import hmac
 import json
 
 from ifru.snapshots.errors import AlreadyExists, CorruptFile
-from ifru.snapshots.store import Store
+from ifru.stores.store import Store
 
 HASH_KEY = "hash-key.json"
 KEY_BYTES = 32

@@ -25,9 +25,9 @@ from ifru.snapshots.format import (
 )
 from ifru.snapshots.ledger import decode_ledger
 from ifru.snapshots.parquet import decode_ids, decode_interactions
-from ifru.snapshots.store import Store
 from ifru.snapshots.tensors import Delta, decode_delta, decode_tables
 from ifru.snapshots.version import Version, checked, replay
+from ifru.stores.store import Store
 
 READERS = 8
 """Requests under way at once."""

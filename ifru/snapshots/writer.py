@@ -29,7 +29,7 @@ from ifru.snapshots.format import (
 from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key
 from ifru.snapshots.ledger import encode_ledger
 from ifru.snapshots.numbering import Numbering
-from ifru.snapshots.store import Store
+from ifru.stores.store import Store
 
 SETTLE_ROUNDS = 3
 """How often a manifest is created again where the store refused it and yet has none: S3 answers 409 in some races."""

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ifru.curvature.preconditioner import whole
 from ifru.objective import Objective
-from ifru.pcg import Limits, never
-from ifru.preconditioner import whole
-from ifru.trust_region import Point, Step, descend
+from ifru.solvers.pcg import Limits, never
+from ifru.solvers.trust_region import Point, Step, descend
 
 
 @dataclass(frozen=True)

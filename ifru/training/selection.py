@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from ifru.errors import DataError
+from ifru.evaluation.quality import auc, scores
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, Tables, model_of
 from ifru.objective import objective_of
-from ifru.quality import auc, scores
 from ifru.training.newton import Plan, initial, minimise
 
 L2_GRID = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from ifru.errors import DataError
+from ifru.evaluation.quality import holdout_auc
 from ifru.interactions import Dataset, Interactions
 from ifru.models import ModelConfig, Tables, model_of
 from ifru.objective import objective_of
-from ifru.pcg import never
 from ifru.proof import Proof, prove
-from ifru.quality import holdout_auc
+from ifru.solvers.pcg import never
 from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise
 from ifru.training.rank import Grown, Tried, grown

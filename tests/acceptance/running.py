@@ -20,7 +20,7 @@ from kafka import KafkaConsumer, TopicPartition
 
 from ifru.interactions import Dataset
 from ifru.snapshots import Manifest, Reader, Version, open_store
-from ifrud.endpoints import TopicEndpoint, parse_endpoint
+from ifrud.streams.endpoints import TopicEndpoint, parse_endpoint
 
 USERS, ITEMS, ROWS = 250, 120, 6000
 PATIENCE = 120.0

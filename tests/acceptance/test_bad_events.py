@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kafka import KafkaProducer
 
-from ifrud.endpoints import FileEndpoint, parse_endpoint
+from ifrud.streams.endpoints import FileEndpoint, parse_endpoint
 from tests.acceptance.running import Places, daemon, lines, pairs, request
 
 LARGE = request("r-large", type="erase_user", subject="u1", note="x" * 1_000_000)

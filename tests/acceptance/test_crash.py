@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from ifru.snapshots import event_hash, open_store, read_hash_key
-from ifrud.submit import submit
+from ifrud.requests.submit import submit
 from tests.acceptance.running import Places, await_, daemon, distinct, drawn, erase_pair, lines, pairs
 
 REQUESTS = 1000

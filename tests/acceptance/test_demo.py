@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ifrud.receipts import Receipt
+from ifrud.requests.receipts import Receipt
 from tests.acceptance.running import await_, command, environment, run, write_ratings
 
 KEYS = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from ifrud.submit import submit
+from ifrud.requests.submit import submit
 from tests.acceptance.running import (
     Places,
     await_,

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from ifru.engine import EngineSettings
+from ifru.evaluation.verify import Verification, verify
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
@@ -20,7 +21,6 @@ from ifru.models import ModelConfig
 from ifru.requests import Request, parse_request
 from ifru.training import train
 from ifru.training.train import TrainedModel
-from ifru.verify import Verification, verify
 
 DATA = Path(os.environ.get("IFRU_DATA", ""), "ml-100k.csv.gz")
 CONFIG = ModelConfig(rank=16, l2=0.1)

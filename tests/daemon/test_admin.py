@@ -13,10 +13,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from ifrud.admin import AdminServer, admin_app, bind, write_address
-from ifrud.metrics import Metrics
+from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
+from ifrud.observe.metrics import Metrics
+from ifrud.observe.status import Board, Status
 from ifrud.problems import InvalidSettings
-from ifrud.status import Board, Status
 
 STALLED_AFTER = 60.0
 

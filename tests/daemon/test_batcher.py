@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ifrud.batcher import Batcher, BatchPolicy, Closed
-from ifrud.sources import Event
+from ifrud.streams.sources import Event
 
 POLICY = BatchPolicy(max_requests=4, max_backlog=10, max_bytes=1000, max_age=1.0, idle=0.25)
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from ifru.errors import RequestError
-from ifrud.dead_letters import ATTRIBUTE_BYTES, PAYLOAD_BYTES, dead_letter
-from ifrud.sources import Event
+from ifrud.requests.dead_letters import ATTRIBUTE_BYTES, PAYLOAD_BYTES, dead_letter
+from ifrud.streams.sources import Event
 
 TIME = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 ERROR = RequestError("subject", "is missing")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ifrud.endpoints import EndpointError, FileEndpoint, TopicEndpoint, parse_endpoint
+from ifrud.streams.endpoints import EndpointError, FileEndpoint, TopicEndpoint, parse_endpoint
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from ifru.errors import RequestError
 from ifru.requests import EraseInteractions, EraseItem, EraseUser
-from ifrud.envelope import decode
-from ifrud.sources import Event
+from ifrud.requests.envelope import decode
+from ifrud.streams.sources import Event
 
 TIME = "2026-11-21T09:30:00Z"
 BARE = {"id": "r-1", "type": "erase_user", "subject": "u-7", "time": TIME}

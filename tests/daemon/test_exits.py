@@ -7,9 +7,9 @@ import pytest
 from ifru.errors import IfruError
 from ifru.snapshots import CommitLost, CommitUnknown, NoVersion, StoreError
 from ifrud.exits import Exit, exit_for
-from ifrud.outboxes import OutboxError
 from ifrud.problems import InvalidSettings
-from ifrud.sources import LostEventsError, SourceError
+from ifrud.streams.outboxes import OutboxError
+from ifrud.streams.sources import LostEventsError, SourceError
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ifrud.kafka_client import Timeouts, arguments
 from ifrud.settings import KafkaSettings
+from ifrud.streams.kafka_client import Timeouts, arguments
 
 TIMEOUTS = Timeouts(bootstrap=1, request=2, metadata=3)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from ifrud.logging import configure_logging
+from ifrud.observe.logging import configure_logging
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ifrud.positions import Goal, advanced, lag
-from ifrud.sources import Event
+from ifrud.streams.positions import Goal, advanced, lag
+from ifrud.streams.sources import Event
 
 
 def event(partition: int, offset: int) -> Event:

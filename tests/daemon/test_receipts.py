@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ifrud.receipts import Receipt
+from ifrud.requests.receipts import Receipt
 
 TIME = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 

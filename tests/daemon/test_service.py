@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from ifru.evaluation.tightened import tightened
 from ifru.models import ModelConfig, Tables
 from ifru.proof import ProofError
 from ifru.snapshots import CommitLost, Reader
-from ifru.tightened import tightened
 from ifru.training import fit
-from ifrud.intake import TooManyBadEvents
-from ifrud.outboxes import OutboxError, Record
 from ifrud.prover import Prover
+from ifrud.requests.intake import TooManyBadEvents
+from ifrud.streams.outboxes import OutboxError, Record
 from tests.daemon.world import CONFIG, World, distinct, erase_pairs, erase_user, pairs, request, stop_after
 from tests.fixtures.failing_store import Crash, FailingStore
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ifru.requests import EraseUser
-from ifrud.endpoints import EndpointError
-from ifrud.envelope import decode
-from ifrud.submit import SubmitError, submit
+from ifrud.requests.envelope import decode
+from ifrud.requests.submit import SubmitError, submit
+from ifrud.streams.endpoints import EndpointError
 from tests.fixtures.kafka import Kafka
 from tests.fixtures.streams import Opener, Stream, read
 

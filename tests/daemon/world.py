@@ -23,16 +23,16 @@ from ifru.interactions.loading import Recorded, split
 from ifru.models import ModelConfig, Tables
 from ifru.snapshots import Manifest, Reader, Residual, Store, Version, Writer, open_store
 from ifru.training import fit
-from ifrud.metrics import Metrics
-from ifrud.outboxes import Outbox, open_outbox
+from ifrud.observe.metrics import Metrics
+from ifrud.observe.report import Reporter
+from ifrud.observe.status import Board, Status
 from ifrud.pipeline import Ends
 from ifrud.process import assemble
 from ifrud.prover import Prover
-from ifrud.report import Reporter
 from ifrud.service import Service, Telling
 from ifrud.settings import Settings
-from ifrud.sources import Source, open_source
-from ifrud.status import Board, Status
+from ifrud.streams.outboxes import Outbox, open_outbox
+from ifrud.streams.sources import Source, open_source
 
 USERS, ITEMS, ROWS = 40, 30, 600
 CONFIG = ModelConfig(rank=4, l2=0.1)

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel, SecretStr
 
-from ifrud.metrics import Metrics
+from ifrud.observe.metrics import Metrics
 from ifrud.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ifrud.endpoints import TopicEndpoint, parse_endpoint
+from ifrud.streams.endpoints import TopicEndpoint, parse_endpoint
 from tests.deploy.deployed import DEPLOY, compose, settings_in
 
 SERVICES = compose()["services"]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ifru.engine.k_hop import importance, k_hop
 from ifru.engine.solve import on_support
 from ifru.interactions import Interactions
-from ifru.pcg import Limits
+from ifru.solvers.pcg import Limits
 from tests.engine.conftest import World, train_rows
 from tests.objective.dense_reference import Problem, numerical, problems
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from ifru.engine.cache import CurvatureCache
+from ifru.curvature.cache import CurvatureCache
 from ifru.engine.push import Budget, Push, Pushed, Stop
 from ifru.engine.state import State
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
-from ifru.losses import loss_of
 from ifru.models import ModelConfig, model_of
 from ifru.objective import CompiledObjective, TorchObjective, objective_of
+from ifru.objective.losses import loss_of
 from ifru.training.newton import Plan, initial, minimise
 from tests.engine.conftest import CONFIG, World, train_rows
 

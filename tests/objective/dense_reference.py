@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from ifru.interactions import Columns, Interactions
-from ifru.losses import loss_of
 from ifru.models import ModelConfig, model_of
 from ifru.objective import CompiledObjective, Objective, TorchObjective
+from ifru.objective.losses import loss_of
 
 numerical = settings(max_examples=25, deadline=None)
 """Few examples each; no deadline, since the first one compiles."""

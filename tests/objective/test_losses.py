@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ifru.losses import loss_of
 from ifru.models import LossName
+from ifru.objective.losses import loss_of
 from tests.objective.dense_reference import numerical
 
 LOSSES = pytest.mark.parametrize("name", ["bce", "squared"])

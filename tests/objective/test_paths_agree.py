@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 
 from ifru.interactions import Columns, Interactions
-from ifru.losses import loss_of
 from ifru.models import MatrixFactorization, ModelConfig, model_of
 from ifru.objective import CompiledObjective, TorchObjective, objective_of
+from ifru.objective.losses import loss_of
 from tests.objective.dense_reference import Problem, numerical, problems
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-3)])

@@ -7,7 +7,7 @@ import pytest
 from numba import njit
 from numba.core.errors import TypingError
 
-from ifru.objective.row_vectors import add, add_two, dot, dots
+from ifru.kernels.row_vectors import add, add_two, dot, dots
 
 WIDTHS = (1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 70)
 PRECISIONS = pytest.mark.parametrize(("kind", "tolerance"), [(np.float64, 1e-13), (np.float32, 1e-5)])

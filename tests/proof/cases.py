@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from ifru.interactions import Columns, Interactions
-from ifru.losses import loss_of
 from ifru.models import ModelConfig, Tables, model_of
 from ifru.objective import TorchObjective
+from ifru.objective.losses import loss_of
 from ifru.proof import Dual, Proof, prove
 from ifru.training.newton import Plan, initial, minimise
 

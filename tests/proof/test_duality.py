@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ifru.interactions import Columns, Interactions
-from ifru.losses import loss_of
 from ifru.models import ModelConfig, Tables
+from ifru.objective.losses import loss_of
 from ifru.proof import ProofError
 from ifru.proof.dual import best_scale
 from ifru.proof.primal import objective, scores

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from ifru.engine import Engine, EngineSettings
+from ifru.evaluation.tightened import Tightened, tightened
 from ifru.interactions import Deletion
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
 from ifru.models import ModelConfig, Tables
 from ifru.proof import ProofError
-from ifru.tightened import Tightened, tightened
 from ifru.training import fit, polish
 from ifru.training.newton import Plan
 from tests.proof.cases import Case, case

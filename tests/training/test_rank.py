@@ -13,7 +13,7 @@ from ifru.models import ModelConfig, Tables
 from ifru.objective import objective_of
 from ifru.training import PROVEN, TrainedModel, fit, rank, train
 from ifru.training.rank import Grown, grown, trimmed
-from tests.training.conftest import recorded
+from tests.fixtures.ratings import recorded
 
 CPU = torch.device("cpu")
 KINDS = [("bce", 0.1), ("squared", 0.2)]

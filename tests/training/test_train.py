@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from ifru.errors import DataError
+from ifru.evaluation.quality import holdout_auc
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import ModelConfig
 from ifru.objective import objective_of
-from ifru.quality import holdout_auc
 from ifru.training import PROVEN, TOLERANCES, TrainedModel, fit, polish, train
 
 CPU = torch.device("cpu")

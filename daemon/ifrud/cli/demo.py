@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from ifru.errors import IfruError
-from ifrud.demo.errors import DemoError
-from ifrud.demo.options import Options
+from ifrud_demo.errors import DemoError
+from ifrud_demo.options import Options
 
 _DATA = "Data"
 _MODEL = "Model"
@@ -70,8 +70,8 @@ def _run(options: Options, as_json: bool) -> None:
     start = time.monotonic()
     # The model's libraries take seconds to import; --help and wrong options need not wait for them.
     from ifru.cli.output import print_json
-    from ifrud.demo.run import run_demo
-    from ifrud.demo.screen import Screen
+    from ifrud_demo.run import run_demo
+    from ifrud_demo.screen import Screen
 
     screen = Screen(stderr=as_json, now=time.monotonic)
     outcome = run_demo(options, screen, start)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from ifrud.status import Status
+from ifrud.observe.status import Status
 
 _SECONDS = 10.0
 

@@ -12,10 +12,10 @@ from uuid import uuid4
 import typer
 
 from ifru.errors import IfruError
-from ifrud.outboxes import OutboxError
 from ifrud.problems import InvalidSettings
+from ifrud.requests.submit import submit as send
 from ifrud.settings import SubmitSettings, load_settings
-from ifrud.submit import submit as send
+from ifrud.streams.outboxes import OutboxError
 
 
 def _option(text: str, metavar: str) -> Any:

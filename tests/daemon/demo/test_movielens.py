@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from ifru.interactions.labels import LabelRule
-from ifrud.demo.data import movielens_or_generated
-from ifrud.demo.movielens import Unavailable, cache_folder, fetch, movielens
+from ifrud_demo.data import movielens_or_generated
+from ifrud_demo.movielens import Unavailable, cache_folder, fetch, movielens
 
 RULE = LabelRule.parse("rating>=4")
 

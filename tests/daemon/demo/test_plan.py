@@ -13,7 +13,7 @@ from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
 from ifru.requests import EraseInteractions, EraseUser, parse_request, resolve
-from ifrud.demo.plan import plan
+from ifrud_demo.plan import plan
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ifrud.outboxes import Record
-from ifrud.outboxes.jsonl import JsonlOutbox
+from ifrud.streams.outboxes import Record
+from ifrud.streams.outboxes.jsonl import JsonlOutbox
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing_torn_behind(path: P
     program = f"""
         import resource, signal
         from pathlib import Path
-        from ifrud.outboxes import OutboxError, Record
-        from ifrud.outboxes.jsonl import JsonlOutbox
+        from ifrud.streams.outboxes import OutboxError, Record
+        from ifrud.streams.outboxes.jsonl import JsonlOutbox
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (25, 25))
         outbox = JsonlOutbox(Path({str(path)!r}))
@@ -87,8 +87,8 @@ def test_several_processes_can_write_to_one_file(path: Path) -> None:
     program = f"""
         import sys
         from pathlib import Path
-        from ifrud.outboxes import Record
-        from ifrud.outboxes.jsonl import JsonlOutbox
+        from ifrud.streams.outboxes import Record
+        from ifrud.streams.outboxes.jsonl import JsonlOutbox
         outbox = JsonlOutbox(Path({str(path)!r}))
         for number in range(20):
             value = b'{{"writer": %d, "filler": "%s"}}' % (int(sys.argv[1]), b"x" * 100_000)

@@ -8,10 +8,10 @@ import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import NewTopic
 
-from ifrud.kafka_client import Timeouts
-from ifrud.outboxes import OutboxError, Record, open_outbox
-from ifrud.outboxes.kafka import KafkaOutbox
 from ifrud.settings import KafkaSettings
+from ifrud.streams.kafka_client import Timeouts
+from ifrud.streams.outboxes import OutboxError, Record, open_outbox
+from ifrud.streams.outboxes.kafka import KafkaOutbox
 from tests.fixtures.kafka import Kafka
 from tests.fixtures.kafka_brokers import free_ports, noida
 from tests.fixtures.streams import Opener, read

@@ -11,10 +11,10 @@ import textwrap
 import pytest
 
 from ifru.errors import RequestError
-from ifrud.dead_letters import DeadLetter
-from ifrud.envelope import decode
-from ifrud.outboxes import OutboxError, Record, open_outbox
+from ifrud.requests.dead_letters import DeadLetter
+from ifrud.requests.envelope import decode
 from ifrud.settings import KafkaSettings
+from ifrud.streams.outboxes import OutboxError, Record, open_outbox
 from tests.fixtures.streams import Opener, Stream, read
 
 
@@ -41,7 +41,7 @@ def test_sending_nothing_writes_nothing(stream: Stream, open_: Opener) -> None:
 def test_what_was_sent_outlives_a_process_that_is_killed_at_once(stream: Stream, open_: Opener) -> None:
     program = f"""
         import os, signal
-        from ifrud.outboxes import Record, open_outbox
+        from ifrud.streams.outboxes import Record, open_outbox
         outbox = open_outbox({stream.url!r})
         outbox.send([Record("key", b"%d" % number) for number in range(10)])
         os.kill(os.getpid(), signal.SIGKILL)
@@ -61,7 +61,7 @@ def test_a_record_of_a_megabyte_arrives(stream: Stream, open_: Opener) -> None:
 def test_an_event_of_a_megabyte_can_be_read_refused_and_sent_as_a_dead_letter(stream: Stream, open_: Opener) -> None:
     from datetime import UTC, datetime
 
-    from ifrud.dead_letters import dead_letter
+    from ifrud.requests.dead_letters import dead_letter
 
     stream.append(b"\x00" * 1_000_000)
     source = open_(stream.url)

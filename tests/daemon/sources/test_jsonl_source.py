@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ifrud.sources import LostEventsError, LostRange, SourceError, open_source
-from ifrud.sources.jsonl import MAX_LINE_BYTES, POLL_BYTES, JsonlSource
+from ifrud.streams.sources import LostEventsError, LostRange, SourceError, open_source
+from ifrud.streams.sources.jsonl import MAX_LINE_BYTES, POLL_BYTES, JsonlSource
 
 
 @pytest.fixture

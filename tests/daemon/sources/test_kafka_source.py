@@ -11,10 +11,10 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import NewPartitions, NewTopic
 
-from ifrud.kafka_client import DEFAULT_TIMEOUTS, Timeouts
 from ifrud.settings import KafkaSettings
-from ifrud.sources import Event, LostEventsError, LostRange, SourceError
-from ifrud.sources.kafka import KafkaSource
+from ifrud.streams.kafka_client import DEFAULT_TIMEOUTS, Timeouts
+from ifrud.streams.sources import Event, LostEventsError, LostRange, SourceError
+from ifrud.streams.sources.kafka import KafkaSource
 from tests.fixtures.kafka import Kafka
 from tests.fixtures.kafka_brokers import SASL_PASSWORD, SASL_USER, free_ports, noida
 from tests.fixtures.streams import Opener, read

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ifrud.sources import SourceError
+from ifrud.streams.sources import SourceError
 from tests.fixtures.streams import NOW, Opener, Stream, read
 
 PAYLOADS = [b'{"id": "1"}', b"not json", b"\xff\xfe\x00", b'{"id": "4", "subject": "\xc3\xa9"}', b'{"id": "5"}']

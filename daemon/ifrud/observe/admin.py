@@ -1,0 +1,103 @@
+"""The admin port: probes, metrics and status over HTTP, on a thread of its own."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+from ifrud.observe.status import Board, Status
+from ifrud.problems import InvalidSettings
+
+_STOP_SECONDS = 30.0
+
+
+def admin_app(board: Board, registry: CollectorRegistry, stalled_after: float) -> FastAPI:
+    """The HTTP application. The engine thread is taken for dead after `stalled_after` seconds without a heartbeat.
+
+    While the daemon starts it is alive but not ready: loading a model has no heartbeat.
+    """
+    app = FastAPI(title="ifrud", openapi_url=None)
+
+    @app.get("/healthz")
+    def healthz() -> Response:
+        silence = board.silence()
+        if board.status.state != "starting" and silence > stalled_after:
+            return PlainTextResponse(f"the engine thread gave no sign of life for {silence:.0f} s\n", 503)
+        return PlainTextResponse("alive\n")
+
+    @app.get("/readyz")
+    def readyz() -> Response:
+        state = board.status.state
+        return PlainTextResponse(f"{state}\n", 200 if state == "ready" else 503)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/status")
+    def status() -> Status:
+        return board.status
+
+    return app
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises InvalidSettings where the address cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen()
+    except OSError as error:
+        reason = f"cannot be listened on ({error.strerror}); allowed is a free port of this host, or port 0"
+        raise InvalidSettings([f"admin.host, admin.port: {host}:{port} {reason}"]) from None
+    return listener
+
+
+class AdminServer:
+    """Serves an application on a socket until it is stopped."""
+
+    def __init__(self, app: FastAPI, listener: socket.socket) -> None:
+        host, port = listener.getsockname()[:2]
+        self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._listener = listener
+        # Signals belong to the engine's thread; uvicorn takes them only where it runs on the main one.
+        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="admin", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raises RuntimeError where the server's thread has ended by itself."""
+        if not self._thread.is_alive():
+            raise RuntimeError("the admin server's thread has died") from self._error
+
+    def stop(self) -> None:
+        """Close the port; returns when the thread has ended."""
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(_STOP_SECONDS)
+        self._listener.close()
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._listener])
+        except BaseException as error:  # noqa: BLE001 - the engine's thread raises it, see check()
+            self._error = error
+
+
+def write_address(path: Path, url: str) -> None:
+    """Leave the admin port's URL in a file, whole or not at all."""
+    partial = path.with_name(f"{path.name}.{os.getpid()}")
+    partial.write_text(f"{url}\n", encoding="utf-8")
+    partial.replace(path)

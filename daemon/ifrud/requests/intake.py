@@ -1,0 +1,70 @@
+"""What a batch of events asks for: requests, and dead letters for what is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ifru.errors import IfruError, RequestError
+from ifru.requests import Request
+from ifrud.requests.dead_letters import DeadLetter, dead_letter
+from ifrud.requests.envelope import decode
+from ifrud.streams.sources import Event
+
+
+class TooManyBadEvents(IfruError):
+    """So many events in a row were no requests that something else must be wrong, such as the topic."""
+
+    def __init__(self, count: int, source: str, last: RequestError) -> None:
+        super().__init__(
+            f"{count} events in a row from {source!r} were no requests, the last because {last}; nothing of this batch "
+            "was published. Is it the right stream? If so, raise max_consecutive_bad to let them pass as dead letters"
+        )
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A request and when its event was read (seconds since the epoch)."""
+
+    request: Request
+    received: float
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What one batch brought, in the order of its events."""
+
+    arrivals: Sequence[Arrival]
+    letters: Sequence[DeadLetter]
+
+
+class Gate:
+    """Reads events. Keeps count of bad ones in a row, over batches."""
+
+    def __init__(self, source: str, max_bytes: int, max_bad: int, utc: Callable[[], datetime]) -> None:
+        self._source = source
+        self._max_bytes = max_bytes
+        self._max_bad = max_bad
+        self._utc = utc
+        self._bad = 0
+
+    def read(self, events: Sequence[Event]) -> Intake:
+        """Tell requests from what is none. Raises TooManyBadEvents."""
+        arrivals: list[Arrival] = []
+        letters: list[DeadLetter] = []
+        for event in events:
+            try:
+                request = decode(event, self._max_bytes)
+            except RequestError as error:
+                self._count(error)
+                letters.append(dead_letter(event, error, self._source, self._utc()))
+            else:
+                self._bad = 0
+                arrivals.append(Arrival(request, event.received))
+        return Intake(arrivals, letters)
+
+    def _count(self, error: RequestError) -> None:
+        self._bad += 1
+        if self._bad >= self._max_bad:
+            raise TooManyBadEvents(self._bad, self._source, error)

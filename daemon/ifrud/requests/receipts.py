@@ -1,0 +1,71 @@
+"""What a requester gets back."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID, uuid5
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from ifru.requests import Identity
+from ifrud.streams.outboxes import Record
+
+ReceiptState = Literal["published", "nothing_to_erase"]
+_NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
+
+
+class Receipt(BaseModel):
+    """What became of a request. It names the request, never the subject.
+
+    request_id, source: of the request, as it came.
+    id: the same whenever the same fact is told again, so that repeated receipts can be recognised.
+    published: `version` is the first that does not hold the subject's rows any more, and it is durable.
+    nothing_to_erase: there was nothing of the subject in `version`.
+    residual_influence: of the batch that the request was in; 0 is the retrained model, 1 is nothing forgotten.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    request_id: str
+    source: str = ""
+    state: ReceiptState
+    version: int
+    time: AwareDatetime
+    residual_influence: float | None
+
+    @staticmethod
+    def of(
+        request: Identity, state: ReceiptState, version: int, time: datetime, residual_influence: float | None
+    ) -> Receipt:
+        """A receipt with the id that follows from its facts; time: when they became true."""
+        source, request_id = request
+        return Receipt(
+            id=uuid5(_NAMESPACE, json.dumps([source, request_id, state, version])),
+            request_id=request_id,
+            source=source,
+            state=state,
+            version=version,
+            time=time.astimezone(UTC),
+            residual_influence=residual_influence,
+        )
+
+    @property
+    def request(self) -> Identity:
+        """Which request this answers."""
+        return self.source, self.request_id
+
+    @staticmethod
+    def read(line: bytes) -> Receipt:
+        """A receipt from its line in a ledger or an outbox. Raises pydantic.ValidationError for any other line."""
+        return Receipt.model_validate_json(line)
+
+    def line(self) -> bytes:
+        """One line of JSON, without the newline. The same receipt gives the same bytes."""
+        return self.model_dump_json().encode()
+
+    def record(self) -> Record:
+        """The record to send; receipts of one request share a key."""
+        return Record(self.request_id, self.line())

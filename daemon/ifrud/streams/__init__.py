@@ -1,0 +1,1 @@
+"""Streams of events and answers: files and Kafka topics."""

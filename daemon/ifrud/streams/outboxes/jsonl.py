@@ -1,0 +1,98 @@
+"""A JSONL file as an outbox: one record a line, appended."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic_core import from_json
+
+from ifrud.streams.outboxes.protocol import OutboxError, Record
+
+_BLOCK = 64 * 1024
+
+
+class JsonlOutbox:
+    """Appends lines under an exclusive lock (flock), so that several processes can write to one file.
+
+    A writer that died in the middle of a line leaves a torn one. It is repaired before the next line is appended: a
+    tail that is a whole JSON document only lacks its newline and gets it; any other tail was never reported as sent,
+    and is cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if not path.parent.is_dir():
+            raise OutboxError(f"{str(path)!r}: its folder does not exist; create the folder, or mend the URL")
+        self.send([])
+
+    def send(self, records: Sequence[Record]) -> None:
+        lines = b"".join(_line(record) for record in records)
+        try:
+            with self._path.open("a+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                first = file.seek(0, os.SEEK_END) == 0
+                if _repair(file) or lines:
+                    file.write(lines)
+                    file.flush()
+                    os.fsync(file.fileno())
+            if first and lines:
+                _sync_folder(self._path.parent)
+        except OSError as error:
+            raise OutboxError(f"{str(self._path)!r}: {len(records)} records not written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """The file is open only while it is written."""
+
+
+def _line(record: Record) -> bytes:
+    if b"\n" in record.value:
+        raise ValueError("a record's value is one line; it must not hold a newline")
+    return record.value + b"\n"
+
+
+def _repair(file: BinaryIO) -> bool:
+    """Mend the last line; True where it was torn."""
+    end = file.seek(0, os.SEEK_END)
+    start = _start_of_tail(file, end)
+    if start == end:
+        return False
+    file.seek(start)
+    if _is_json(file.read(end - start)):
+        file.write(b"\n")
+    else:
+        file.truncate(start)
+    return True
+
+
+def _start_of_tail(file: BinaryIO, end: int) -> int:
+    """The byte after the last newline."""
+    position = end
+    while position > 0:
+        block = max(0, position - _BLOCK)
+        file.seek(block)
+        newline = file.read(position - block).rfind(b"\n")
+        if newline >= 0:
+            return block + newline + 1
+        position = block
+    return 0
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        from_json(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the file's name durable too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,143 @@
+"""What a demo comes to: figures for programs, and sentences for people."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from rich.table import Table
+
+from ifru.evaluation.verify import Verification
+from ifru.training import TrainedModel
+from ifrud_demo.data import Data
+from ifrud_demo.screen import milliseconds, share
+from ifrud_demo.watch import Kind, Seen
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of the demo itself: for training, and in all."""
+
+    train: float
+    total: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """answered: the last version that answers a request, held against retraining.
+
+    refined: the same for the version that idle time has made of it; None where nothing was left to gain.
+    """
+
+    data: Data
+    trained: TrainedModel
+    seen: Seen
+    answered: Verification
+    refined: Verification | None
+    spent: Spent
+
+    def document(self) -> dict[str, object]:
+        """For programs. seconds.update: of one update, on average; seconds.updates: of all of them."""
+        seen, answered, config = self.seen, self.answered, self.trained.config
+        states = [receipt.state for receipt in seen.receipts.values()]
+        return {
+            "data": self.data.name,
+            "model": {"name": config.name, "rank": config.rank, "l2": config.l2, "verdict": self.trained.verdict},
+            "requests": answered.requests,
+            "nothing_to_erase": states.count("nothing_to_erase"),
+            "dead_letters": len(seen.reasons),
+            "deletions": answered.deletions,
+            "versions": seen.versions,
+            "latency_ms": {f"p{percent}": _ms(seen.latency(percent)) for percent in (50, 99)},
+            "residual_influence": answered.settled_influence,
+            "left": asdict(answered.left),
+            "floor": asdict(answered.floor),
+            "auc": asdict(answered.auc),
+            "rms": asdict(answered.rms),
+            "refined": self._refined(),
+            "seconds": {
+                "update": answered.seconds.update,
+                "updates": sum(seen.updates),
+                "retrain": answered.seconds.retrain,
+                "train": self.spent.train,
+                "total": self.spent.total,
+            },
+        }
+
+    def _refined(self) -> dict[str, object] | None:
+        refined = self.refined
+        if refined is None:
+            return None
+        return {
+            "residual_influence": refined.settled_influence,
+            "left": asdict(refined.left),
+            "auc": asdict(refined.auc),
+            "rms": asdict(refined.rms),
+            "seconds": refined.seconds.update,
+        }
+
+    def facts(self) -> dict[str, str]:
+        """For people: what happened."""
+        seen, answered = self.seen, self.answered
+        return {
+            "requests": f"{answered.requests:,}, of which {answered.unknown:,} had nothing to erase",
+            "dead letters": f"{len(seen.reasons):,} ({'; '.join(seen.reasons)})",
+            "deleted": f"{answered.deletions:,} rows",
+            "versions": _versions(seen.versions),
+            "latency": f"p50 {milliseconds(seen.latency(50))}, p99 {milliseconds(seen.latency(99))}",
+        }
+
+    def comparison(self) -> Table:
+        """For people: how near the versions are to the retrained model."""
+        versions = {"as answered": self.answered, "after idle time": self.refined}
+        compared = {name: found for name, found in versions.items() if found is not None}
+        table = Table(box=None, pad_edge=False)
+        for heading in ("", *compared, "retrained"):
+            table.add_column(heading, overflow="fold")
+        for name, called in {"forget": "forgotten", "neighbours": "neighbours", "holdout": "held out"}.items():
+            left = (share(getattr(found.left, name)) for found in compared.values())
+            table.add_row(f"left, {called}", *left, share(getattr(self.answered.floor, name)))
+        auc = (_auc(found.auc.after) for found in compared.values())
+        table.add_row("AUC, held out", *auc, _auc(self.answered.auc.retrained))
+        table.add_row("distance", *(f"{found.rms.true:.1e}" for found in compared.values()))
+        table.add_row("proven", *(f"{found.rms.bound:.1e}" for found in compared.values()))
+        return table
+
+    def sentences(self) -> list[str]:
+        """For people: what the figures say."""
+        answered, last, seen, seconds = self.answered, self.refined or self.answered, self.seen, self.answered.seconds
+        said = [
+            f"Half of the requests were answered within {milliseconds(seen.latency(50))}, 99 of 100 within "
+            f"{milliseconds(seen.latency(99))}. No row that they name is in the model's data any more.",
+            "Retraining from scratch without these rows changes what the model says of a pair. Of that change the "
+            f"daemon's answers left {_left(answered)}{self._afterwards()}.",
+            f"An update took {milliseconds(seconds.update)} on average, retraining took "
+            f"{milliseconds(seconds.retrain)}: an update costs {share(seconds.update / seconds.retrain)} of it.",
+            f"The last version's predictions are proven to be no further than {last.rms.bound:.1e} from those of the "
+            "exactly retrained model (root mean square over all rows that are left). Retraining shows that it is "
+            f"{last.rms.true:.1e}. ifru prove finds such a bound from a version and its data alone.",
+        ]
+        if not self.trained.ready:
+            said.append(f"Take care: the model is {self.trained.verdict}.")
+        return said
+
+    def _afterwards(self) -> str:
+        return "" if self.refined is None else f"; after idle time it was {_left(self.refined)}"
+
+
+def _left(found: Verification) -> str:
+    known = {"forgotten": found.left.forget, "held-out": found.left.holdout}
+    said = [f"{share(value)} on {name} pairs" for name, value in known.items() if value is not None]
+    return " and ".join(said) or "nothing that can be measured"
+
+
+def _versions(counts: dict[Kind, int]) -> str:
+    of_each = [f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in counts.items() if count]
+    return f"{sum(counts.values()):,}: {', '.join(of_each)}"
+
+
+def _auc(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else 1000 * seconds

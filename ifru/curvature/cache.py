@@ -1,0 +1,222 @@
+"""The curvature cache: inverses of diagonal blocks, built when they are first needed, kept up to date by down-dates.
+
+Axes: R rows, S listed rows, C places in the cache, M interactions, K columns of a row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ifru.curvature.downdate import lower_penalty, take_out
+from ifru.curvature.factors import Factors, degrees
+from ifru.curvature.gram import gram_rows, largest_degree
+from ifru.curvature.inverse import inverse_blocks
+from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonals
+from ifru.interactions.table import Int64
+from ifru.kernels import blocks as block_kernels
+from ifru.kernels import gram as gram_kernels
+from ifru.kernels import vectors as vector_kernels
+from ifru.objective import Objective, Slopes
+
+DRIFT = 0.25
+"""A block is rebuilt when so large a share of its inputs has moved since it was built; see `docs/engine.md`."""
+
+EXACTNESS = 1e-4
+"""A down-dated block may differ from a rebuilt one by this share: by rounding, and by how far its inputs had moved."""
+
+_LARGEST_LOSS = 0.125
+"""A row that lost a larger share of its interactions is rebuilt."""
+
+_FREE = np.iinfo(np.int64).max
+"""Tick of a place that nobody uses: it is never the one used longest ago."""
+
+_CHUNK_BYTES = 1 << 26
+"""Bound on the blocks that are built together."""
+
+
+@dataclass
+class Counters:
+    """What was done, in rows.
+
+    hits: served as held. misses: not held. rebuilds: held, but drifted or past down-dating. down_dates: taken out of.
+    evictions: pushed out by the budget. gram: of small degree, which are never held.
+    """
+
+    hits: int = 0
+    misses: int = 0
+    rebuilds: int = 0
+    down_dates: int = 0
+    evictions: int = 0
+    gram: int = 0
+
+
+class CurvatureCache:
+    """B_e⁻¹ for as many rows as the budget holds; rows of small degree go through their Gram matrix, and hold nothing.
+
+    A held block has traces of the interactions that it was built from. A deletion is taken out of it at once
+    (`remove`): by a down-date, or by blanking the block until it is next needed and built anew. A down-date takes out
+    what an interaction weighs now; where its inputs had moved since the block was built, that leaves a trace, and
+    where the trace is too large, `purge` blanks the block. Moves are reported (`drifted`); after some, it is rebuilt.
+    """
+
+    def __init__(self, objective: Objective, width: int, budget_bytes: int) -> None:
+        table, rows = objective.interactions, len(objective.ridge)
+        self.counters = Counters()
+        self._objective = objective
+        self._budget_bytes = budget_bytes
+        self._row_bytes = width * objective.ridge.element_size()
+        self._block_bytes = width * self._row_bytes
+        self._smallest = largest_degree(width) + 1
+        many = int((np.concatenate([table.user_degree, table.item_degree]) >= self._smallest).sum())
+        self.capacity = min(many, budget_bytes // self._block_bytes)
+        self._blocks = torch.zeros((self.capacity, width, width), dtype=objective.dtype, device=objective.device)
+        self._place: Int64 = np.full(rows, -1, dtype=np.int64)
+        self._owner: Int64 = np.full(self.capacity, -1, dtype=np.int64)
+        self._used: Int64 = np.full(self.capacity, _FREE)
+        # A stack of free places, the first on top.
+        self._free: Int64 = np.arange(self.capacity)[::-1].copy()
+        self._free_count = self.capacity
+        self._drift = np.zeros(rows)
+        self._error = np.zeros(rows)
+        # λ times the deleted interactions whose penalty is still in a block; `purge` takes it out.
+        self._penalty = np.zeros(rows)
+        self._tainted: list[Int64] = []
+        self._tick = 0
+
+    def preconditioner(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Preconditioner:
+        """M⁻¹ of rows [S], ascending and unique; blocks that are not held are built at θ.
+
+        Where rows need more than the budget, the cache keeps what it has, and the others take their diagonals.
+        """
+        numbers = rows.cpu().numpy()
+        at_hand = self._at_hand(numbers)
+        if at_hand is not None:
+            return at_hand
+        degree = degrees(self._objective.interactions, numbers)
+        many, few = np.flatnonzero(degree >= self._smallest), np.flatnonzero(degree < self._smallest)
+        few = few[np.cumsum(degree[few]) * self._row_bytes <= self._budget_bytes]
+        self.counters.gram += len(few)
+        self._hold(theta, slopes, numbers[many])
+        place = self._place[numbers[many]]
+        held = many[place >= 0]
+        parts: list[Part] = [Blocks.of(self._blocks, place[place >= 0], held)]
+        if len(few) > 0:
+            parts.append(gram_rows(self._objective, theta, slopes, numbers[few], few))
+        if len(held) + len(few) == len(numbers):
+            return Preconditioner(tuple(parts))
+        left = np.setdiff1d(np.arange(len(numbers)), np.concatenate([held, few]), assume_unique=True)
+        return Preconditioner(tuple(parts), diagonals(self._objective, theta, slopes, numbers[left], left))
+
+    def _at_hand(self, numbers: Int64) -> Preconditioner | None:
+        """M⁻¹ of rows [S] that are all held as they are needed, with the least effort; None where one is not."""
+        place = self._place[numbers]
+        if len(place) == 0 or place.min() < 0 or self._drift[numbers].max() > DRIFT:
+            return None
+        self._tick += 1
+        self.counters.hits += len(numbers)
+        self._used[place] = self._tick
+        return Preconditioner((Blocks.of(self._blocks, place, np.arange(len(place))),))
+
+    def energies(self, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> Tensor:
+        """r_e·B_e⁻¹ r_e [S], in float64, of the debt [S, K] of rows."""
+        return self.preconditioner(theta, slopes, rows).energies(debt)
+
+    def drifted(self, rows: Int64, share: NDArray[np.float64] | float) -> None:
+        """A share of the inputs of rows' blocks [S] has moved: one for all, or one each [S]."""
+        self._drift[rows] += share
+
+    def remove(self, theta: Tensor, slopes: Slopes, interactions: Int64) -> None:
+        """Take interactions [M] out of the blocks that hold them: already retired, but θ and slopes still know them."""
+        table = self._objective.interactions
+        sides = []
+        for end, first in ((table.user[interactions], 0), (table.item[interactions], table.users)):
+            order = np.argsort(end, kind="stable")
+            order = order[self._place[end[order] + first] >= 0]
+            sides.append((end[order] + np.int64(first), interactions[order]))
+        rows, lost = np.unique(np.concatenate([sides[0][0], sides[1][0]]), return_counts=True)
+        left = degrees(table, rows)
+        share = lost / (left + lost)
+        sound = (left >= self._smallest) & (share <= _LARGEST_LOSS) & (self._drift[rows] <= DRIFT)
+        self._error[rows] += self._drift[rows] * share
+        self._blank(rows[~sound])
+        self._vacate(rows[left < self._smallest])
+        listed = [some[sound[np.searchsorted(rows, ends)]] for ends, some in sides]
+        factors = self._objective.factors(theta, slopes, listed[0], listed[1])
+        self._down_date(rows[sound], Factors(factors, np.concatenate([[0], np.cumsum(lost[sound])])))
+
+    def purge(self) -> None:
+        """Finish down-dates, and blank the blocks that are not exact even then. A local answer does not wait for it."""
+        for rows in self._tainted:
+            waiting = rows[(self._place[rows] >= 0) & (self._penalty[rows] > 0)]
+            penalty, error = (torch.from_numpy(each[waiting]).to(self._blocks) for each in (self._penalty, self._error))
+            error = lower_penalty(self._blocks, self._place[waiting], penalty, error)
+            self._error[waiting], self._penalty[waiting] = error.cpu().numpy(), 0
+            self._blank(waiting[self._error[waiting] > EXACTNESS])
+        self._tainted.clear()
+
+    def warm_up(self) -> None:
+        """Load every compiled loop."""
+        kind = self._blocks.cpu().numpy().dtype
+        block_kernels.load(kind)
+        gram_kernels.load(kind)
+        vector_kernels.load(kind)
+
+    def _down_date(self, rows: Int64, factors: Factors) -> None:
+        error = torch.from_numpy(self._error[rows]).to(self._blocks)
+        self._error[rows] = take_out(self._blocks, self._place[rows], factors, error).cpu().numpy()
+        self._penalty[rows] = self._objective.l2 * factors.degrees
+        sound = np.isfinite(self._error[rows])
+        self.counters.down_dates += int(sound.sum())
+        self._blank(rows[~sound])
+        self._tainted.append(rows[sound])
+
+    def _hold(self, theta: Tensor, slopes: Slopes, numbers: Int64) -> None:
+        """Hold the blocks of rows [S]: of all where the budget allows, else of as many as there is room for."""
+        self._tick += 1
+        known = self._place[numbers] >= 0
+        old, missing = numbers[known], numbers[~known]
+        stale = old[self._drift[old] > DRIFT]
+        self.counters.hits += len(old) - len(stale)
+        self.counters.rebuilds += len(stale)
+        self.counters.misses += len(missing)
+        self._used[self._place[old]] = self._tick
+        if len(missing) > self._free_count and len(numbers) <= self.capacity:
+            self._evict(len(missing) - self._free_count)
+        missing = missing[: self._free_count]
+        self._free_count -= len(missing)
+        places = self._free[self._free_count : self._free_count + len(missing)][::-1]
+        self._place[missing], self._owner[places], self._used[places] = places, missing, self._tick
+        # Nothing is there yet, should building it fail.
+        self._drift[missing] = np.inf
+        if len(missing) + len(stale) > 0:
+            self._build(theta, slopes, np.union1d(missing, stale))
+
+    def _build(self, theta: Tensor, slopes: Slopes, rows: Int64) -> None:
+        device = self._blocks.device
+        for some in torch.split(torch.from_numpy(rows), max(_CHUNK_BYTES // self._block_bytes, 1)):
+            fresh = inverse_blocks(self._objective, theta, slopes, some.to(device))
+            self._blocks[torch.from_numpy(self._place[some.numpy()]).to(device)] = fresh
+        self._drift[rows] = self._error[rows] = self._penalty[rows] = 0
+
+    def _evict(self, count: int) -> None:
+        """Free the places of the rows that were used longest ago."""
+        places = np.argsort(self._used, kind="stable")[:count]
+        self.counters.evictions += count
+        self._vacate(self._owner[np.sort(places)])
+
+    def _blank(self, rows: Int64) -> None:
+        """Leave nothing in the blocks of held rows; they are built anew when they are next needed."""
+        self._blocks[torch.from_numpy(self._place[rows]).to(self._blocks.device)] = 0
+        self._drift[rows], self._penalty[rows] = np.inf, 0
+
+    def _vacate(self, rows: Int64) -> None:
+        """Give up the places of held rows."""
+        places = self._place[rows]
+        self._place[rows], self._owner[places], self._used[places] = -1, -1, _FREE
+        self._free[self._free_count : self._free_count + len(rows)] = places[::-1]
+        self._free_count += len(rows)

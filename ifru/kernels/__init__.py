@@ -1,0 +1,1 @@
+"""Compiled loops (numba, CPU), and the one place that decides whether they run."""

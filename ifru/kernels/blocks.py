@@ -1,0 +1,184 @@
+"""Compiled inverses of small symmetric blocks, and products with them (numba, CPU).
+
+Batched operators of torch call a library once a block, which at these sizes takes longer than the sums.
+Axes: S blocks, K rows and columns of a block, Z vectors. A stack of blocks [S, K, K] is passed as its rows [S·K, K].
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+from ifru.kernels.row_vectors import add, dot
+
+_LONG = 1 << 20
+"""Products from which a loop is worth waking the other threads, which takes tens of microseconds."""
+
+
+def is_long(products: int) -> bool:
+    """Whether a loop of so many products should run on all cores."""
+    return products > _LONG
+
+
+@njit(cache=True, parallel=True)
+def multiply(blocks, x, out):
+    """out [S, K] <- each block times its row of x [S, K]; blocks [S·K, K] are symmetric."""
+    width = x.shape[1]
+    for m in prange(len(x)):
+        for k in range(width):
+            out[m, k] = dot(blocks, m * width + k, x, m, width)
+
+
+@njit(cache=True)
+def multiply_some(blocks, place, at, x, out):
+    """out[at] <- block `place` times x[at], for place, at [S]; the other rows of out [·, K] stay."""
+    width = x.shape[1]
+    for m in range(len(at)):
+        for k in range(width):
+            out[at[m], k] = dot(blocks, place[m] * width + k, x, at[m], width)
+
+
+@njit(cache=True, parallel=True)
+def multiply_many(blocks, place, at, x, out):
+    """`multiply_some` on all cores."""
+    width = x.shape[1]
+    for m in prange(len(at)):
+        for k in range(width):
+            out[at[m], k] = dot(blocks, place[m] * width + k, x, at[m], width)
+
+
+@njit(cache=True, parallel=True)
+def invert(blocks, width, out):
+    """out [S·K, K] <- inverses of positive definite blocks [S·K, K]; a zero block gives zero.
+
+    By factors B = RᵀR with R lower triangular, B⁻¹ = R⁻¹R⁻ᵀ: rows are then read from their beginning. Returns the
+    number of blocks that are not positive definite; they give zero.
+    """
+    failed = 0
+    for m in prange(len(blocks) // width):
+        top = m * width
+        factor = blocks[top : top + width].copy()
+        out[top : top + width] = 0
+        if not factor.any():
+            continue
+        if not _factor(factor):
+            failed += 1
+            continue
+        _invert_factor(factor)
+        for i in range(width):
+            for j in range(i + 1):
+                out[top + i, j] = dot(factor, i, factor, j, j + 1)
+        for i in range(width):
+            for j in range(i):
+                out[top + j, i] = out[top + i, j]
+    return failed
+
+
+@njit(cache=True)
+def _factor(rows):
+    """Lower triangle of rows [K, K]: a block's <- R's; False where the block is not positive definite."""
+    for j in range(len(rows) - 1, -1, -1):
+        if not rows[j, j] > 0:
+            return False
+        pivot = 1 / math.sqrt(rows[j, j])
+        for i in range(j + 1):
+            rows[j, i] *= pivot
+        for i in range(j):
+            add(rows, i, -rows[j, i], rows, j, i + 1)
+    return True
+
+
+@njit(cache=True)
+def _invert_factor(rows):
+    """Lower triangle of rows [K, K]: R's <- R⁻¹'s."""
+    scratch = np.empty_like(rows[:1])
+    for i in range(len(rows)):
+        scratch[0, : i + 1] = 0
+        for j in range(i):
+            add(scratch, 0, -rows[i, j], rows, j, j + 1)
+        pivot = 1 / rows[i, i]
+        for j in range(i):
+            rows[i, j] = scratch[0, j] * pivot
+        rows[i, i] = pivot
+
+
+@njit(cache=True)
+def take_out(inverses, place, factors, start, determinant, size):
+    """Blocks place[m] of inverses [C·K, K] <- (inverse⁻¹ − WᵀW)⁻¹, by a rank-1 down-date for each row of W [Z, K].
+
+    Block m of the listed ones has the factors from start[m] to start[m + 1]. determinant [S] <- that of I − WPWᵀ; where
+    this is not positive definite it is zero, and the block is left half-way. size [S] <- ‖inverse‖_F afterwards.
+    """
+    width = factors.shape[1]
+    solved = np.empty((1, width), factors.dtype)
+    for m in range(len(determinant)):
+        top = place[m] * width
+        determinant[m] = 1
+        for z in range(start[m], start[m + 1]):
+            for k in range(width):
+                solved[0, k] = dot(inverses, top + k, factors, z, width)
+            left = 1 - dot(factors, z, solved, 0, width)
+            if not left > 0:
+                determinant[m] = 0
+                break
+            determinant[m] *= left
+            for k in range(width):
+                add(inverses, top + k, solved[0, k] / left, solved, 0, width)
+        total = 0.0
+        for k in range(width):
+            total += dot(inverses, top + k, inverses, top + k, width)
+        size[m] = math.sqrt(total)
+
+
+@njit(cache=True, parallel=True)
+def lower_penalty(inverses, place, penalty, largest, rounding, ratio, dropped):
+    """Blocks place[m] of inverses P [C·K, K] <- (P⁻¹ − δI)⁻¹ for δ = penalty[m], by a series of (δP)^(2^k).
+
+    ratio [S] <- a bound on ‖δP‖; past `largest` the block stays. dropped [S] <- what the series leaves out, at most
+    `rounding`.
+    """
+    width = inverses.shape[1]
+    for m in prange(len(place)):
+        top, shift = place[m] * width, penalty[m]
+        block = inverses[top : top + width]
+        power, scratch = np.empty_like(block), np.empty_like(block)
+        size = _multiply_into(block, block, power)
+        ratio[m] = shift * math.sqrt(math.sqrt(size))
+        dropped[m] = ratio[m] * ratio[m]
+        if ratio[m] > largest:
+            continue
+        for i in range(width):
+            add(block, i, shift, power, i, width)
+        power *= shift * shift
+        while dropped[m] > rounding:
+            _multiply_into(power, block, scratch)
+            for i in range(width):
+                add(block, i, block.dtype.type(1), scratch, i, width)
+            dropped[m] *= dropped[m]
+            if dropped[m] > rounding:
+                _multiply_into(power, power, scratch)
+                power[:] = scratch
+
+
+@njit(cache=True)
+def _multiply_into(a, b, out):
+    """out <- ab, all [K, K]; returns ‖ab‖_F²."""
+    width, size = len(a), 0.0
+    for i in range(width):
+        out[i] = 0
+        for j in range(width):
+            add(out, i, a[i, j], b, j, width)
+        size += dot(out, i, out, i, width)
+    return size
+
+
+def load(kind: np.dtype[np.floating]) -> None:
+    """Compile or load the loops that a cache runs, for values of a type."""
+    none, rows, values = np.empty(0, np.int64), np.empty((0, 1), kind), np.empty(0, kind)
+    multiply_some(rows, none, none, rows, rows)
+    multiply_many(rows, none, none, rows, rows)
+    invert(rows, 1, rows)
+    take_out(rows, none, rows, np.zeros(1, np.int64), values, values)
+    lower_penalty(rows, none, values, 1.0, 1.0, values, values)

@@ -1,0 +1,90 @@
+"""Compiled loops over rows of small degree (numba, CPU).
+
+Axes: S rows, Z interactions of them, K columns of a row. Row m has the factors W [Z, K] from start[m] to start[m + 1].
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numba import njit, prange
+
+from ifru.kernels.row_vectors import add, dot
+
+
+@njit(cache=True)
+def whiten_some(factors, start, ridge):
+    """W [Z, K] -> U = L⁻¹W in place, where LLᵀ = WWᵀ + ridge·I, for each of S rows; returns how many have no L."""
+    failed = 0
+    for m in range(len(ridge)):
+        failed += not _whiten(factors, start[m], start[m + 1], ridge[m])
+    return failed
+
+
+@njit(cache=True, parallel=True)
+def whiten_many(factors, start, ridge):
+    """`whiten_some` on all cores."""
+    failed = 0
+    for m in prange(len(ridge)):
+        failed += not _whiten(factors, start[m], start[m + 1], ridge[m])
+    return failed
+
+
+@njit(cache=True)
+def multiply_some(whitened, start, ridge, at, x, out):
+    """out[at] <- (x − UᵀUx)/ridge of x[at], for at, ridge [S]; zero where ridge is."""
+    for m in range(len(at)):
+        _multiply(whitened, start[m], start[m + 1], ridge[m], at[m], x, out)
+
+
+@njit(cache=True, parallel=True)
+def multiply_many(whitened, start, ridge, at, x, out):
+    """`multiply_some` on all cores."""
+    for m in prange(len(at)):
+        _multiply(whitened, start[m], start[m + 1], ridge[m], at[m], x, out)
+
+
+@njit(cache=True)
+def _whiten(factors, first, last, ridge):
+    degree, width = last - first, factors.shape[1]
+    lower = np.empty((degree, degree), factors.dtype)
+    for i in range(degree):
+        for j in range(i + 1):
+            lower[i, j] = dot(factors, first + i, factors, first + j, width)
+        lower[i, i] += ridge
+    # Row by row, so that a row of W is whitened as soon as its row of L is known; L stays below the diagonal.
+    for i in range(degree):
+        for j in range(i):
+            lower[i, j] = (lower[i, j] - dot(lower, i, lower, j, j)) / lower[j, j]
+        pivot = lower[i, i] - dot(lower, i, lower, i, i)
+        if not pivot > 0:
+            return False
+        lower[i, i] = math.sqrt(pivot)
+        for j in range(i):
+            add(factors, first + i, -lower[i, j], factors, first + j, width)
+        for k in range(width):
+            factors[first + i, k] /= lower[i, i]
+    return True
+
+
+@njit(cache=True)
+def _multiply(whitened, first, last, ridge, m, x, out):
+    width = x.shape[1]
+    if not ridge > 0:
+        out[m] = 0
+        return
+    for k in range(width):
+        out[m, k] = x[m, k] / ridge
+    for z in range(first, last):
+        add(out, m, -dot(whitened, z, x, m, width) / ridge, whitened, z, width)
+
+
+def load(kind: np.dtype[np.floating]) -> None:
+    """Compile or load all of them, for values of a type."""
+    none, rows, values = np.empty(0, np.int64), np.empty((0, 1), kind), np.empty(0, kind)
+    start = np.zeros(1, np.int64)
+    for whiten in (whiten_some, whiten_many):
+        whiten(rows, start, values)
+    for multiply in (multiply_some, multiply_many):
+        multiply(rows, start, values, none, rows, rows)

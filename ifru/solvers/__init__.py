@@ -1,0 +1,1 @@
+"""Conjugate gradients, the Schur complement, and Newton steps in a trust region."""

@@ -1,0 +1,1 @@
+"""Where versions lie: buckets, folders and memory, behind one protocol."""

@@ -1,0 +1,81 @@
+"""Where versions are kept: a bucket, a local folder, or memory, behind one small protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from ifru.snapshots.errors import StoreError
+from ifru.stores.local import LocalStore
+from ifru.stores.objects import memory_store, s3_store
+
+
+class Store(Protocol):
+    """Whole files under paths like `model/000000000001-a/model.safetensors`; safe to use from several threads.
+
+    A write that returns is durable and seen by every later read. One that raises StoreError may have been applied.
+    """
+
+    def get(self, path: str) -> bytes:
+        """A file. Raises NotFound where there is none."""
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file, over an older one if there is one; readers see either the old or the new one, whole."""
+
+    def create(self, path: str, data: bytes) -> None:
+        """Write a file that must not exist yet; of several that try at once, one succeeds.
+
+        Raises AlreadyExists where it exists. It may exist because this very call wrote it: clients repeat a request
+        whose answer was lost. Only reading it back tells.
+        """
+
+    def list(self, folder: str) -> list[str]:
+        """Paths of all files in a folder and the folders in it, in ascending order."""
+
+    def delete(self, path: str) -> None:
+        """Remove a file. One that is not there is no error."""
+
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+
+
+def open_store(url: str, retry_seconds: float = 60.0) -> Store:
+    """Open a store: `file:///folder`, `s3://bucket/prefix`, or `memory://name` (one per name within the process).
+
+    retry_seconds: how long a request to a bucket is repeated before it fails. Credentials, region and endpoint of a
+    bucket come from the usual AWS_* environment variables.
+    Raises StoreError for a URL of another form, or a store that cannot be opened.
+    """
+    parts = urlsplit(url)
+    opener = _OPENERS.get(parts.scheme)
+    if opener is None:
+        raise StoreError(f"store {url!r} is not understood; allowed are {_FORMS}")
+    return opener(url, parts, retry_seconds)
+
+
+_FORMS = "file:///absolute/folder, s3://bucket/prefix and memory://name"
+
+
+def _open_file(url: str, parts: SplitResult, _: float) -> Store:
+    if parts.netloc not in ("", "localhost") or not parts.path:
+        raise StoreError(f"store {url!r} has no absolute path; it is written file:///absolute/folder")
+    return LocalStore(Path(unquote(parts.path)))
+
+
+def _open_s3(url: str, parts: SplitResult, retry_seconds: float) -> Store:
+    if not parts.netloc:
+        raise StoreError(f"store {url!r} names no bucket; it is written s3://bucket/prefix")
+    return s3_store(url, parts.netloc, parts.path.strip("/"), retry_seconds)
+
+
+def _open_memory(url: str, _: SplitResult, __: float) -> Store:
+    return memory_store(url)
+
+
+_OPENERS: dict[str, Callable[[str, SplitResult, float], Store]] = {
+    "file": _open_file,
+    "s3": _open_s3,
+    "memory": _open_memory,
+}

@@ -1,0 +1,64 @@
+"""Preconditioners of mixed rows, against dense blocks."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+
+from ifru.curvature.inverse import inverse_blocks
+from ifru.curvature.preconditioner import Blocks, Preconditioner, diagonals, whole
+from ifru.kernels import blocks as block_kernels
+from tests.objective.dense_reference import Problem, numerical, problems
+
+
+@numerical
+@given(problem=problems())
+def test_the_whole_of_it_is_the_inverse_of_every_block(problem: Problem) -> None:
+    objective, theta, rows = problem.objective("compiled"), problem.theta, problem.support()
+    slopes, x = objective.slopes(theta), problem.normal(len(rows), theta.shape[1])
+    exact = torch.einsum("skj,sj->sk", inverse_blocks(objective, theta, slopes, rows), x)
+
+    found = whole(objective, theta, slopes, rows.numpy())
+    torch.testing.assert_close(found.apply(x), exact, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.energies(x), (x * exact).sum(1), rtol=1e-9, atol=1e-9)
+
+
+@numerical
+@given(problem=problems())
+def test_rows_past_a_budget_take_their_diagonals_and_keep_their_energies(problem: Problem) -> None:
+    objective, theta, rows = problem.objective("compiled"), problem.theta, np.arange(len(problem.theta))
+    slopes, x = objective.slopes(theta), problem.normal(*problem.theta.shape)
+    everything, nothing = (whole(objective, theta, slopes, rows, budget) for budget in (1e9, 0))
+    assert everything.coarse is None
+    small = [part for part in nothing.parts if isinstance(part, Blocks)]
+    assert small == []
+    torch.testing.assert_close(nothing.energies(x), everything.energies(x), rtol=1e-9, atol=1e-9)
+
+
+@numerical
+@given(problem=problems())
+def test_rows_that_take_their_diagonals_have_the_energies_and_products_of_their_blocks(problem: Problem) -> None:
+    objective, theta = problem.objective("compiled"), problem.theta
+    rows = torch.from_numpy(np.flatnonzero(objective.ridge.numpy() > 0))
+    slopes, x = objective.slopes(theta), problem.normal(len(rows), theta.shape[1])
+    blocks = objective.blocks(theta, slopes, rows)
+
+    coarse = diagonals(objective, theta, slopes, rows.numpy(), np.arange(len(rows)))
+    found = Preconditioner((), coarse)
+    torch.testing.assert_close(found.apply(x), x / blocks.diagonal(dim1=1, dim2=2), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.blocks_times(x, x), torch.einsum("skj,sj->sk", blocks, x), rtol=1e-9, atol=1e-9)
+    exact = torch.einsum("sk,skj,sj->s", x, inverse_blocks(objective, theta, slopes, rows), x)
+    torch.testing.assert_close(found.energies(x), exact, rtol=1e-9, atol=1e-9)
+
+
+def test_listed_blocks_change_the_listed_rows_alone_on_one_core_and_on_all() -> None:
+    random = np.random.default_rng(0)
+    blocks = random.normal(size=(3, 5, 5))
+    blocks += blocks.transpose(0, 2, 1)
+    x, place, at = random.normal(size=(4, 5)), np.array([2, 0]), np.array([1, 3])
+    for multiply in (block_kernels.multiply_some, block_kernels.multiply_many):
+        out = np.zeros_like(x)
+        multiply(blocks.reshape(-1, 5), place, at, x, out)
+        np.testing.assert_allclose(out[at], np.einsum("skj,sj->sk", blocks[place], x[at]), rtol=1e-12)
+        assert not out[[0, 2]].any()
