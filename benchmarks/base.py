@@ -15,8 +15,8 @@ from benchmarks.kept import Kept
 from benchmarks.setups import Setup
 from ifru.interactions import Dataset, Interactions
 from ifru.interactions.table import Int64
-from ifru.models import ModelConfig, Tables
-from ifru.objective import objective_of
+from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.objective.parameters import Parameters
 from ifru.proof import prove
 from ifru.training import L2_GRID, Plan, Report, fit, minimise, select, silent
 
@@ -58,7 +58,7 @@ def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, re
     table = (train.user, train.item, train.label)
     theta = kept.tensor(("base", config, setup.stationary, seed, *table), compute)
     report("proving", None)
-    proof = prove(Tables.unstacked(theta, train.users), train, config, random=torch.Generator().manual_seed(seed))
+    proof = prove(Parameters.unstacked(theta, train.users), train, config, random=torch.Generator().manual_seed(seed))
     halves = _halves(dataset.holdout, seed)
     return Base(name, config, dataset, theta, setup.stationary, proof.relative_gap, tried, *halves)
 
@@ -74,7 +74,7 @@ def from_scratch(
 
 def stationary(interactions: Interactions, config: ModelConfig, theta: Tensor, tolerance: float) -> Tensor:
     """θ [R, K] brought to a stationary point in float64, from near one."""
-    objective = objective_of(config, interactions, CPU, torch.float64)
+    objective = model_of(config).objective(interactions, CPU, torch.float64)
     return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=tolerance)).theta
 
 
@@ -83,8 +83,8 @@ def _configured(
 ) -> tuple[ModelConfig, dict[float, float]]:
     """The configuration, and the AUC of each λ that was tried."""
     if setup.l2 is not None:
-        return ModelConfig(rank=setup.rank, l2=setup.l2), {}
-    candidates = [ModelConfig(rank=setup.rank, l2=l2) for l2 in L2_GRID]
+        return MFConfig(rank=setup.rank, l2=setup.l2), {}
+    candidates = [MFConfig(rank=setup.rank, l2=l2) for l2 in L2_GRID]
     train = dataset.train
 
     def compute() -> Tensor:
@@ -93,7 +93,7 @@ def _configured(
 
     table = kept.tensor(("λ", *candidates, seed, train.user, train.item, train.label), compute)
     tried = {float(l2): float(auc) for l2, auc in table}
-    return ModelConfig(rank=setup.rank, l2=max(tried, key=lambda l2: tried[l2])), tried
+    return MFConfig(rank=setup.rank, l2=max(tried, key=lambda l2: tried[l2])), tried
 
 
 def _halves(holdout: Interactions, seed: int) -> tuple[Int64, Int64]:

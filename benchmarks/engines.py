@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from benchmarks.base import Base
 from ifru.engine import Engine, EngineSettings
 from ifru.errors import IfruError
-from ifru.models import Tables
+from ifru.objective.parameters import Parameters
 
 SUPPORTS: tuple[str, ...] = get_args(EngineSettings.model_fields["support"].annotation)
 """What the engine's setting `support` may be."""
@@ -27,5 +27,5 @@ def settings(support: str, tolerance: float) -> EngineSettings:
 
 def ready(base: Base, asked: EngineSettings) -> Engine:
     """An engine on the base model, in float32, that waits for deletions."""
-    tables = Tables.unstacked(base.theta.float(), base.train.users)
+    tables = Parameters.unstacked(base.theta.float(), base.train.users)
     return Engine(base.config, tables, base.dataset.copy(), asked)

@@ -1,3 +1,8 @@
 """Fixtures that several parts of the tests share."""
 
-pytest_plugins = ["tests.fixtures.kafka", "tests.fixtures.ratings", "tests.fixtures.seaweedfs", "tests.fixtures.streams"]
+pytest_plugins = [
+    "tests.fixtures.kafka",
+    "tests.fixtures.ratings",
+    "tests.fixtures.seaweedfs",
+    "tests.fixtures.streams",
+]

@@ -20,7 +20,7 @@ from benchmarks.membership.pool import Pool
 from ifru.engine import Engine, EngineSettings
 from ifru.interactions import Deletion, Interactions
 from ifru.interactions.table import Bool, Int64
-from ifru.models import Tables
+from ifru.objective.parameters import Parameters
 from ifru.training import Report, fit
 
 LOOSE = EngineSettings(tolerance=0.3)
@@ -90,7 +90,7 @@ def forgetting(setting: Setting, theta: Tensor, table: Interactions, rows: Int64
     batches = np.split(shuffled, range(setting.batch, len(shuffled), setting.batch))
     for name, asked in (("loose", LOOSE), ("updated", EngineSettings())):
         dataset = replace(setting.base.dataset.copy(), train=table.copy())
-        engine = Engine(setting.base.config, Tables.unstacked(theta.float(), table.users), dataset, asked)
+        engine = Engine(setting.base.config, Parameters.unstacked(theta.float(), table.users), dataset, asked)
         for batch in batches:
             engine.apply(Deletion(table.with_companions(batch), NOTHING))
         yield name, engine.tables.stacked()

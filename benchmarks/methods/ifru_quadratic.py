@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from benchmarks.base import CPU
 from benchmarks.cases import Case
-from ifru.objective import objective_of
+from ifru.models import model_of
 
 Product = Callable[[Tensor], Tensor]
 """H_SS p [S, K] of p [S, K]."""
@@ -39,7 +39,7 @@ def neighbourhood(case: Case, hops: int) -> Tensor:
 
 def goal(case: Case, support: Tensor) -> Tensor:
     """g [S, K]."""
-    objective = objective_of(case.base.config, case.base.train, CPU, torch.float32)
+    objective = model_of(case.base.config).objective(case.base.train, CPU, torch.float32)
     theta = case.base.theta.float()
     rows, pulled = objective.pull(theta, objective.slopes(theta), torch.from_numpy(case.deletion.train))
     return torch.zeros_like(theta).index_copy(0, rows.long(), pulled)[support]
@@ -48,7 +48,7 @@ def goal(case: Case, support: Tensor) -> Tensor:
 def compiled(case: Case, support: Tensor) -> Product:
     """Products by this project's compiled loops: the same numbers as the published ones, sooner."""
     base = case.base
-    objective = objective_of(base.config, base.train, CPU, torch.float32)
+    objective = model_of(base.config).objective(base.train, CPU, torch.float32)
     theta = base.theta.float()
     slopes = objective.slopes(theta)
     along = torch.zeros_like(theta)

@@ -23,7 +23,6 @@ from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Clock, Stopwatch
 from ifru.interactions import Interactions
 from ifru.models import ModelConfig, model_of
-from ifru.objective import objective_of
 from ifru.training import initial
 
 PATIENCE = 10
@@ -105,7 +104,7 @@ def epochs(config: ModelConfig, table: Interactions, schedule: Schedule, watch: 
     user = torch.from_numpy(table.user[kept].astype(np.int64))
     item = torch.from_numpy(table.item[kept].astype(np.int64)) + table.users
     label = torch.from_numpy(table.label[kept])
-    objective = objective_of(config, table, CPU, torch.float32)
+    objective = model_of(config).objective(table, CPU, torch.float32)
     theta = torch.nn.Parameter(initial(table.users + table.items, model_of(config).width, _SEED, objective))
     optimiser = torch.optim.Adam([theta], lr=schedule.rate, fused=True)
     for _ in range(_EPOCHS):

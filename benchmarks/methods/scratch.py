@@ -13,7 +13,6 @@ from benchmarks.cases import Case
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import repeated
 from ifru.models import model_of
-from ifru.objective import objective_of
 from ifru.training import TOLERANCES, Plan, initial, minimise
 
 _SEED = 1
@@ -24,7 +23,7 @@ _COARSE = (1e-2,)
 def run(case: Case, budget: Budget) -> Iterator[Point]:
     """One curve, by the gradient norm at which training ends; the last is that of `ifru train`."""
     config, retained = case.base.config, case.retained
-    objective = objective_of(config, retained, CPU, torch.float32)
+    objective = model_of(config).objective(retained, CPU, torch.float32)
 
     def start() -> Tensor:
         return initial(retained.users + retained.items, model_of(config).width, _SEED, objective)

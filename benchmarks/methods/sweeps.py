@@ -13,7 +13,8 @@ from benchmarks.methods.checkpoints import doubling
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Stopwatch
 from ifru.curvature.inverse import apply, inverse_blocks
-from ifru.objective import Objective, objective_of
+from ifru.models import model_of
+from ifru.objective import Objective
 
 _SWEEPS = 256
 _COARSE = 32
@@ -21,7 +22,7 @@ _COARSE = 32
 
 def run(case: Case, budget: Budget) -> Iterator[Point]:
     """One curve, by number of sweeps."""
-    objective = objective_of(case.base.config, case.retained, CPU, torch.float32)
+    objective = model_of(case.base.config).objective(case.retained, CPU, torch.float32)
     theta = case.start(torch.float32)
     rows = torch.arange(len(theta))
     watch, done = Stopwatch(budget.clock), 0

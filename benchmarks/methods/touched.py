@@ -15,12 +15,12 @@ from benchmarks.cases import Case
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import repeated
 from ifru.curvature.inverse import apply, inverse_blocks
-from ifru.objective import objective_of
+from ifru.models import model_of
 
 
 def run(case: Case, budget: Budget) -> Iterator[Point]:
     """One point. The slopes of the retained interactions are at hand; the touched rows' blocks are not."""
-    objective = objective_of(case.base.config, case.retained, CPU, torch.float32)
+    objective = model_of(case.base.config).objective(case.retained, CPU, torch.float32)
     touched, start = case.touched, case.start(torch.float32)
     slopes = objective.slopes(start)
 

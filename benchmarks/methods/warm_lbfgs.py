@@ -12,7 +12,7 @@ from benchmarks.cases import Case
 from benchmarks.methods.checkpoints import doubling
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Stopwatch
-from ifru.objective import objective_of
+from ifru.models import model_of
 
 _ITERATIONS = 1024
 _COARSE = 128
@@ -21,7 +21,7 @@ _HISTORY = 50
 
 def run(case: Case, budget: Budget) -> Iterator[Point]:
     """One curve, by iterations. In float64: a line search in float32 ends long before the gradient does."""
-    objective = objective_of(case.base.config, case.retained, CPU, torch.float64)
+    objective = model_of(case.base.config).objective(case.retained, CPU, torch.float64)
     theta = torch.nn.Parameter(case.start(torch.float64))
     optimiser = torch.optim.LBFGS(
         [theta], history_size=_HISTORY, line_search_fn="strong_wolfe", tolerance_grad=0.0, tolerance_change=0.0

@@ -12,7 +12,7 @@ from benchmarks.base import CPU
 from benchmarks.cases import Case
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import repeated
-from ifru.objective import objective_of
+from ifru.models import model_of
 from ifru.training import TOLERANCES, Plan, minimise
 
 _LOOSER = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
@@ -21,7 +21,7 @@ _COARSE = (1e-2, 1e-3, 1e-4)
 
 def run(case: Case, budget: Budget) -> Iterator[Point]:
     """One curve, by the gradient norm at which training ends; the last is that of `ifru train`."""
-    objective = objective_of(case.base.config, case.retained, CPU, torch.float32)
+    objective = model_of(case.base.config).objective(case.retained, CPU, torch.float32)
     start = case.start(torch.float32)
 
     def trained(plan: Plan, theta: Tensor) -> Tensor:

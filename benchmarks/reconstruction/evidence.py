@@ -14,8 +14,7 @@ from torch import Tensor
 
 from benchmarks.base import CPU
 from ifru.interactions import Interactions
-from ifru.models import ModelConfig
-from ifru.objective import objective_of
+from ifru.models import ModelConfig, model_of
 from ifru.objective.losses import loss_of
 
 
@@ -59,7 +58,7 @@ def from_data(before: Tensor, retained: Interactions, config: ModelConfig) -> Ev
     The gradient of what is retained, at a model that was stationary with the deleted ones, is what these pulled.
     """
     before = before.double()
-    objective = objective_of(config, retained, CPU, torch.float64)
+    objective = model_of(config).objective(retained, CPU, torch.float64)
     pull = -objective.gradient(before, objective.slopes(before))
     emptied = (objective.ridge == 0) & (before != 0).any(1)
     pull = _with_emptied(pull, before, emptied, config)

@@ -25,7 +25,7 @@ from benchmarks.residual.drawn import Drawn, deletions, promise
 from ifru.engine import Engine, EngineSettings
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
-from ifru.models import Tables
+from ifru.objective.parameters import Parameters
 from ifru.proof import Dual, prove
 from ifru.training import Report
 
@@ -96,7 +96,7 @@ def difference(one: Tensor, other: Tensor, users: int) -> float:
 
 def _truth(base: Base, drawn: Drawn, seed: int, kept: Kept) -> Truth:
     case = retrained(drawn.kind, base, drawn.union, kept)
-    tables = Tables.unstacked(case.exact, base.train.users)
+    tables = Parameters.unstacked(case.exact, base.train.users)
     proof = prove(tables, case.retained, base.config, random=torch.Generator().manual_seed(seed))
     return Truth(case, proof.rms_bound, proof.dual)
 
@@ -136,7 +136,7 @@ def _answered(number: int, drawn: Drawn, truth: Truth, asked: EngineSettings, se
     )
 
 
-def _without(tables: Tables, emptied: Tensor) -> Tensor:
+def _without(tables: Parameters, emptied: Tensor) -> Tensor:
     """θ [R, K] in float64, with some rows set to zero."""
     theta = tables.stacked().double()
     theta[emptied] = 0

@@ -20,10 +20,11 @@ from benchmarks.size.grown import grown
 from benchmarks.timing import Clock
 from ifru.engine import Engine
 from ifru.interactions import Dataset, Deletion
-from ifru.models import ModelConfig, Tables
+from ifru.models import MFConfig
+from ifru.objective.parameters import Parameters
 from ifru.training import Report, fit, silent
 
-CONFIG = ModelConfig(rank=16, l2=0.1)
+CONFIG = MFConfig(rank=16, l2=0.1)
 """The model, the same at all sizes."""
 
 _SCRATCH_SEED = 1
@@ -127,7 +128,7 @@ def _answers(
     own = dataset.copy()
     restarted = restart_peak()
     start = clock()
-    engine = Engine(CONFIG, Tables.unstacked(theta, own.train.users), own, settings(support, tolerance))
+    engine = Engine(CONFIG, Parameters.unstacked(theta, own.train.users), own, settings(support, tolerance))
     build_up = clock() - start
     unasked = engine.state.total_energy
     first_debt = 0.0

@@ -8,7 +8,7 @@ import torch
 
 from ifru.engine import Counters, Engine, Settled, Update
 from ifru.interactions import Dataset, Deletion
-from ifru.models import Tables
+from ifru.objective.parameters import Parameters
 from ifru.snapshots import Change, FullState, Manifest, Residual, Writer
 
 NOTHING_DELETED = "nothing was deleted"
@@ -99,4 +99,4 @@ class Model:
 
     def _full(self) -> FullState:
         tables = self.engine.tables
-        return FullState(Tables(tables.user.cpu(), tables.item.cpu()), self.engine.dataset)
+        return FullState(Parameters.of(tables.user.cpu(), tables.item.cpu()), self.engine.dataset)

@@ -17,7 +17,8 @@ import torch
 from ifru.evaluation.quality import holdout_auc
 from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset
-from ifru.models import ModelConfig, Tables
+from ifru.models import ModelConfig
+from ifru.objective.parameters import Parameters
 
 RMS_BOUND = "rms_bound"
 """Name of the proven bound in a manifest's quality."""
@@ -55,9 +56,9 @@ class Prover:
         """Whether a proof was started whose result was not taken."""
         return self._future is not None
 
-    def start(self, version: int, config: ModelConfig, tables: Tables, dataset: Dataset) -> None:
+    def start(self, version: int, config: ModelConfig, tables: Parameters, dataset: Dataset) -> None:
         """Begin with a version; it is copied, so its owner may go on changing it."""
-        copy = Tables(tables.user.cpu().clone(), tables.item.cpu().clone())
+        copy = Parameters.of(tables.user.cpu().clone(), tables.item.cpu().clone())
         self._unwanted = Event()
         self._future = self._pool.submit(self._prove, version, config, copy, dataset.copy(), self._unwanted)
 
@@ -78,7 +79,9 @@ class Prover:
         self.give_up()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prove(self, version: int, config: ModelConfig, tables: Tables, dataset: Dataset, unwanted: Event) -> Proven:
+    def _prove(
+        self, version: int, config: ModelConfig, tables: Parameters, dataset: Dataset, unwanted: Event
+    ) -> Proven:
         def go_on() -> None:
             if unwanted.is_set():
                 raise _Unwanted

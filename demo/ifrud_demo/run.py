@@ -22,7 +22,7 @@ from ifru.errors import IfruError
 from ifru.evaluation.verify import Published, Verification, verify, warm_up
 from ifru.interactions import Interactions
 from ifru.interactions.labels import LabelRule
-from ifru.models import ModelConfig
+from ifru.models import MFConfig, ModelConfig
 from ifru.requests import resolve
 from ifru.snapshots import Reader, Version, open_store
 from ifru.training import TrainedModel, train
@@ -48,7 +48,7 @@ def run_demo(options: Options, screen: Screen, start: float) -> Outcome:
         places = Places(folder)
         data = _data(options, places)
         _say_data(data, screen)
-        config = ModelConfig(rank=options.rank, l2=options.l2)
+        config = MFConfig(rank=options.rank, l2=options.l2)
         _compile(config)
         trained, seconds = _train(config, data, places)
         auc = "" if trained.auc is None else f", AUC {trained.auc:.4f} on held-out ratings"

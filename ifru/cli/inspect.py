@@ -9,6 +9,7 @@ from rich.table import Table
 
 from ifru.cli.options import Json, StoreUrl, VersionNumber
 from ifru.cli.output import console, print_facts, print_json, readable
+from ifru.models import model_of
 from ifru.snapshots import Manifest, NoVersion, Reader, open_store
 
 
@@ -69,7 +70,8 @@ def _line(number: int, manifest: Manifest | None) -> dict[str, object]:
 def _for_people(manifest: Manifest) -> dict[str, object]:
     residual, model = manifest.residual, manifest.model
     origin = "the first one" if manifest.parent is None else f"after version {manifest.parent}"
-    shape = f"rank {model.rank}{', biases' if model.bias else ''}, loss {model.loss}, λ {model.l2:g}"
+    biased = ", biases" if "bias" in model_of(model).columns else ""
+    shape = f"rank {model.rank}{biased}, loss {model.loss}, λ {model.l2:g}"
     where = [
         f"{source} {partition}: {place}"
         for source, places in manifest.positions.items()

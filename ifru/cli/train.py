@@ -17,7 +17,7 @@ from ifru.errors import IfruError
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
-from ifru.models import ModelConfig
+from ifru.models import MFConfig
 from ifru.snapshots import Manifest, NoVersion, Reader, Residual, Store, Writer, open_store
 from ifru.training import FIRST_RANK, L2_GRID, LARGEST_RANK, TrainedModel
 from ifru.training import train as train_model
@@ -82,7 +82,7 @@ def train(
     start = time.perf_counter()
     grow = rank == AUTO
     first = FIRST_RANK if grow else _whole(rank)
-    candidates = [ModelConfig(name=model.value, rank=first, bias=bias, loss=loss.value, l2=each) for each in _grid(l2)]
+    candidates = [MFConfig(name=model.value, rank=first, bias=bias, loss=loss.value, l2=each) for each in _grid(l2)]
     where, store = device_of(device), _empty_store(out)
     with progress() as report:
         dataset = load_dataset(data, LabelRule.parse(label), holdout, seed)

@@ -32,8 +32,8 @@ from ifru.engine.stopwatch import Stopwatch
 from ifru.engine.update import NOTHING_CARRIED, Carried, Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.interactions.table import Int64
-from ifru.models import ModelConfig, Tables
-from ifru.objective import objective_of
+from ifru.models import ModelConfig, model_of
+from ifru.objective.parameters import Parameters
 from ifru.solvers.pcg import Limits, Reason, never
 from ifru.solvers.trust_region import LOOSE, descend
 
@@ -88,7 +88,7 @@ class Engine:
     def __init__(
         self,
         config: ModelConfig,
-        tables: Tables,
+        tables: Parameters,
         dataset: Dataset,
         settings: EngineSettings,
         device: torch.device | str = "cpu",
@@ -100,7 +100,7 @@ class Engine:
         carried: what the engine said whose work this one goes on with. now: a clock, in seconds.
         """
         self.config, self.dataset, self.settings = config, dataset, settings
-        objective = objective_of(config, dataset.train, torch.device(device), tables.user.dtype)
+        objective = model_of(config).objective(dataset.train, torch.device(device), tables.user.dtype)
         cache = CurvatureCache(objective, tables.user.shape[1], settings.cache_bytes)
         self.state = State(objective, tables.stacked(), cache)
         self._now, self._watch = now, Stopwatch(now)
@@ -108,9 +108,9 @@ class Engine:
         self._added, self._batch = carried.added, carried.batch
 
     @property
-    def tables(self) -> Tables:
+    def tables(self) -> Parameters:
         """The parameters as they are now: views, which the next update changes."""
-        return Tables.unstacked(self.state.theta, self.dataset.train.users)
+        return Parameters.unstacked(self.state.theta, self.dataset.train.users)
 
     @property
     def carried(self) -> Carried:

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
-from ifru.models import ModelConfig, Tables, model_of
+from ifru.models import ModelConfig, model_of
+from ifru.objective.parameters import Parameters
 
 Float64 = NDArray[np.float64]
 
 
-def scores(config: ModelConfig, tables: Tables, user: NDArray[np.integer], item: NDArray[np.integer]) -> Float64:
+def scores(config: ModelConfig, tables: Parameters, user: NDArray[np.integer], item: NDArray[np.integer]) -> Float64:
     """s [n] of pairs given by row numbers, computed in the precision of the tables."""
     device = tables.user.device
     users, items = (torch.from_numpy(side.astype(np.int64)).to(device) for side in (user, item))
@@ -24,7 +25,7 @@ def scores(config: ModelConfig, tables: Tables, user: NDArray[np.integer], item:
     return found.double().cpu().numpy()
 
 
-def holdout_auc(config: ModelConfig, tables: Tables, holdout: Interactions) -> float | None:
+def holdout_auc(config: ModelConfig, tables: Parameters, holdout: Interactions) -> float | None:
     """AUC of the held-out rows that are retained; None where they hold fewer than two different labels."""
     rows = np.flatnonzero(holdout.alive)
     return auc(scores(config, tables, holdout.user[rows], holdout.item[rows]), holdout.label[rows])

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from ifru.interactions import Interactions
-from ifru.models import ModelConfig, Tables
+from ifru.models import ModelConfig
+from ifru.objective.parameters import Parameters
 from ifru.proof import Dual, Proof, prove
 from ifru.training import PROVEN, polish
 
@@ -37,12 +38,12 @@ def nothing() -> None:
 
 
 def tightened(
-    tables: Tables,
+    tables: Parameters,
     interactions: Interactions,
     config: ModelConfig,
     *,
     random: torch.Generator,
-    solution: Tables | None = None,
+    solution: Parameters | None = None,
     check: Callable[[], None] = nothing,
     budget_bytes: float = math.inf,
 ) -> Tightened:
@@ -53,7 +54,7 @@ def tightened(
     ends the work. budget_bytes: of the inverse blocks while solving on. Raises ProofError as `prove` does.
     """
 
-    def proven(version: Tables, dual: Dual | None = None) -> Proof:
+    def proven(version: Parameters, dual: Dual | None = None) -> Proof:
         return prove(version, interactions, config, random=random, dual=dual, report=lambda progress: check())
 
     def stop() -> bool:
@@ -63,7 +64,7 @@ def tightened(
     own = proven(tables)
     if solution is None:
         theta = polish(interactions, config, tables.stacked(), stop, budget_bytes).theta
-        solution = Tables.unstacked(theta, interactions.users)
+        solution = Parameters.unstacked(theta, interactions.users)
     better = proven(solution)
     tight = proven(tables, better.dual)
     best = min(own, tight, key=lambda proof: proof.gap)

@@ -22,7 +22,8 @@ from ifru.evaluation.quality import Float64, auc, scores
 from ifru.evaluation.tightened import tightened
 from ifru.interactions import Columns, Dataset, Deletion, Ids, Interactions
 from ifru.interactions.table import Int32, Int64
-from ifru.models import ModelConfig, Tables
+from ifru.models import ModelConfig
+from ifru.objective.parameters import Parameters
 from ifru.requests import Request, resolve
 from ifru.training import Report, fit, polish, silent
 
@@ -107,7 +108,7 @@ class Published:
     residual_influence, settled_influence: as in `Verification`. seconds: what the update took.
     """
 
-    tables: Tables
+    tables: Parameters
     method: str
     reason: str
     residual_influence: float
@@ -132,13 +133,13 @@ class _Model:
     """Parameters, and which rows had anything to learn from; a pair with one that had not scores 0."""
 
     config: ModelConfig
-    tables: Tables
+    tables: Parameters
     users: NDArray[np.bool_]
     items: NDArray[np.bool_]
 
     @staticmethod
-    def trained_on(train: Interactions, config: ModelConfig, tables: Tables) -> _Model:
-        copy = Tables(*(table.to("cpu", torch.float64, copy=True) for table in (tables.user, tables.item)))
+    def trained_on(train: Interactions, config: ModelConfig, tables: Parameters) -> _Model:
+        copy = tables.to("cpu", torch.float64, copy=True)
         return _Model(config, copy, train.user_degree > 0, train.item_degree > 0)
 
     def scores(self, pairs: _Pairs) -> Float64:
@@ -178,7 +179,7 @@ class _Answer:
 
 def verify(
     config: ModelConfig,
-    tables: Tables,
+    tables: Parameters,
     dataset: Dataset,
     requests: Sequence[Request],
     *,
@@ -244,9 +245,9 @@ def _meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int
     return meant, sum(len(deletion) == 0 for deletion in each)
 
 
-def _answered(task: _Task, tables: Tables, dataset: Dataset, deletion: Deletion) -> _Answer:
+def _answered(task: _Task, tables: Parameters, dataset: Dataset, deletion: Deletion) -> _Answer:
     task.report("updating", None)
-    copy = Tables(tables.user.to(task.device), tables.item.to(task.device))
+    copy = Parameters.of(tables.user.to(task.device), tables.item.to(task.device))
     engine = Engine(task.config, copy, dataset.copy(), task.settings, task.device)
     marks = [task.clock()]
     update = engine.apply(deletion)
@@ -289,7 +290,7 @@ def _retrained(task: _Task, train: Interactions, seed: int) -> tuple[_Model, flo
     fitted = fit(train, task.config, seed=seed, device=task.device, dtype=task.dtype, report=task.report)
     seconds = task.clock() - start
     theta = polish(train, task.config, fitted.theta).theta
-    return _Model.trained_on(train, task.config, Tables.unstacked(theta, train.users)), seconds
+    return _Model.trained_on(train, task.config, Parameters.unstacked(theta, train.users)), seconds
 
 
 def _compared(before: Dataset, deletion: Deletion, after: Dataset, seed: int) -> tuple[_Pairs, _Pairs, _Pairs]:
@@ -339,7 +340,7 @@ def warm_up(config: ModelConfig, settings: EngineSettings, device: torch.device,
         theta = fit(table, config, seed=0, device=device, dtype=dtype).theta
         engine = Engine(
             config,
-            Tables.unstacked(theta, 8),
+            Parameters.unstacked(theta, 8),
             Dataset(table, nothing, Ids(names), Ids(names)),
             settings.model_copy(update={"support": support}),
             device,

@@ -5,7 +5,7 @@ arrays overlap. Here a row is read in pieces of one cache line, the last of them
 
 numba does not see that callers depend on this file: after a change here, their caches have to go.
 
-Axes: n leading columns of a row. Tables are two-dimensional, contiguous and of one floating-point type.
+Axes: n leading columns of a row. Parameters are two-dimensional, contiguous and of one floating-point type.
 """
 
 from __future__ import annotations

@@ -1,13 +1,8 @@
-"""Models, as the engine sees them: rows, a score, its derivatives."""
+"""Models: what is scored, what is minimised, and what each offers."""
 
-from ifru.models.config import LossName, ModelConfig
-from ifru.models.mf import MatrixFactorization
-from ifru.models.pairwise import PairwiseModel
-from ifru.models.tables import Tables
+from ifru.models.config import ModelConfig
+from ifru.models.mf import MFConfig
+from ifru.models.model import Model
+from ifru.models.registry import UnknownModel, config_of, model_of, register
 
-__all__ = ["LossName", "MatrixFactorization", "ModelConfig", "PairwiseModel", "Tables", "model_of"]
-
-
-def model_of(config: ModelConfig) -> PairwiseModel:
-    """The model that a configuration names."""
-    return MatrixFactorization(config.rank, config.bias)
+__all__ = ["MFConfig", "Model", "ModelConfig", "UnknownModel", "config_of", "model_of", "register"]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
-LossName = Literal["bce", "squared"]
+from ifru.objective.losses import LossName
 
 
 class ModelConfig(BaseModel):
-    """Everything besides the parameters and the interactions that the objective depends on.
+    """What every model has, besides its parameters and the interactions, that the objective depends on.
 
-    l2 is the coefficient λ of the per-interaction penalty (λ/2)(‖p_u‖² + ‖q_i‖²).
+    A model's own configuration derives from this one and adds its hyper-parameters. name: the model's, by which
+    `ifru.models.registry` knows it. l2: the coefficient λ of the penalty (λ/2)(‖p_u‖² + ‖q_i‖²) of each interaction.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Literal["mf"] = "mf"
+    name: str
     rank: PositiveInt
-    bias: bool = False
     loss: LossName = "bce"
     l2: PositiveFloat

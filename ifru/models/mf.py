@@ -1,22 +1,45 @@
 """Matrix factorisation: s = p·q, with biases s = p·q + b + c.
 
-Axes: n pairs, K = rank (+ 1 with biases: the last column of a row is its bias).
+Axes: U users, I items, n pairs, K = rank (+ 1 with biases: the last column of a row is its bias).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from ifru.interactions import Interactions
+from ifru.models.config import ModelConfig
+from ifru.models.registry import register
+from ifru.objective import Capabilities, CompiledObjective, Objective, TorchObjective
+from ifru.objective.losses import loss_of
+from ifru.objective.parameters import Layout, Parameters
+
+
+class MFConfig(ModelConfig):
+    """bias: whether every user and item has one."""
+
+    name: Literal["mf"] = "mf"
+    bias: bool = False
 
 
 @dataclass(frozen=True)
 class MatrixFactorization:
     """The score is bilinear, so each row's Jacobian is the other row, and ∇²s only couples the two."""
 
-    rank: int
-    bias: bool = False
+    config: MFConfig
+
+    @property
+    def rank(self) -> int:
+        return self.config.rank
+
+    @property
+    def bias(self) -> bool:
+        return self.config.bias
 
     @property
     def width(self) -> int:
@@ -25,6 +48,26 @@ class MatrixFactorization:
     @property
     def dot_product(self) -> tuple[int, bool]:
         return self.rank, self.bias
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(compiled=True, exact_blocks=True, row_local=True, provable=True, unique_target=True)
+
+    @property
+    def columns(self) -> Mapping[str, int]:
+        return {"embedding": self.rank, "bias": 1} if self.bias else {"embedding": self.rank}
+
+    def layout(self, users: int, items: int) -> Layout:
+        return Layout({"user": users, "item": items}, self.columns)
+
+    def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
+        loss = loss_of(self.config.loss)
+        if device.type == "cpu":
+            return CompiledObjective(self, loss, self.config.l2, interactions, dtype)
+        return TorchObjective(self, loss, self.config.l2, interactions, device, dtype)
+
+    def serving(self, parameters: Parameters, train: Interactions) -> Parameters:
+        return parameters
 
     def scores(self, user: Tensor, item: Tensor) -> Tensor:
         score = (user[:, : self.rank] * item[:, : self.rank]).sum(1)
@@ -40,3 +83,6 @@ class MatrixFactorization:
         if not self.bias:
             return rows
         return torch.cat([rows[:, : self.rank], torch.full_like(rows[:, :1], constant)], dim=1)
+
+
+register(MFConfig, MatrixFactorization)

@@ -17,9 +17,9 @@ from ifru.interactions.table import Int64, Interactions, ranges
 from ifru.kernels import bilinear as kernels
 from ifru.kernels import local as support_kernels
 from ifru.kernels import push as push_kernels
-from ifru.models.pairwise import PairwiseModel
 from ifru.objective.losses import Loss
 from ifru.objective.protocol import Advance, Coupling, Slopes, Spread
+from ifru.objective.score import PairwiseModel
 from ifru.objective.torch_path import TorchObjective
 
 Floats = NDArray[np.floating]

@@ -5,12 +5,12 @@ All functions take and return tensors of the same shape [N].
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from ifru.models.config import LossName
+LossName = Literal["bce", "squared"]
 
 
 class Loss(Protocol):

@@ -15,8 +15,24 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Int64, Interactions
-from ifru.models.pairwise import PairwiseModel
 from ifru.objective.losses import Loss
+from ifru.objective.score import PairwiseModel
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a model offers beyond the seam: declared by it, never inferred.
+
+    compiled: there are compiled loops for the CPU. exact_blocks: Gauss-Newton's diagonal blocks are the Hessian's own.
+    row_local: a score depends on its own two rows alone. provable: there is a dual problem, so that a
+    version can be proven. unique_target: all minimisers score alike, so that "the retrained model" means one thing.
+    """
+
+    compiled: bool = False
+    exact_blocks: bool = False
+    row_local: bool = False
+    provable: bool = False
+    unique_target: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Int64, Interactions, ranges
-from ifru.models.pairwise import PairwiseModel
 from ifru.objective.losses import Loss
 from ifru.objective.protocol import Advance, Coupling, Slopes, Spread
+from ifru.objective.score import PairwiseModel
 
 _CHUNK = 1 << 18
 """Interactions at a time: bounds the memory that gathered rows take."""

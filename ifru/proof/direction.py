@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.models import ModelConfig, Tables
+from ifru.models import ModelConfig
 from ifru.objective.losses import Loss
+from ifru.objective.parameters import Parameters
 from ifru.proof.norm import SpectralNorm
 from ifru.proof.primal import scores
 from ifru.proof.retained import Retained
@@ -61,7 +62,7 @@ def downhill(
         for vectors, degree in ((-norm.left, retained.user_degree), (norm.right, retained.item_degree))
     )
     plain = config.model_copy(update={"rank": len(chosen), "bias": False})
-    change = scores(Tables(user, item), retained, plain)
+    change = scores(Parameters.of(user, item), retained, plain)
     size, decrease = _best_step(change, retained, score, loss, config.l2 * float(root.square().sum()))
     if decrease <= 64 * EPS * objective:
         return None

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.models import LossName, ModelConfig
-from ifru.objective.losses import Loss
+from ifru.models import ModelConfig, model_of
+from ifru.objective.losses import Loss, LossName
 from ifru.proof.errors import ProofError
 from ifru.proof.retained import Retained
 from ifru.proof.sparse import SparseMatrix
@@ -76,7 +76,7 @@ def dual_value(alpha: Tensor, retained: Retained, loss: Loss, config: ModelConfi
     # Near the ends of its range a conjugate is steep, but less so than 40 in float64 (−log of the smallest spacing).
     size = slope.abs() + label.abs()
     value = total(-term, 64 * EPS * (term.abs() + weight * size * (1 + size)))
-    if not config.bias:
+    if "bias" not in model_of(config).columns:
         return value
     for row, degree in ((retained.user, retained.user_degree), (retained.item, retained.item_degree)):
         value = value + _bias_part(alpha, row, degree, config.l2)

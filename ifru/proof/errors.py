@@ -6,4 +6,4 @@ from ifru.errors import IfruError
 
 
 class ProofError(IfruError):
-    """Tables, interactions or a dual point about which nothing can be proven."""
+    """Parameters, interactions or a dual point about which nothing can be proven."""

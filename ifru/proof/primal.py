@@ -8,8 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ifru.models import ModelConfig, Tables, model_of
+from ifru.models import ModelConfig, model_of
 from ifru.objective.losses import Loss
+from ifru.objective.parameters import Parameters
 from ifru.proof.errors import ProofError
 from ifru.proof.retained import Retained
 from ifru.proof.sums import EPS, Sum, total
@@ -18,7 +19,7 @@ _CHUNK = 1 << 13
 """Interactions at a time: their rows stay in the processor's cache."""
 
 
-def in_float64(tables: Tables, retained: Retained, config: ModelConfig) -> Tables:
+def in_float64(tables: Parameters, retained: Retained, config: ModelConfig) -> Parameters:
     """The tables in float64, on the CPU. Raises ProofError where their shapes or values do not fit."""
     width = model_of(config).width
     for name, table, rows in (
@@ -28,14 +29,14 @@ def in_float64(tables: Tables, retained: Retained, config: ModelConfig) -> Table
         if tuple(table.shape) != (rows, width):
             raise ProofError(
                 f"the {name} table is {list(table.shape)}; the data and a model of rank {config.rank} "
-                f"{'with' if config.bias else 'without'} biases need {[rows, width]}"
+                f"{'with' if ('bias' in model_of(config).columns) else 'without'} biases need {[rows, width]}"
             )
         if not bool(table.isfinite().all()):
             raise ProofError(f"the {name} table holds a value that is not finite")
-    return Tables(tables.user.detach().cpu().double(), tables.item.detach().cpu().double())
+    return Parameters.of(tables.user.detach().cpu().double(), tables.item.detach().cpu().double())
 
 
-def scores(tables: Tables, retained: Retained, config: ModelConfig) -> Tensor:
+def scores(tables: Parameters, retained: Retained, config: ModelConfig) -> Tensor:
     """s [N]."""
     model = model_of(config)
     out = torch.empty_like(retained.label)
@@ -45,12 +46,12 @@ def scores(tables: Tables, retained: Retained, config: ModelConfig) -> Tensor:
     return out
 
 
-def objective(tables: Tables, retained: Retained, score: Tensor, loss: Loss, config: ModelConfig) -> Sum:
+def objective(tables: Parameters, retained: Retained, score: Tensor, loss: Loss, config: ModelConfig) -> Sum:
     """L, with a bound on its rounding error, that of the scores included."""
     label, weight = retained.label, retained.weight
     value = loss.value(score, label)
     lengths = tables.user.norm(dim=1)[retained.user] * tables.item.norm(dim=1)[retained.item]
-    if config.bias:
+    if "bias" in model_of(config).columns:
         lengths = lengths + tables.user[:, -1].abs()[retained.user] + tables.item[:, -1].abs()[retained.item]
     from_score = EPS * (config.rank + 4) * lengths * loss.slope(score, label).abs()
     from_value = 32 * EPS * (value.abs() + (label * score).abs())

@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Interactions
-from ifru.models import ModelConfig, Tables, model_of
+from ifru.models import ModelConfig, model_of
 from ifru.objective.losses import Loss, loss_of
+from ifru.objective.parameters import Parameters
 from ifru.proof.direction import Direction, downhill
 from ifru.proof.dual import Dual, best_scale, dual_value, scaled_matrix
 from ifru.proof.errors import ProofError
@@ -64,7 +65,7 @@ def _silent(progress: Progress) -> None:
 
 
 def prove(
-    tables: Tables,
+    tables: Parameters,
     interactions: Interactions,
     config: ModelConfig,
     *,
@@ -78,7 +79,7 @@ def prove(
     generator, so that nobody could have prepared for its numbers.
     Raises ProofError where tables, data, model and dual point do not belong together.
     """
-    if model_of(config).dot_product is None:
+    if not model_of(config).capabilities.provable:
         raise ProofError(f"model {config.name!r} has no proof; it needs a score that is a dot product of rows")
     loss = loss_of(config.loss)
     retained = Retained.of(interactions, loss)
@@ -123,7 +124,7 @@ class _Bound:
         return dual_value(scale * self.alpha, self.retained, self.loss, self.config)
 
 
-def _factors(tables: Tables, retained: Retained, rank: int) -> Tensor:
+def _factors(tables: Parameters, retained: Retained, rank: int) -> Tensor:
     """D_u^½ P [U, rank] or D_i^½ Q [I, rank], of the shorter side: at the optimum they span the leading vectors."""
     shorter = retained.user_degree, tables.user
     if len(retained.item_degree) <= len(retained.user_degree):

@@ -10,7 +10,7 @@ import safetensors.numpy
 import torch
 from safetensors import SafetensorError
 
-from ifru.models import LossName
+from ifru.objective.losses import LossName
 from ifru.proof.dual import Dual
 from ifru.proof.errors import ProofError
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ifru.interactions import Dataset, Deletion
 from ifru.models.config import ModelConfig
-from ifru.models.tables import Tables
+from ifru.objective.parameters import Parameters
 from ifru.snapshots.format import Residual, Role
 from ifru.snapshots.numbering import Numbering
 from ifru.snapshots.parquet import encode_ids, encode_interactions
@@ -18,7 +18,7 @@ from ifru.snapshots.tensors import Array, Delta, Rows, encode_delta, encode_tabl
 class FullState:
     """Everything that a model is, after the change."""
 
-    tables: Tables
+    tables: Parameters
     dataset: Dataset
 
 

@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     FiniteFloat,
     NonNegativeInt,
     PositiveInt,
+    SerializeAsAny,
     StringConstraints,
     ValidationError,
 )
 
-from ifru.models.config import ModelConfig
+from ifru.models import ModelConfig, config_of
 from ifru.snapshots.errors import CorruptFile, StoreError
 
 SCHEMA_VERSION: Final = 1
@@ -30,6 +33,11 @@ Role = Literal["model", "delta", "train", "holdout", "users", "items", "ledger"]
 Attempt = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,63}$")]
 # Every part begins with a letter or a digit, so no path leads out of the prefix.
 FilePath = Annotated[str, StringConstraints(pattern=r"^[a-z]+(/[0-9A-Za-z][0-9A-Za-z.-]*)+$")]
+
+Configuration = Annotated[
+    SerializeAsAny[ModelConfig],
+    BeforeValidator(lambda given: config_of(given) if isinstance(given, Mapping) else given),
+]
 
 _PATHS: dict[Role, str] = {
     "model": "model/{}/model.safetensors",
@@ -88,7 +96,7 @@ class Manifest(_Part):
     kind: Literal["full", "delta"]
     attempt: Attempt
     time: AwareDatetime
-    model: ModelConfig
+    model: Configuration
     files: tuple[File, ...]
     positions: dict[str, dict[int, int]]
     events: tuple[str, ...]

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from ifru.interactions import Deletion
 from ifru.interactions.table import Float32, Int64
-from ifru.models.config import ModelConfig
-from ifru.models.tables import Tables
+from ifru.models import ModelConfig, model_of
+from ifru.objective.parameters import Parameters
 
 Array = NDArray[np.generic] | Tensor
 T = TypeVar("T", bound=np.generic)
@@ -53,15 +53,15 @@ class Delta:
     deletion: Deletion
 
 
-def encode_tables(tables: Tables, config: ModelConfig) -> bytes:
+def encode_tables(tables: Parameters, config: ModelConfig) -> bytes:
     """`<table>.embedding` [U or I, rank], and `<table>.bias` [U or I] where the model has biases."""
     return safetensors.numpy.save(named_arrays(tables, config))
 
 
-def decode_tables(data: bytes) -> Tables:
-    """Tables [U, K] and [I, K]. Raises KeyError or SafetensorError for bytes that hold none."""
+def decode_tables(data: bytes) -> Parameters:
+    """Parameters [U, K] and [I, K]. Raises KeyError or SafetensorError for bytes that hold none."""
     arrays = safetensors.numpy.load(data)
-    return Tables(torch.from_numpy(_join("user", arrays)), torch.from_numpy(_join("item", arrays)))
+    return Parameters.of(torch.from_numpy(_join("user", arrays)), torch.from_numpy(_join("item", arrays)))
 
 
 def encode_delta(delta: Delta, config: ModelConfig) -> bytes:
@@ -86,19 +86,19 @@ def decode_delta(data: bytes) -> Delta:
     )
 
 
-def named_arrays(tables: Tables, config: ModelConfig) -> dict[str, Float32]:
+def named_arrays(tables: Parameters, config: ModelConfig) -> dict[str, Float32]:
     """Parameters under the names that they have in the files."""
     user, item = _array(tables.user, np.float32), _array(tables.item, np.float32)
     return _split("user", user, config) | _split("item", item, config)
 
 
 def _split(name: str, table: Float32, config: ModelConfig) -> dict[str, Float32]:
-    columns = config.rank + config.bias
+    columns = config.rank + ("bias" in model_of(config).columns)
     if table.shape[1] != columns:
         raise ValueError(f"the {name} table has {table.shape[1]} columns; the model has {columns}")
     # safetensors writes the wrong numbers for arrays that are not contiguous, and does not say so.
     parts = {f"{name}.embedding": np.ascontiguousarray(table[:, : config.rank])}
-    if config.bias:
+    if "bias" in model_of(config).columns:
         parts[f"{name}.bias"] = np.ascontiguousarray(table[:, config.rank])
     return parts
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ifru.interactions import Dataset
-from ifru.models.tables import Tables
+from ifru.objective.parameters import Parameters
 from ifru.snapshots.errors import CorruptFile
 from ifru.snapshots.format import Manifest
 from ifru.snapshots.tensors import Delta, named_arrays
@@ -19,7 +19,7 @@ class Version:
     """A version, read and verified. tables: on the CPU, float32. dataset: without what was deleted."""
 
     manifest: Manifest
-    tables: Tables
+    tables: Parameters
     dataset: Dataset
 
     def arrays(self) -> dict[str, NDArray[np.float32]]:
@@ -28,7 +28,9 @@ class Version:
 
     def copy(self) -> Version:
         """An independent version; row positions stay the same."""
-        return Version(self.manifest, Tables(self.tables.user.clone(), self.tables.item.clone()), self.dataset.copy())
+        return Version(
+            self.manifest, Parameters.of(self.tables.user.clone(), self.tables.item.clone()), self.dataset.copy()
+        )
 
 
 def replay(version: Version, manifest: Manifest, delta: Delta) -> Version:

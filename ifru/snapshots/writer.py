@@ -10,7 +10,7 @@ from datetime import datetime
 
 from ifru.interactions import Dataset
 from ifru.models.config import ModelConfig
-from ifru.models.tables import Tables
+from ifru.objective.parameters import Parameters
 from ifru.snapshots.change import Change, FullState, delta_contents, full_contents, merged_positions
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, NotFound, StoreError
 from ifru.snapshots.format import (
@@ -60,7 +60,7 @@ class Writer:
     def start(
         self,
         config: ModelConfig,
-        tables: Tables,
+        tables: Parameters,
         dataset: Dataset,
         quality: Mapping[str, float],
         residual: Residual,

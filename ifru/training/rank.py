@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ifru.interactions import Interactions
-from ifru.models import ModelConfig, Tables, model_of
-from ifru.objective import objective_of
+from ifru.models import ModelConfig, model_of
+from ifru.objective.parameters import Parameters
 from ifru.proof import Proof, prove
 from ifru.training.accuracy import PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise
@@ -72,10 +72,10 @@ def grown(
     random, tried = torch.Generator().manual_seed(seed), list[Tried]()
 
     def train(config: ModelConfig, theta: Tensor, tolerance: float) -> Grown:
-        objective, plan = objective_of(config, interactions, device, dtype), Plan(sweeps=0, tolerance=tolerance)
+        objective, plan = model_of(config).objective(interactions, device, dtype), Plan(sweeps=0, tolerance=tolerance)
         trained = minimise(objective, theta, plan, DescentReport(plan, report, f"training at rank {config.rank}"))
         report(f"proving at rank {config.rank}", None)
-        proof = prove(Tables.unstacked(trained.theta, interactions.users), interactions, config, random=random)
+        proof = prove(Parameters.unstacked(trained.theta, interactions.users), interactions, config, random=random)
         tried.append(Tried(config.rank, proof.relative_gap))
         return Grown(config, trained, proof, tuple(tried))
 
@@ -96,7 +96,7 @@ def grown(
 def _started(
     interactions: Interactions, config: ModelConfig, seed: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
-    objective = objective_of(config, interactions, device, dtype)
+    objective = model_of(config).objective(interactions, device, dtype)
     start = initial(interactions.users + interactions.items, model_of(config).width, seed, objective)
     return minimise(objective, start, Plan(steps=0)).theta
 
@@ -122,7 +122,7 @@ def trimmed(
     The dimensions become the singular vectors of D_u^½ P Qᵀ D_i^½ [U, I]; the singular values times λ are their
     penalties. Out of use are the last ones, as many as have a penalty of at most `spare` together.
     """
-    rank, tables = config.rank, Tables.unstacked(theta.double().cpu(), interactions.users)
+    rank, tables = config.rank, Parameters.unstacked(theta.double().cpu(), interactions.users)
     roots = [torch.from_numpy(n).double().sqrt()[:, None] for n in (interactions.user_degree, interactions.item_degree)]
     (left, of_left), (right, of_right) = (
         torch.linalg.qr(root * table[:, :rank]) for root, table in zip(roots, (tables.user, tables.item), strict=True)

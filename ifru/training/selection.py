@@ -12,8 +12,8 @@ from ifru.errors import DataError
 from ifru.evaluation.quality import auc, scores
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
-from ifru.models import ModelConfig, Tables, model_of
-from ifru.objective import objective_of
+from ifru.models import ModelConfig, model_of
+from ifru.objective.parameters import Parameters
 from ifru.training.newton import Plan, initial, minimise
 
 L2_GRID = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
@@ -72,9 +72,9 @@ def validation_split(train: Interactions, share: float, seed: int) -> tuple[Inte
 def _validated(
     config: ModelConfig, fitted: Interactions, rows: Int64, seed: int, device: torch.device, dtype: torch.dtype
 ) -> float:
-    objective = objective_of(config, fitted, device, dtype)
+    objective = model_of(config).objective(fitted, device, dtype)
     start = initial(len(objective.ridge), model_of(config).width, seed, objective)
-    tables = Tables.unstacked(minimise(objective, start, _PLAN).theta, fitted.users)
+    tables = Parameters.unstacked(minimise(objective, start, _PLAN).theta, fitted.users)
     score = scores(config, tables, fitted.user[rows], fitted.item[rows])
     # A penalty that shrinks every score to nothing ranks nothing: what is left there is only how far training got.
     found = auc(np.where(np.abs(score) < _NOTHING, 0.0, score), fitted.label[rows])

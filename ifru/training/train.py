@@ -15,8 +15,8 @@ from torch import Tensor
 from ifru.errors import DataError
 from ifru.evaluation.quality import holdout_auc
 from ifru.interactions import Dataset, Interactions
-from ifru.models import ModelConfig, Tables, model_of
-from ifru.objective import objective_of
+from ifru.models import ModelConfig, model_of
+from ifru.objective.parameters import Parameters
 from ifru.proof import Proof, prove
 from ifru.solvers.pcg import never
 from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
@@ -35,7 +35,7 @@ class TrainedModel:
     """
 
     config: ModelConfig
-    tables: Tables
+    tables: Parameters
     trained: Trained
     proof: Proof
     auc: float | None
@@ -92,7 +92,7 @@ def train(
     config = candidates[0] if selection is None else selection.config
     trained = grown if grow else _fixed
     found = trained(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
-    tables = Tables.unstacked(found.trained.theta, dataset.train.users)
+    tables = Parameters.unstacked(found.trained.theta, dataset.train.users)
     auc = holdout_auc(found.config, tables, dataset.holdout)
     return TrainedModel(found.config, tables, found.trained, found.proof, auc, selection, found.tried)
 
@@ -109,7 +109,7 @@ def _fixed(
     """`grown`, at the rank that is given."""
     trained = fit(interactions, config, seed=seed, device=device, dtype=dtype, report=report)
     report("proving", None)
-    tables = Tables.unstacked(trained.theta, interactions.users)
+    tables = Parameters.unstacked(trained.theta, interactions.users)
     return Grown(config, trained, prove(tables, interactions, config, random=torch.Generator().manual_seed(seed)), ())
 
 
@@ -123,7 +123,7 @@ def fit(
     report: Report = silent,
 ) -> Trained:
     """Train from scratch to a stationary point of the precision; deterministic under a seed."""
-    objective = objective_of(config, interactions, device, dtype)
+    objective = model_of(config).objective(interactions, device, dtype)
     rows = interactions.users + interactions.items
     start = initial(rows, model_of(config).width, seed, objective)
     plan = Plan(tolerance=TOLERANCES[dtype])
@@ -141,7 +141,7 @@ def polish(
 
     budget_bytes: of the inverse blocks; with less than all of them it takes longer.
     """
-    objective = objective_of(config, interactions, theta.device, torch.float64)
+    objective = model_of(config).objective(interactions, theta.device, torch.float64)
     return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=POLISHED, budget_bytes=budget_bytes), stop=stop)
 
 

@@ -17,13 +17,13 @@ from ifru.evaluation.verify import Verification, verify
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
-from ifru.models import ModelConfig
+from ifru.models import MFConfig
 from ifru.requests import Request, parse_request
 from ifru.training import train
 from ifru.training.train import TrainedModel
 
 DATA = Path(os.environ.get("IFRU_DATA", ""), "ml-100k.csv.gz")
-CONFIG = ModelConfig(rank=16, l2=0.1)
+CONFIG = MFConfig(rank=16, l2=0.1)
 
 pytestmark = pytest.mark.skipif(
     not DATA.is_file(), reason="IFRU_DATA names no folder with ml-100k.csv.gz, which is not ours to pass on"

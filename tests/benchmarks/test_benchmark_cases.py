@@ -19,13 +19,13 @@ from ifru.errors import DataError, IfruError
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
-from ifru.objective import objective_of
+from ifru.models import model_of
 
 CaseOf = Callable[[str], Case]
 
 
 def test_the_exact_model_is_stationary_on_what_is_retained(rows: Case) -> None:
-    objective = objective_of(rows.base.config, rows.retained, torch.device("cpu"), torch.float64)
+    objective = model_of(rows.base.config).objective(rows.retained, torch.device("cpu"), torch.float64)
     gradient = objective.gradient(rows.exact, objective.slopes(rows.exact))
     assert float(gradient.norm()) < 1e-5
 

@@ -13,8 +13,8 @@ from ifru.curvature.cache import DRIFT, CurvatureCache
 from ifru.curvature.inverse import inverse_blocks
 from ifru.curvature.preconditioner import Preconditioner
 from ifru.interactions import Columns, Interactions
-from ifru.models import ModelConfig
-from ifru.objective import Objective, Slopes, objective_of
+from ifru.models import MFConfig, model_of
+from ifru.objective import Objective, Slopes
 
 WIDTH = 8
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
@@ -36,7 +36,7 @@ class Setting:
             origin=np.arange(count),
         )
         table = Interactions(columns, 20, 30)
-        self.objective: Objective = objective_of(ModelConfig(rank=WIDTH, l2=0.05), table, torch.device("cpu"), dtype)
+        self.objective: Objective = model_of(MFConfig(rank=WIDTH, l2=0.05)).objective(table, torch.device("cpu"), dtype)
         self.theta = torch.from_numpy(random.normal(size=(50, WIDTH))).to(dtype)
         self.slopes: Slopes = self.objective.slopes(self.theta)
         self.rows = torch.arange(50)

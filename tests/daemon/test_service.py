@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from ifru.evaluation.tightened import tightened
-from ifru.models import ModelConfig, Tables
+from ifru.models import MFConfig
+from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifru.snapshots import CommitLost, Reader
 from ifru.training import fit
@@ -197,10 +198,10 @@ def test_idle_time_proves_the_newest_version_once(world: World) -> None:
 
 
 def test_what_is_published_is_the_bound_of_a_better_solution(world: World) -> None:
-    config, dataset = ModelConfig(rank=10, l2=0.3), world.newest().dataset
+    config, dataset = MFConfig(rank=10, l2=0.3), world.newest().dataset
     stale = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float32).theta
     dataset.train.retire(np.arange(0, len(dataset.train), 50))
-    tables = Tables.unstacked(stale, dataset.train.users)
+    tables = Parameters.unstacked(stale, dataset.train.users)
     prover = Prover()
     prover.start(1, config, tables, dataset)
     while (proven := prover.result()) is None:
@@ -213,7 +214,7 @@ def test_what_is_published_is_the_bound_of_a_better_solution(world: World) -> No
 
 def test_a_proof_that_fails_is_told_to_whoever_asks_for_it(world: World) -> None:
     prover = Prover()
-    prover.start(1, CONFIG, Tables(torch.zeros(1, 4), torch.zeros(1, 4)), world.newest().dataset)
+    prover.start(1, CONFIG, Parameters.of(torch.zeros(1, 4), torch.zeros(1, 4)), world.newest().dataset)
     with pytest.raises(ProofError):
         while prover.result() is None:
             pass

@@ -20,7 +20,8 @@ from prometheus_client import CollectorRegistry
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
-from ifru.models import ModelConfig, Tables
+from ifru.models import MFConfig
+from ifru.objective.parameters import Parameters
 from ifru.snapshots import Manifest, Reader, Residual, Store, Version, Writer, open_store
 from ifru.training import fit
 from ifrud.observe.metrics import Metrics
@@ -35,14 +36,14 @@ from ifrud.streams.outboxes import Outbox, open_outbox
 from ifrud.streams.sources import Source, open_source
 
 USERS, ITEMS, ROWS = 40, 30, 600
-CONFIG = ModelConfig(rank=4, l2=0.1)
+CONFIG = MFConfig(rank=4, l2=0.1)
 TIME = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 Pair = tuple[str, str]
 _numbers = itertools.count()
 
 
 @cache
-def _trained() -> tuple[Tables, Dataset]:
+def _trained() -> tuple[Parameters, Dataset]:
     random = np.random.default_rng(0)
     pairs = random.permutation(USERS * ITEMS)[:ROWS]
     user, item = (pairs // ITEMS).astype(np.int32), (pairs % ITEMS).astype(np.int32)
@@ -51,7 +52,7 @@ def _trained() -> tuple[Tables, Dataset]:
     recorded = Recorded(user, item, liked[user, item].astype(np.float64), None, *names)
     dataset = split(recorded, LabelRule.parse("liked"), holdout=0.2, seed=0)
     trained = fit(dataset.train, CONFIG, seed=0, device=torch.device("cpu"), dtype=torch.float32)
-    return Tables.unstacked(trained.theta, USERS), dataset
+    return Parameters.unstacked(trained.theta, USERS), dataset
 
 
 def start(store: Store) -> Manifest:

@@ -15,11 +15,11 @@ from ifru.interactions import Dataset, Deletion
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
-from ifru.models import ModelConfig, Tables
-from ifru.objective import objective_of
+from ifru.models import MFConfig, model_of
+from ifru.objective.parameters import Parameters
 from ifru.training.newton import Plan, initial, minimise
 
-CONFIG = ModelConfig(rank=12, l2=0.13)
+CONFIG = MFConfig(rank=12, l2=0.13)
 NOTHING = np.empty(0, dtype=np.int64)
 
 
@@ -31,14 +31,14 @@ class World:
     theta: Tensor
 
     def engine(self, dtype: torch.dtype = torch.float32, **settings: object) -> Engine:
-        tables = Tables.unstacked(self.theta.to(dtype), self.dataset.train.users)
+        tables = Parameters.unstacked(self.theta.to(dtype), self.dataset.train.users)
         return Engine(CONFIG, tables, self.dataset.copy(), EngineSettings.model_validate(settings))
 
     def retrained(self, rows: np.ndarray) -> Tensor:
         """θ retrained, from where it stands, without some training rows."""
         data = self.dataset.copy()
         data.train.retire(rows)
-        objective = objective_of(CONFIG, data.train, torch.device("cpu"), torch.float64)
+        objective = model_of(CONFIG).objective(data.train, torch.device("cpu"), torch.float64)
         start = self.theta.clone()
         start[objective.ridge == 0] = 0
         return minimise(objective, start, Plan(sweeps=0)).theta
@@ -60,7 +60,7 @@ class World:
 @pytest.fixture(scope="session")
 def world() -> World:
     dataset = split(generate(400, 300, 20_000, seed=7), LabelRule.parse("value>=4"), 0.2, seed=0)
-    objective = objective_of(CONFIG, dataset.train, torch.device("cpu"), torch.float64)
+    objective = model_of(CONFIG).objective(dataset.train, torch.device("cpu"), torch.float64)
     trained = minimise(objective, initial(objective.ridge.shape[0], CONFIG.rank, 0, objective), Plan())
     assert trained.reason == "stationary"
     return World(dataset, trained.theta)

@@ -15,8 +15,8 @@ from ifru.engine.state import State
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
-from ifru.models import ModelConfig, model_of
-from ifru.objective import CompiledObjective, TorchObjective, objective_of
+from ifru.models import MFConfig, model_of
+from ifru.objective import CompiledObjective, TorchObjective
 from ifru.objective.losses import loss_of
 from ifru.training.newton import Plan, initial, minimise
 from tests.engine.conftest import CONFIG, World, train_rows
@@ -208,13 +208,13 @@ def test_interactions_read_hardly_grow_with_the_data() -> None:
 
 def reads(users: int, items: int, interactions: int) -> float:
     """Interactions read for ten deletions, on generated data of a size: the mean of some draws."""
-    config = ModelConfig(rank=4, l2=0.15)
+    config = MFConfig(rank=4, l2=0.15)
     data = split(generate(users, items, interactions, seed=3), LabelRule.parse("value>=4"), 0.0, seed=0)
-    objective = objective_of(config, data.train, CPU, torch.float64)
+    objective = model_of(config).objective(data.train, CPU, torch.float64)
     trained = minimise(objective, initial(len(objective.ridge), config.rank, 0, objective), Plan())
     read = []
     for seed in range(8):
-        of_draw = objective_of(config, data.train.copy(), CPU, torch.float64)
+        of_draw = model_of(config).objective(data.train.copy(), CPU, torch.float64)
         push = Push(State(of_draw, trained.theta, CurvatureCache(of_draw, config.rank, 1 << 30)), standing_clock)
         rows = np.random.default_rng(seed).choice(len(data.train), 10, replace=False)
         read.append(forget(push, rows, 0.3).interactions_read)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from ifru.evaluation.quality import auc, holdout_auc, scores
 from ifru.interactions import Columns, Interactions
-from ifru.models import ModelConfig, Tables
+from ifru.models import MFConfig
+from ifru.objective.parameters import Parameters
 
 
 def by_definition(score: list[float], label: list[float]) -> float | None:
@@ -58,8 +59,8 @@ def test_held_out_rows_that_were_deleted_do_not_count() -> None:
     user, item = np.zeros(3, dtype=np.int32), np.arange(3, dtype=np.int32)
     label = np.array([1, 0, 1], dtype=np.float32)
     holdout = Interactions(Columns(user, item, label, np.ones(3, dtype=np.float32), None, np.arange(3)), 1, 3)
-    config = ModelConfig(rank=1, l2=0.1)
-    tables = Tables(torch.ones(1, 1), torch.tensor([[3.0], [2.0], [1.0]]))
+    config = MFConfig(rank=1, l2=0.1)
+    tables = Parameters.of(torch.ones(1, 1), torch.tensor([[3.0], [2.0], [1.0]]))
     assert holdout_auc(config, tables, holdout) == 0.5
     holdout.retire(np.array([2]))
     assert holdout_auc(config, tables, holdout) == 1.0
@@ -68,6 +69,6 @@ def test_held_out_rows_that_were_deleted_do_not_count() -> None:
 
 
 def test_scores_count_biases() -> None:
-    config = ModelConfig(rank=1, l2=0.1, bias=True)
-    tables = Tables(torch.tensor([[2.0, 10.0]]), torch.tensor([[3.0, 100.0], [0.0, 0.0]]))
+    config = MFConfig(rank=1, l2=0.1, bias=True)
+    tables = Parameters.of(torch.tensor([[2.0, 10.0]]), torch.tensor([[3.0, 100.0], [0.0, 0.0]]))
     assert scores(config, tables, np.array([0, 0]), np.array([0, 1])).tolist() == [116.0, 10.0]

@@ -12,17 +12,18 @@ from ifru.engine import EngineSettings
 from ifru.errors import IfruError
 from ifru.evaluation.verify import Verification, verify
 from ifru.interactions import Dataset
-from ifru.models import ModelConfig, Tables
+from ifru.models import MFConfig
+from ifru.objective.parameters import Parameters
 from ifru.requests import Request, parse_request
 from ifru.training import fit
 
-CONFIG = ModelConfig(rank=8, l2=0.2)
+CONFIG = MFConfig(rank=8, l2=0.2)
 
 
 @pytest.fixture
-def tables(dataset: Dataset) -> Tables:
+def tables(dataset: Dataset) -> Parameters:
     trained = fit(dataset.train, CONFIG, seed=0, device=torch.device("cpu"), dtype=torch.float64)
-    return Tables.unstacked(trained.theta, dataset.train.users)
+    return Parameters.unstacked(trained.theta, dataset.train.users)
 
 
 def request(**fields: object) -> Request:
@@ -37,12 +38,12 @@ def pairs(dataset: Dataset, count: int) -> Request:
     return request(type="erase_interactions", interactions=named)
 
 
-def verified(tables: Tables, dataset: Dataset, *requests: Request, tolerance: float = 0.02) -> Verification:
+def verified(tables: Parameters, dataset: Dataset, *requests: Request, tolerance: float = 0.02) -> Verification:
     return verify(CONFIG, tables, dataset, requests, settings=EngineSettings(tolerance=tolerance))
 
 
 def test_a_tight_update_is_the_retrained_model_and_a_loose_one_is_further_away(
-    tables: Tables, dataset: Dataset
+    tables: Parameters, dataset: Dataset
 ) -> None:
     loose, tight = (verified(tables, dataset, pairs(dataset, 5), tolerance=each) for each in (0.5, 1e-4))
     for name in ("forget", "neighbours", "holdout"):
@@ -57,23 +58,23 @@ def test_a_tight_update_is_the_retrained_model_and_a_loose_one_is_further_away(
 @pytest.mark.parametrize("l2", [0.2, 0.1])
 def test_the_bound_is_above_the_true_distance(dataset: Dataset, l2: float) -> None:
     """With the smaller λ, what is left needs a dimension that the model does not have."""
-    config = ModelConfig(rank=8, l2=l2)
+    config = MFConfig(rank=8, l2=l2)
     theta = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float64).theta
-    base = Tables.unstacked(theta, dataset.train.users)
+    base = Parameters.unstacked(theta, dataset.train.users)
     for tolerance in (0.5, 0.02):
         settings = EngineSettings(tolerance=tolerance)
         found = verify(config, base, dataset, [pairs(dataset, 5)], settings=settings)
         assert 0 < found.rms.true <= found.rms.bound
 
 
-def test_nothing_is_left_on_the_pairs_of_a_whole_user(tables: Tables, dataset: Dataset) -> None:
+def test_nothing_is_left_on_the_pairs_of_a_whole_user(tables: Parameters, dataset: Dataset) -> None:
     found = verified(tables, dataset, request(type="erase_user", subject="u3"))
     assert found.left.forget == 0
     assert found.left.holdout is not None
     assert found.left.holdout < 0.2
 
 
-def test_what_is_given_stays_as_it_was(tables: Tables, dataset: Dataset) -> None:
+def test_what_is_given_stays_as_it_was(tables: Parameters, dataset: Dataset) -> None:
     kept, names = tables.stacked(), list(dataset.users)
     verified(tables, dataset, request(type="erase_user", subject="u3"))
     assert torch.equal(tables.stacked(), kept)
@@ -82,14 +83,14 @@ def test_what_is_given_stays_as_it_was(tables: Tables, dataset: Dataset) -> None
     assert list(dataset.users) == names
 
 
-def test_unknown_subjects_are_counted_and_change_nothing_else(tables: Tables, dataset: Dataset) -> None:
+def test_unknown_subjects_are_counted_and_change_nothing_else(tables: Parameters, dataset: Dataset) -> None:
     known, unknown = request(type="erase_user", subject="u3"), request(type="erase_user", subject="nobody")
     alone, together = verified(tables, dataset, known), verified(tables, dataset, known, unknown)
     assert (together.requests, together.unknown, alone.unknown) == (2, 1, 0)
     assert together.left == alone.left
 
 
-def test_refinement_leaves_less(tables: Tables, dataset: Dataset) -> None:
+def test_refinement_leaves_less(tables: Parameters, dataset: Dataset) -> None:
     settings = EngineSettings(tolerance=0.5, refined=1e-4)
     rough, fine = (
         verify(CONFIG, tables, dataset, [pairs(dataset, 5)], settings=settings, refine=refine)
@@ -103,13 +104,13 @@ def test_refinement_leaves_less(tables: Tables, dataset: Dataset) -> None:
     assert fine.seconds.refine > 0
 
 
-def test_seconds_are_what_the_clock_says(tables: Tables, dataset: Dataset) -> None:
+def test_seconds_are_what_the_clock_says(tables: Parameters, dataset: Dataset) -> None:
     ticks = iter(range(100))
     found = verify(CONFIG, tables, dataset, [pairs(dataset, 5)], clock=lambda: float(next(ticks)))
     assert (found.seconds.update, found.seconds.settle, found.seconds.retrain) == (1, 1, 1)
 
 
-def test_requests_that_name_nothing_or_everything_are_refused(tables: Tables, dataset: Dataset) -> None:
+def test_requests_that_name_nothing_or_everything_are_refused(tables: Parameters, dataset: Dataset) -> None:
     with pytest.raises(IfruError, match="none of the 1 requests names a row"):
         verified(tables, dataset, request(type="erase_user", subject="nobody"))
     everyone = [request(type="erase_user", subject=f"u{user}") for user in range(30)]
@@ -118,9 +119,9 @@ def test_requests_that_name_nothing_or_everything_are_refused(tables: Tables, da
 
 
 def test_biased_and_squared_models_are_compared_too(dataset: Dataset) -> None:
-    for config in (ModelConfig(rank=8, l2=0.2, bias=True), ModelConfig(rank=8, l2=0.2, loss="squared")):
+    for config in (MFConfig(rank=8, l2=0.2, bias=True), MFConfig(rank=8, l2=0.2, loss="squared")):
         theta = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float32).theta
-        base = Tables.unstacked(theta, dataset.train.users)
+        base = Parameters.unstacked(theta, dataset.train.users)
         found = verify(config, base, dataset, [request(type="erase_user", subject="u3")])
         assert found.left.forget == 0
         assert found.rms.true <= found.rms.bound

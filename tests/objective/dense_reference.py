@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from ifru.interactions import Columns, Interactions
-from ifru.models import ModelConfig, model_of
+from ifru.models import MFConfig, ModelConfig, model_of
 from ifru.objective import CompiledObjective, Objective, TorchObjective
 from ifru.objective.losses import loss_of
 
@@ -54,7 +54,7 @@ def problems(draw: st.DrawFn) -> Problem:
     random = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="seed"))
     users, items = draw(st.integers(1, 6), label="users"), draw(st.integers(1, 6), label="items")
     rows = draw(st.integers(0, 40), label="rows")
-    config = ModelConfig(
+    config = MFConfig(
         rank=draw(st.integers(1, 4), label="rank"),
         bias=draw(st.booleans(), label="bias"),
         loss=draw(st.sampled_from(["bce", "squared"]), label="loss"),

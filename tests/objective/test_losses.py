@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ifru.models import LossName
-from ifru.objective.losses import loss_of
+from ifru.objective.losses import LossName, loss_of
 from tests.objective.dense_reference import numerical
 
 LOSSES = pytest.mark.parametrize("name", ["bce", "squared"])

@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 
 from ifru.interactions import Columns, Interactions
-from ifru.models import MatrixFactorization, ModelConfig, model_of
-from ifru.objective import CompiledObjective, TorchObjective, objective_of
+from ifru.models import MFConfig, model_of
+from ifru.models.mf import MatrixFactorization
+from ifru.objective import CompiledObjective, TorchObjective
 from ifru.objective.losses import loss_of
 from tests.objective.dense_reference import Problem, numerical, problems
 
@@ -98,7 +99,7 @@ def test_both_paths_give_the_same(dtype: torch.dtype, tolerance: float, problem:
 @numerical
 @given(problem=problems())
 def test_compiled_loops_are_taken_on_the_cpu(problem: Problem) -> None:
-    objective = objective_of(problem.config, problem.interactions, torch.device("cpu"))
+    objective = model_of(problem.config).objective(problem.interactions, torch.device("cpu"), torch.float32)
     assert isinstance(objective, CompiledObjective)
     assert objective.dtype == torch.float32
 
@@ -114,7 +115,7 @@ def test_loops_that_cores_share_give_the_same(bias: bool) -> None:
         time=None,
         origin=np.arange(count),
     )
-    config = ModelConfig(rank=5, bias=bias, l2=0.1)
+    config = MFConfig(rank=5, bias=bias, l2=0.1)
     table = Interactions(columns, 90, 70, random.random(count) < 0.9)
     theta = torch.from_numpy(random.normal(size=(160, model_of(config).width)))
     problem = Problem(table, config, theta, random)
@@ -156,8 +157,8 @@ def test_a_model_that_is_no_dot_product_is_refused_by_the_compiled_path() -> Non
 
 
 def test_theta_is_as_wide_as_the_model_says() -> None:
-    assert model_of(ModelConfig(rank=3, l2=0.1)).width == 3
-    assert model_of(ModelConfig(rank=3, l2=0.1, bias=True)).width == 4
+    assert model_of(MFConfig(rank=3, l2=0.1)).width == 3
+    assert model_of(MFConfig(rank=3, l2=0.1, bias=True)).width == 4
 
 
 def test_interactions_beyond_one_chunk_count_like_the_others() -> None:
@@ -172,8 +173,12 @@ def test_interactions_beyond_one_chunk_count_like_the_others() -> None:
         origin=np.arange(rows),
     )
     table, theta = Interactions(columns, 50, 50), torch.from_numpy(random.normal(size=(100, 2)))
-    compiled = CompiledObjective(MatrixFactorization(2), loss_of("bce"), 0.1, table, torch.float64)
-    reference = TorchObjective(MatrixFactorization(2), loss_of("bce"), 0.1, table, torch.device("cpu"), torch.float64)
+    compiled = CompiledObjective(
+        MatrixFactorization(MFConfig(rank=2, l2=0.1)), loss_of("bce"), 0.1, table, torch.float64
+    )
+    reference = TorchObjective(
+        MatrixFactorization(MFConfig(rank=2, l2=0.1)), loss_of("bce"), 0.1, table, torch.device("cpu"), torch.float64
+    )
     slopes = reference.slopes(theta)
     torch.testing.assert_close(reference.gradient(theta, slopes), compiled.gradient(theta, slopes))
     torch.testing.assert_close(reference.product(theta, slopes, theta), compiled.product(theta, slopes, theta))

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ifru.interactions import Columns, Interactions
-from ifru.models import ModelConfig, Tables, model_of
+from ifru.models import MFConfig, ModelConfig, model_of
 from ifru.objective import TorchObjective
 from ifru.objective.losses import loss_of
+from ifru.objective.parameters import Parameters
 from ifru.proof import Dual, Proof, prove
 from ifru.training.newton import Plan, initial, minimise
 
@@ -45,7 +46,7 @@ class Case:
         return torch.sigmoid(score) if self.config.loss == "bce" else score
 
     def prove(self, theta: Tensor, dual: Dual | None = None) -> Proof:
-        tables = Tables.unstacked(theta, self.interactions.users)
+        tables = Parameters.unstacked(theta, self.interactions.users)
         return prove(tables, self.interactions, self.config, random=torch.Generator().manual_seed(7), dual=dual)
 
     def without(self, share: float, seed: int) -> Case:
@@ -85,5 +86,5 @@ def case(
         origin=np.arange(rows),
     )
     table = Interactions(columns, users, items, random.random(rows) < alive)
-    config = ModelConfig(rank=rank or min(users, items), bias=bias, loss=loss, l2=l2)
+    config = MFConfig(rank=rank or min(users, items), bias=bias, loss=loss, l2=l2)
     return Case(table, config)

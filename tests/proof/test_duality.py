@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ifru.interactions import Columns, Interactions
-from ifru.models import ModelConfig, Tables
+from ifru.models import MFConfig
 from ifru.objective.losses import loss_of
+from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifru.proof.dual import best_scale
 from ifru.proof.primal import objective, scores
@@ -171,8 +172,8 @@ def test_the_objective_is_off_by_no_more_than_it_says(wanted: list[float], seed:
     label = np.random.default_rng(seed).integers(0, 2, n).astype(np.float32)
     user, item = np.zeros(n, dtype=np.int32), np.arange(n, dtype=np.int32)
     table = Interactions(Columns(user, item, label, np.ones(n, dtype=np.float32), None, np.arange(n)), 1, n)
-    config, loss = ModelConfig(rank=1, l2=0.5), loss_of("bce")
-    tables = Tables(torch.ones(1, 1).double(), torch.tensor(wanted, dtype=torch.float64)[:, None])
+    config, loss = MFConfig(rank=1, l2=0.5), loss_of("bce")
+    tables = Parameters.of(torch.ones(1, 1).double(), torch.tensor(wanted, dtype=torch.float64)[:, None])
     retained = Retained.of(table, loss)
     found = objective(tables, retained, scores(tables, retained, config), loss, config)
     losses = [math.log1p(math.exp(-abs(s))) + max(s, 0) - y * s for s, y in zip(wanted, label.tolist(), strict=True)]

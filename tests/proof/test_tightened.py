@@ -17,7 +17,8 @@ from ifru.interactions import Deletion
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
-from ifru.models import ModelConfig, Tables
+from ifru.models import MFConfig
+from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifru.training import fit, polish
 from ifru.training.newton import Plan
@@ -29,9 +30,11 @@ KINDS = [(loss, bias) for loss in ("bce", "squared") for bias in (False, True)]
 
 def bounded(small: Case, theta: Tensor, solution: Tensor | None = None) -> Tightened:
     users = small.interactions.users
-    better = None if solution is None else Tables.unstacked(solution, users)
+    better = None if solution is None else Parameters.unstacked(solution, users)
     random = torch.Generator().manual_seed(7)
-    return tightened(Tables.unstacked(theta, users), small.interactions, small.config, random=random, solution=better)
+    return tightened(
+        Parameters.unstacked(theta, users), small.interactions, small.config, random=random, solution=better
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -69,9 +72,9 @@ def updated(seed: int, loss: str, bias: bool) -> Updated:
     """Generated data, a hundredth of which is deleted."""
     rule, l2 = (LabelRule.parse("rating>=4"), 0.1) if loss == "bce" else (LabelRule.parse("rating"), 0.3)
     dataset = split(generate(60, 40, 600, seed), rule, 0.2, seed)
-    config = ModelConfig(rank=12, l2=l2, loss=loss, bias=bias)
+    config = MFConfig(rank=12, l2=l2, loss=loss, bias=bias)
     theta = fit(dataset.train, config, seed=0, device=CPU, dtype=torch.float64).theta.float()
-    engine = Engine(config, Tables.unstacked(theta, dataset.train.users), dataset, EngineSettings(), CPU)
+    engine = Engine(config, Parameters.unstacked(theta, dataset.train.users), dataset, EngineSettings(), CPU)
     rows = np.random.default_rng(seed).choice(len(dataset.train), 6, replace=False)
     engine.apply(Deletion(np.sort(rows), np.arange(0)))
     engine.settle()
@@ -123,7 +126,7 @@ class Enough(Exception):
 
 def test_it_ends_at_the_first_check_that_raises() -> None:
     small = case(422, l2=0.1)
-    tables = Tables.unstacked(small.start(), small.interactions.users)
+    tables = Parameters.unstacked(small.start(), small.interactions.users)
     for last in itertools.count(1):
         calls = 0
 
@@ -144,6 +147,6 @@ def test_it_ends_at_the_first_check_that_raises() -> None:
 
 def test_tables_that_do_not_fit_the_data_are_refused_before_anything_is_solved() -> None:
     small = case(423)
-    wrong = Tables(torch.zeros(1, small.config.rank), torch.zeros(1, small.config.rank))
+    wrong = Parameters.of(torch.zeros(1, small.config.rank), torch.zeros(1, small.config.rank))
     with pytest.raises(ProofError, match="the user table is"):
         tightened(wrong, small.interactions, small.config, random=torch.Generator())

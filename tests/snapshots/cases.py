@@ -14,11 +14,11 @@ import torch
 from ifru.interactions import Dataset, Deletion
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
-from ifru.models.config import ModelConfig
-from ifru.models.tables import Tables
+from ifru.models import MFConfig
+from ifru.objective.parameters import Parameters
 from ifru.snapshots import Change, FullState, Manifest, Residual, Store, Version, Writer, open_store
 
-CONFIG = ModelConfig(rank=3, l2=0.1, bias=True)
+CONFIG = MFConfig(rank=3, l2=0.1, bias=True)
 TIME = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RESIDUAL = Residual(
     influence=0.1, settled=None, total=0.2, batch_energy=0.0, added_energy=3.5, method="push", reason="tolerance"
@@ -42,7 +42,7 @@ def writer(store: Store, name: str = "attempt") -> Writer:
 class Live:
     """A model in memory, as a daemon has it."""
 
-    tables: Tables
+    tables: Parameters
     dataset: Dataset
 
     @staticmethod
@@ -57,7 +57,7 @@ class Live:
         )
         generator = torch.Generator().manual_seed(seed)
         sizes = (users, CONFIG.rank + CONFIG.bias), (items, CONFIG.rank + CONFIG.bias)
-        return Live(Tables(*(torch.randn(size, generator=generator) for size in sizes)), dataset)
+        return Live(Parameters.of(*(torch.randn(size, generator=generator) for size in sizes)), dataset)
 
     @staticmethod
     def of(version: Version) -> Live:
@@ -66,7 +66,7 @@ class Live:
         return Live(held.tables, held.dataset)
 
     def copy(self) -> Live:
-        return Live(Tables(self.tables.user.clone(), self.tables.item.clone()), self.dataset.copy())
+        return Live(Parameters.of(self.tables.user.clone(), self.tables.item.clone()), self.dataset.copy())
 
     def erase(self, user: int, event: int = 0, full: bool = False) -> Change:
         """Delete a user, and move their row and two items' in a way that depends on nothing but the model."""

@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.numpy import load as load_tensors
 
-from ifru.models.config import ModelConfig
+from ifru.models import MFConfig
 from ifru.snapshots import CorruptFile, Manifest, NoVersion, Reader, Store, StoreError
 from ifru.snapshots.format import Role, Tombstone, encode_tombstone, manifest_path
 from tests.fixtures.failing_store import Operation, RecordingStore
@@ -261,8 +261,8 @@ def test_parameters_are_there_for_numpy_under_their_names(memory: Store) -> None
 
 def test_a_model_without_biases_has_none_in_its_files(memory: Store) -> None:
     live = Live.new()
-    tables = type(live.tables)(live.tables.user[:, :3].clone(), live.tables.item[:, :3].clone())
-    config = ModelConfig(rank=3, l2=0.1)
+    tables = type(live.tables).of(live.tables.user[:, :3].clone(), live.tables.item[:, :3].clone())
+    config = MFConfig(rank=3, l2=0.1)
     manifest = writer(memory).start(config, tables, live.dataset, {}, RESIDUAL)
     assert set(load_tensors(memory.get(manifest.file("model").path))) == {"user.embedding", "item.embedding"}
     assert torch.equal(Reader(memory).load().tables.user, tables.user)

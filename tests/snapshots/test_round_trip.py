@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ifru.interactions import Columns, Dataset, Deletion, Ids, Interactions
-from ifru.models.config import ModelConfig
-from ifru.models.tables import Tables
+from ifru.models import MFConfig, ModelConfig
+from ifru.objective.parameters import Parameters
 from ifru.snapshots import Change, FullState, Reader
 from ifru.snapshots.parquet import decode_ids, decode_interactions, encode_ids, encode_interactions
 from ifru.snapshots.tensors import Delta, Rows, decode_delta, decode_tables, encode_delta, encode_tables
@@ -47,7 +47,7 @@ def interactions(draw: st.DrawFn, users: int, items: int) -> Interactions:
 @st.composite
 def models(draw: st.DrawFn) -> tuple[ModelConfig, Live]:
     users, items = draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    config = ModelConfig(rank=draw(st.integers(1, 3)), bias=draw(st.booleans()), l2=0.1)
+    config = MFConfig(rank=draw(st.integers(1, 3)), bias=draw(st.booleans()), l2=0.1)
     ids = [draw(st.lists(st.text(min_size=1), min_size=n, max_size=n, unique=True)) for n in (users, items)]
     dataset = Dataset(draw(interactions(users, items)), draw(interactions(users, items)), Ids(ids[0]), Ids(ids[1]))
     # An id that was lost before the model was started.
@@ -56,7 +56,7 @@ def models(draw: st.DrawFn) -> tuple[ModelConfig, Live]:
         dataset.users.forget(0)
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     tables = (torch.randn((n, config.rank + config.bias), generator=generator) for n in (users, items))
-    return config, Live(Tables(*tables), dataset)
+    return config, Live(Parameters.of(*tables), dataset)
 
 
 steps = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.booleans(), st.booleans()), min_size=1, max_size=5)
@@ -126,7 +126,7 @@ def test_tables_and_interactions_and_ids_come_back_as_they_were(model: tuple[Mod
 @unhurried
 @given(st.permutations([0, 3, 4, 7]), st.booleans())
 def test_the_order_of_moved_rows_changes_no_byte_of_a_delta(order: list[int], as_numpy: bool) -> None:
-    config = ModelConfig(rank=2, l2=0.1)
+    config = MFConfig(rank=2, l2=0.1)
     values = torch.arange(16.0).reshape(8, 2)
     rows = torch.tensor(order)
     part = Rows.of(rows.numpy(), values[rows].numpy()) if as_numpy else Rows.of(rows, values[rows])
@@ -138,8 +138,8 @@ def test_the_order_of_moved_rows_changes_no_byte_of_a_delta(order: list[int], as
 
 def test_the_same_state_gives_the_same_bytes_in_every_process() -> None:
     """The digests stand for all other processes: whoever changes them changes the format."""
-    config = ModelConfig(rank=2, l2=0.1, bias=True)
-    tables = Tables(torch.arange(9.0).reshape(3, 3), -torch.arange(6.0).reshape(2, 3))
+    config = MFConfig(rank=2, l2=0.1, bias=True)
+    tables = Parameters.of(torch.arange(9.0).reshape(3, 3), -torch.arange(6.0).reshape(2, 3))
     delta = Delta(
         Rows.of(torch.tensor([0, 2]), tables.user[[0, 2]]),
         Rows.of(torch.tensor([1]), tables.item[[1]]),

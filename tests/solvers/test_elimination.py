@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ifru.curvature.preconditioner import Preconditioner, diagonals, whole
 from ifru.interactions import Columns, Interactions
-from ifru.models import ModelConfig
+from ifru.models import MFConfig
 from ifru.objective import Objective
 from ifru.solvers.elimination import Elimination
 from ifru.solvers.pcg import Limits, Reason, Solution, solve
@@ -129,7 +129,7 @@ def ratings(users: int, items: int, rows: int) -> Problem:
     )
     table = Interactions(columns, users, items, np.ones(rows, dtype=bool))
     theta = torch.from_numpy(0.3 * random.normal(size=(users + items, 4)))
-    return Problem(table, ModelConfig(rank=4, l2=0.3), theta, random)
+    return Problem(table, MFConfig(rank=4, l2=0.3), theta, random)
 
 
 @pytest.mark.parametrize(("users", "items"), [(60, 40), (40, 60)])

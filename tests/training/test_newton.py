@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from ifru.interactions import Dataset
-from ifru.models import ModelConfig, model_of
-from ifru.objective import Objective, objective_of
+from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.objective import Objective
 from ifru.training.newton import Plan, Progress, initial, minimise
 
-CONFIG = ModelConfig(rank=6, l2=0.1)
+CONFIG = MFConfig(rank=6, l2=0.1)
 
 
 def objective(dataset: Dataset, config: ModelConfig = CONFIG, dtype: torch.dtype = torch.float64) -> Objective:
-    return objective_of(config, dataset.train, torch.device("cpu"), dtype)
+    return model_of(config).objective(dataset.train, torch.device("cpu"), dtype)
 
 
 def start(of: Objective, config: ModelConfig = CONFIG, seed: int = 0) -> Tensor:
@@ -29,7 +29,7 @@ def start(of: Objective, config: ModelConfig = CONFIG, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("loss", ["bce", "squared"])
 @pytest.mark.parametrize("bias", [False, True])
 def test_it_ends_at_a_stationary_point(dataset: Dataset, loss: str, bias: bool) -> None:
-    config = ModelConfig(rank=6, l2=0.1, loss=loss, bias=bias)
+    config = MFConfig(rank=6, l2=0.1, loss=loss, bias=bias)
     of = objective(dataset, config)
     trained = minimise(of, start(of, config), Plan())
     assert trained.reason == "stationary"

@@ -9,8 +9,8 @@ from torch import Tensor
 from ifru.interactions import Dataset, Interactions
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
-from ifru.models import ModelConfig, Tables
-from ifru.objective import objective_of
+from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.objective.parameters import Parameters
 from ifru.training import PROVEN, TrainedModel, fit, rank, train
 from ifru.training.rank import Grown, grown, trimmed
 from tests.fixtures.ratings import recorded
@@ -24,13 +24,13 @@ def data(ratings: Recorded, loss: str) -> Dataset:
 
 
 def from_rank(first: int, interactions: Interactions, dtype: torch.dtype = torch.float64, **model: object) -> Grown:
-    config = ModelConfig.model_validate({"rank": first, **model})
+    config = MFConfig.model_validate({"rank": first, **model})
     return grown(interactions, config, seed=0, device=CPU, dtype=dtype)
 
 
 def penalties(interactions: Interactions, config: ModelConfig, theta: Tensor) -> Tensor:
     """λ times the singular values of D_u^½ P Qᵀ D_i^½, written out."""
-    tables = Tables.unstacked(theta.double(), interactions.users)
+    tables = Parameters.unstacked(theta.double(), interactions.users)
     user = torch.from_numpy(interactions.user_degree).double().sqrt()[:, None] * tables.user[:, : config.rank]
     item = torch.from_numpy(interactions.item_degree).double().sqrt()[:, None] * tables.item[:, : config.rank]
     return config.l2 * torch.linalg.svdvals(user @ item.T)
@@ -92,7 +92,7 @@ def test_the_rank_is_at_most_that_of_the_data() -> None:
 
 
 def automatic(dataset: Dataset, *l2: float) -> TrainedModel:
-    candidates = [ModelConfig(rank=2, l2=each) for each in l2]
+    candidates = [MFConfig(rank=2, l2=each) for each in l2]
     return train(dataset, candidates, seed=0, device=CPU, dtype=torch.float64, grow=True)
 
 
@@ -122,7 +122,7 @@ def test_an_end_before_the_gap_is_closed_is_told(dataset: Dataset, monkeypatch: 
 def test_dimensions_out_of_use_are_left_out_and_scores_stay(dataset: Dataset, bias: bool) -> None:
     interactions = dataset.train
     interactions.retire(interactions.rows_of_user(3))
-    config = ModelConfig(rank=9, l2=0.1, bias=bias)
+    config = MFConfig(rank=9, l2=0.1, bias=bias)
     random = torch.Generator().manual_seed(0)
     theta = torch.randn(55, 9 + bias, generator=random, dtype=torch.float64)
     theta[3] = 0
@@ -131,7 +131,7 @@ def test_dimensions_out_of_use_are_left_out_and_scores_stay(dataset: Dataset, bi
     assert narrower is not None
     small, columns = narrower
     assert (small.rank, columns.shape) == (7, (55, 7 + bias))
-    scores = [objective_of(each, interactions, CPU, torch.float64).scores for each in (config, small)]
+    scores = [model_of(each).objective(interactions, CPU, torch.float64).scores for each in (config, small)]
     torch.testing.assert_close(scores[1](columns), scores[0](theta))
     assert not columns[3].any()
     before, after = penalties(interactions, config, theta)[:7], penalties(interactions, small, columns)[:7]
@@ -145,4 +145,4 @@ def test_dimensions_out_of_use_are_left_out_and_scores_stay(dataset: Dataset, bi
 
 def test_nothing_is_left_out_where_all_dimensions_are_in_use(dataset: Dataset) -> None:
     theta = torch.randn(55, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert trimmed(dataset.train, ModelConfig(rank=4, l2=0.1), theta, spare=1e-3) is None
+    assert trimmed(dataset.train, MFConfig(rank=4, l2=0.1), theta, spare=1e-3) is None

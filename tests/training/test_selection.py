@@ -12,13 +12,13 @@ from ifru.errors import DataError
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
-from ifru.models import ModelConfig
+from ifru.models import MFConfig, ModelConfig
 from ifru.training import L2_GRID, Selection, select
 from ifru.training.selection import validation_split
 
 
 def candidates(*grid: float) -> list[ModelConfig]:
-    return [ModelConfig(rank=4, l2=l2) for l2 in grid]
+    return [MFConfig(rank=4, l2=l2) for l2 in grid]
 
 
 def selected(dataset: Dataset, *grid: float, seed: int = 0) -> Selection:

@@ -1,0 +1,49 @@
+"""The models that are known, by name: those of this package, and what others register."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from ifru.errors import IfruError
+from ifru.models.config import ModelConfig
+from ifru.models.model import Model
+
+_BUILT_IN = {"mf": "ifru.models.mf"}
+"""Name -> the module that registers it, imported when the model is first asked for."""
+
+_known: dict[str, tuple[type[ModelConfig], Callable[[Any], Model]]] = {}
+
+
+class UnknownModel(IfruError):
+    """A model whose name nobody has registered."""
+
+    def __init__(self, name: object) -> None:
+        super().__init__(
+            f"the model {name!r} is not known; known are {', '.join(sorted({*_BUILT_IN, *_known}))}: "
+            "import the module that registers it, or update this program"
+        )
+
+
+def register(config: type[ModelConfig], model: Callable[[Any], Model]) -> None:
+    """Make a model known under the default of its configuration's `name`. model: from such a configuration."""
+    _known[config.model_fields["name"].default] = config, model
+
+
+def model_of(config: ModelConfig) -> Model:
+    """The model that a configuration describes. Raises UnknownModel."""
+    return _entry(config.name)[1](config)
+
+
+def config_of(document: Mapping[str, Any]) -> ModelConfig:
+    """A configuration from its JSON object. Raises UnknownModel, and pydantic.ValidationError for wrong fields."""
+    return _entry(document.get("name"))[0].model_validate(document)
+
+
+def _entry(name: object) -> tuple[type[ModelConfig], Callable[[Any], Model]]:
+    if name not in _known and isinstance(name, str) and name in _BUILT_IN:
+        import_module(_BUILT_IN[name])
+    if not isinstance(name, str) or name not in _known:
+        raise UnknownModel(name)
+    return _known[name]
