@@ -7,7 +7,8 @@ from typing import get_args
 from pydantic import ValidationError
 
 from benchmarks.base import Base
-from ifru.engine import Engine, EngineSettings
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.objective.parameters import Parameters
 

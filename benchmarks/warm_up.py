@@ -7,7 +7,8 @@ import torch
 
 from benchmarks.base import CPU
 from benchmarks.engines import SUPPORTS
-from ifru.engine import Engine, EngineSettings
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
 from ifru.interactions import Deletion
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule

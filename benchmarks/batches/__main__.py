@@ -19,7 +19,7 @@ from benchmarks.kept import Kept
 from benchmarks.setups import FOLDER, SETUPS, default_setup, load
 from benchmarks.warm_up import warm_up
 from ifru.cli.output import print_json, progress
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 
 _DEFAULTS = EngineSettings()
 _TOLERANCES = (_DEFAULTS.tolerance, 0.35)

@@ -13,7 +13,7 @@ from benchmarks.kept import Kept
 from benchmarks.left import Left, left
 from benchmarks.requests import counts, requests
 from benchmarks.timing import ENOUGH, Clock, Stopwatch
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 from ifru.interactions import Deletion
 from ifru.training import Report, silent
 

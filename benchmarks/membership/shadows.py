@@ -17,7 +17,8 @@ from benchmarks.base import CPU, Base
 from benchmarks.cases import NOTHING, recorded
 from benchmarks.kept import Kept
 from benchmarks.membership.pool import Pool
-from ifru.engine import Engine, EngineSettings
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
 from ifru.interactions import Deletion, Interactions
 from ifru.interactions.table import Bool, Int64
 from ifru.objective.parameters import Parameters

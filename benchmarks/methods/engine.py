@@ -12,7 +12,9 @@ from benchmarks.cells import duration
 from benchmarks.engines import SUPPORTS, ready
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Stopwatch, repeated
-from ifru.engine import Engine, EngineSettings, Update
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
+from ifru.engine.update import Update
 
 TOLERANCES = (0.7, 0.5, 0.4, 0.3, 0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 COARSE = (0.3, 0.1, 0.02, 0.002)

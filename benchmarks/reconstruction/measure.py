@@ -18,7 +18,7 @@ from benchmarks.engines import ready
 from benchmarks.kept import Kept
 from benchmarks.reconstruction.evidence import from_data, from_versions
 from benchmarks.reconstruction.pursuit import by_score, pursue
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 from ifru.interactions import Deletion, Interactions
 from ifru.training import Report, fit
 

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.base import Base
 from benchmarks.cases import NOTHING, drawn, recorded
 from benchmarks.engines import settings
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 from ifru.interactions import Dataset, Deletion
 from ifru.interactions.table import Int64
 

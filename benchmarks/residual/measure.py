@@ -22,7 +22,8 @@ from benchmarks.engines import ready
 from benchmarks.kept import Kept
 from benchmarks.left import scores
 from benchmarks.residual.drawn import Drawn, deletions, promise
-from ifru.engine import Engine, EngineSettings
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.objective.parameters import Parameters

@@ -18,7 +18,7 @@ from benchmarks.kept import Kept
 from benchmarks.memory import held, peak, resident, restart_peak
 from benchmarks.size.grown import grown
 from benchmarks.timing import Clock
-from ifru.engine import Engine
+from ifru.engine.engine import Engine
 from ifru.interactions import Dataset, Deletion
 from ifru.models import MFConfig
 from ifru.objective.parameters import Parameters

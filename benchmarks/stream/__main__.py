@@ -19,7 +19,7 @@ from benchmarks.stream.picture import draw
 from benchmarks.stream.report import markdown
 from benchmarks.warm_up import warm_up
 from ifru.cli.output import print_json, progress
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 
 _DEFAULTS = EngineSettings()
 _PREFERRED = ("ml-1m-implicit", "ml-100k")

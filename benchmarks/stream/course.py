@@ -9,7 +9,8 @@ from benchmarks.cases import Case
 from benchmarks.left import Left, left
 from benchmarks.memory import held, resident
 from benchmarks.timing import Clock
-from ifru.engine import Engine, Settled
+from ifru.engine.engine import Engine
+from ifru.engine.update import Settled
 from ifru.interactions import Deletion
 
 

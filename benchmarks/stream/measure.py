@@ -16,7 +16,7 @@ from benchmarks.left import Left, left
 from benchmarks.requests import counts, requests
 from benchmarks.stream.course import Mark, run
 from benchmarks.timing import Clock
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 from ifru.interactions import Deletion
 from ifru.training import Report, silent
 

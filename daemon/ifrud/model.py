@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from ifru.engine import Counters, Engine, Settled, Update
+from ifru.curvature.cache import Counters
+from ifru.engine.engine import Engine
+from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters
 from ifru.snapshots import Change, FullState, Manifest, Residual, Writer

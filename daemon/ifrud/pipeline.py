@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ifru.engine import Update
+from ifru.engine.update import Update
 from ifru.requests import Identity
 from ifrud.batcher import Batch
 from ifrud.model import Model

@@ -16,7 +16,9 @@ import structlog
 import torch
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from ifru.engine import Carried, Engine, EngineSettings
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
+from ifru.engine.update import Carried
 from ifru.errors import IfruError
 from ifru.snapshots import Reader, Store, Version, Writer, event_hash, open_store, probe, read_hash_key
 from ifrud.batcher import Batcher, BatchPolicy

@@ -17,7 +17,7 @@ import torch
 from ifru.cli.options import device_of, dtype_of
 from ifru.cli.output import progress
 from ifru.cli.train import publish
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.evaluation.verify import Published, Verification, verify, warm_up
 from ifru.interactions import Interactions

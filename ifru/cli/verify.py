@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ifru.cli.options import Json, StoreUrl, VersionNumber, device_of
 from ifru.cli.output import console, print_facts, print_json, progress, readable
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError, RequestError
 from ifru.evaluation.verify import BySet, Verification
 from ifru.evaluation.verify import verify as verify_update

@@ -1,8 +1,1 @@
-"""The influence engine."""
-
-from ifru.curvature.cache import Counters
-from ifru.engine.engine import Engine
-from ifru.engine.settings import EngineSettings
-from ifru.engine.update import Carried, Settled, Update
-
-__all__ = ["Carried", "Counters", "Engine", "EngineSettings", "Settled", "Update"]
+"""The influence engine: what one batch of deletions does to a model, and how it is computed."""

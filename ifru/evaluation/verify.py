@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ifru.engine import Engine, EngineSettings
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.evaluation.quality import Float64, auc, scores
 from ifru.evaluation.tightened import tightened

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 from ifru.evaluation.verify import Verification, verify
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule

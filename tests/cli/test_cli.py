@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from ifru.cli import main
-from ifru.engine import Engine, EngineSettings
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
 from ifru.snapshots import Change, Reader, Writer, open_store
 
 Ifru = Callable[..., "Ended"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 from ifrud.problems import InvalidSettings
 from ifrud.settings import EngineSection, Settings, SubmitSettings, load_settings
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ifru.engine import Engine, EngineSettings
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
 from ifru.interactions import Dataset, Deletion
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule

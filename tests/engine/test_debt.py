@@ -10,7 +10,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ifru.engine import Engine
+from ifru.engine.engine import Engine
 from ifru.interactions import Deletion
 from tests.engine.conftest import NOTHING, World, train_rows
 

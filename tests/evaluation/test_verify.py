@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ifru.engine import EngineSettings
+from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.evaluation.verify import Verification, verify
 from ifru.interactions import Dataset

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from ifru.engine import Engine, EngineSettings
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
 from ifru.evaluation.tightened import Tightened, tightened
 from ifru.interactions import Deletion
 from ifru.interactions.generated import generate

@@ -9,7 +9,8 @@ from datetime import datetime
 
 import structlog
 
-from ifru.engine import Counters, Settled, Update
+from ifru.curvature.cache import Counters
+from ifru.engine.update import Settled, Update
 from ifru.snapshots import Manifest
 from ifrud.batcher import Closed
 from ifrud.observe.metrics import Metrics, Stage
