@@ -58,7 +58,8 @@ def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, re
     table = (train.user, train.item, train.label)
     theta = kept.tensor(("base", config, setup.stationary, seed, *table), compute)
     report("proving", None)
-    proof = prove(Parameters.unstacked(theta, train.users), train, config, random=torch.Generator().manual_seed(seed))
+    duality = model_of(config).duality(train)
+    proof = prove(Parameters.unstacked(theta, train.users), duality, random=torch.Generator().manual_seed(seed))
     halves = _halves(dataset.holdout, seed)
     return Base(name, config, dataset, theta, setup.stationary, proof.relative_gap, tried, *halves)
 

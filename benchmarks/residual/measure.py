@@ -26,6 +26,7 @@ from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
+from ifru.models import model_of
 from ifru.objective.parameters import Parameters
 from ifru.proof import Dual, prove
 from ifru.training import Report
@@ -98,7 +99,8 @@ def difference(one: Tensor, other: Tensor, users: int) -> float:
 def _truth(base: Base, drawn: Drawn, seed: int, kept: Kept) -> Truth:
     case = retrained(drawn.kind, base, drawn.union, kept)
     tables = Parameters.unstacked(case.exact, base.train.users)
-    proof = prove(tables, case.retained, base.config, random=torch.Generator().manual_seed(seed))
+    duality = model_of(base.config).duality(case.retained)
+    proof = prove(tables, duality, random=torch.Generator().manual_seed(seed))
     return Truth(case, proof.rms_bound, proof.dual)
 
 
@@ -113,8 +115,9 @@ def _answered(number: int, drawn: Drawn, truth: Truth, asked: EngineSettings, se
     settled = engine.settle()
     after, exact = _without(engine.tables, case.emptied), case.exact
     random = torch.Generator().manual_seed(seed)
-    own = prove(engine.tables, engine.dataset.train, base.config, random=random)
-    tightened = prove(engine.tables, engine.dataset.train, base.config, random=random, dual=truth.dual)
+    duality = model_of(base.config).duality(engine.dataset.train)
+    own = prove(engine.tables, duality, random=random)
+    tightened = prove(engine.tables, duality, random=random, dual=truth.dual)
     whole = difference(before, exact, users)
     left = {"all": difference(after, exact, users) / whole if whole > 0 else None}
     for name, table, rows in _pairs(engine, drawn):

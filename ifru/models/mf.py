@@ -18,6 +18,8 @@ from ifru.models.registry import register
 from ifru.objective import Capabilities, CompiledObjective, Objective, TorchObjective
 from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Layout, Parameters
+from ifru.proof.bilinear import BilinearDuality
+from ifru.proof.duality import Duality
 
 
 class MFConfig(ModelConfig):
@@ -65,6 +67,10 @@ class MatrixFactorization:
         if device.type == "cpu":
             return CompiledObjective(self, loss, self.config.l2, interactions, dtype)
         return TorchObjective(self, loss, self.config.l2, interactions, device, dtype)
+
+    def duality(self, interactions: Interactions) -> Duality:
+        config = self.config
+        return BilinearDuality.of(interactions, config.loss, config.l2, config.rank, config.bias)
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:
         return parameters

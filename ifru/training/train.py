@@ -110,7 +110,8 @@ def _fixed(
     trained = fit(interactions, config, seed=seed, device=device, dtype=dtype, report=report)
     report("proving", None)
     tables = Parameters.unstacked(trained.theta, interactions.users)
-    return Grown(config, trained, prove(tables, interactions, config, random=torch.Generator().manual_seed(seed)), ())
+    duality = model_of(config).duality(interactions)
+    return Grown(config, trained, prove(tables, duality, random=torch.Generator().manual_seed(seed)), ())
 
 
 def fit(

@@ -13,7 +13,7 @@ from ifru.models import MFConfig, ModelConfig, model_of
 from ifru.objective import TorchObjective
 from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual, Proof, prove
+from ifru.proof import Dual, Duality, Proof, prove
 from ifru.training.newton import Plan, initial, minimise
 
 
@@ -46,8 +46,11 @@ class Case:
         return torch.sigmoid(score) if self.config.loss == "bce" else score
 
     def prove(self, theta: Tensor, dual: Dual | None = None) -> Proof:
-        tables = Parameters.unstacked(theta, self.interactions.users)
-        return prove(tables, self.interactions, self.config, random=torch.Generator().manual_seed(7), dual=dual)
+        parameters = Parameters.unstacked(theta, self.interactions.users)
+        return prove(parameters, self.duality(), random=torch.Generator().manual_seed(7), dual=dual)
+
+    def duality(self) -> Duality:
+        return model_of(self.config).duality(self.interactions)
 
     def without(self, share: float, seed: int) -> Case:
         """The same case after the deletion of some of its retained rows."""
