@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ifru.proof.krylov import Krylov
 from ifru.proof.operator import Operator
-from ifru.proof.rest import rest_bounds
+from ifru.proof.rest import RestBound, rest_bounds
 from ifru.proof.split import Ritz, Split
 
 _FAILURE = 1e-12
@@ -28,6 +28,8 @@ _RANDOM = 16
 """Random columns to start with: directions that the caller did not think of."""
 _OPEN = 32
 """Residuals of unfinished Ritz vectors that the basis grows by."""
+_MISSED = 16
+"""Ritz vectors of the rest that the basis grows by where the rest turned out too large."""
 _WIDEST = 4
 """Width at which the basis is restarted, in multiples of what survives."""
 _NARROW = 512
@@ -78,7 +80,8 @@ def largest_eigenvalue(
         if tried:
             trials += 1
             last = last or trials == _TRIALS
-            upper = min(upper, _bounded(split, random, satisfied, check, last))
+            rest = _bounded(split, random, satisfied, check, last)
+            upper = min(upper, split.upper(rest.bound))
             if last or satisfied(split.lower, upper):
                 break
         if basis.columns.shape[1] > max(_WIDEST * most, _NARROW):
@@ -87,9 +90,11 @@ def largest_eigenvalue(
         most = max(most, int((~unfinished).sum()) + _OPEN)
         reach = torch.where(unfinished, ritz.values[: len(ritz.open)] + ritz.open, -torch.inf)
         block = ritz.coupling[:, reach.argsort(descending=True)[: min(_OPEN, int(unfinished.sum()))]]
-        if tried or block.shape[1] == 0:
+        if tried:
             # The rest was larger than it looked: it holds directions that the start did not reach.
-            block = torch.cat([block, torch.randn(len(start), _RANDOM, generator=random, dtype=torch.float64)], 1)
+            block = torch.cat([block, rest.largest(_MISSED)], 1)
+        elif block.shape[1] == 0:
+            block = torch.randn(len(start), _RANDOM, generator=random, dtype=torch.float64)
         for _ in range(_BLOCKS):
             block = block if basis.full else basis.grow(block)
     tops = slice(split.tops)
@@ -103,14 +108,13 @@ def _or_exact(enough: Enough, split: Split) -> Enough:
     return lambda lower, upper: upper - lower <= 3 * split.slack or enough(lower, upper)
 
 
-def _bounded(split: Split, random: torch.Generator, enough: Enough, check: Callable[[], None], last: bool) -> float:
-    """λ_max at most; gives up early, but for the last time, where the rest turns out too large."""
-    lower, least = split.lower, math.inf
+def _bounded(split: Split, random: torch.Generator, enough: Enough, check: Callable[[], None], last: bool) -> RestBound:
+    """What the rest is bounded by; gives up early, but for the last time, where it turns out too large."""
+    lower = split.lower
     for rest in rest_bounds(split, random, _FAILURE / _TRIALS, _REST_STEPS):
         check()
-        least = min(least, rest.bound)
         # What is not enough by itself is not enough with the coupling, which takes long to add.
-        found = enough(lower, least) and enough(lower, split.upper(least))
+        found = enough(lower, rest.bound) and enough(lower, split.upper(rest.bound))
         if found or not (last or enough(lower, split.upper(rest.reachable))):
             break
-    return split.upper(least)
+    return rest

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from ifru.proof.krylov import Krylov
 from ifru.proof.split import Split
@@ -26,11 +27,19 @@ _BLOCK = 16
 
 @dataclass(frozen=True)
 class RestBound:
-    """estimate: λ_max of the rest at least. bound: at most. reachable: what the bound can come down to at best."""
+    """estimate: λ_max of the rest at least. bound: at most. reachable: what the bound can come down to at best.
+
+    basis: where it was looked for.
+    """
 
     estimate: float
     reachable: float
     bound: float
+    basis: Krylov
+
+    def largest(self, count: int) -> Tensor:
+        """Ritz vectors [n, ·] of the rest's largest eigenvalues, so many at most."""
+        return self.basis.columns @ torch.linalg.eigh(self.basis.projected)[1][:, -count:]
 
 
 def rest_bounds(split: Split, random: torch.Generator, failure: float, steps: int) -> Iterator[RestBound]:
@@ -44,7 +53,7 @@ def rest_bounds(split: Split, random: torch.Generator, failure: float, steps: in
     if basis.full:
         # Of nothing every number is a bound.
         lowest = float(split.values.min())
-        yield RestBound(lowest, lowest, lowest)
+        yield RestBound(lowest, lowest, lowest, basis)
         return
     free = len(vectors) - vectors.shape[1]
     width = min(_BLOCK, free)
@@ -60,7 +69,7 @@ def rest_bounds(split: Split, random: torch.Generator, failure: float, steps: in
         estimate, spread = float(spectrum[-1]), float(spectrum[-1] - spectrum[0])
         now, at_best = (0.0 if basis.full else _share(angle / (2 * k - 1)) for k in (step, steps))
         slack = 2 * operator.rounding
-        yield RestBound(estimate, estimate + spread * at_best + slack, estimate + spread * now + slack)
+        yield RestBound(estimate, estimate + spread * at_best + slack, estimate + spread * now + slack, basis)
         if basis.full:
             return
 

@@ -16,7 +16,7 @@ from ifru.proof.krylov import Krylov
 from ifru.proof.operator import Operator
 from ifru.proof.sums import EPS
 
-ASSUMED = 0.02
+ASSUMED = 0.01
 """Share of the rest's spread by which its bound is assumed to exceed what is thought to be left, before it is known."""
 _LOWEST = 64
 """Vectors of the lowest eigenvalues that are split off at most."""
