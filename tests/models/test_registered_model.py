@@ -61,7 +61,7 @@ def test_its_derivatives_are_autograds(dataset: Dataset, theta: Tensor) -> None:
 
 
 def test_a_support_sees_the_hessian_of_its_rows_whole(dataset: Dataset, theta: Tensor) -> None:
-    """H_SS = blocks + coupling, with the bend of a score in its own row, over interactions that leave the support too."""
+    """H_SS = blocks + coupling, with what bends a score in its own row, from all its interactions."""
     point = model_of(CONFIG).objective(dataset.train, CPU, torch.float64).at(theta + 0.1)
     assert isinstance(point, PairwisePoint)
     rows = torch.arange(0, len(theta), 3)
