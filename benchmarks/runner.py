@@ -15,7 +15,7 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import torch
 import typer
@@ -29,16 +29,19 @@ from ifru.cli.output import print_json, progress
 from ifru.errors import IfruError
 from ifru.training import Report, silent
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 
 @dataclass(frozen=True)
 class Result:
-    """What a benchmark found: a title and facts above a text, all of it as JSON, and a picture that goes to a path."""
+    """What a benchmark found: a title and facts above a text, all of it as JSON, and as a picture."""
 
     title: str
     facts: Mapping[str, object]
     markdown: str
     document: Mapping[str, object]
-    draw: Callable[[Path], None]
+    picture: Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +150,7 @@ def _options(of: Callable[..., object]) -> dict[str, inspect.Parameter]:
 
 
 def _show(result: Result, run: Run) -> None:
-    result.draw(run.plot)
+    result.picture.savefig(run.plot, dpi=130)
     if run.json:
         print_json(result.document)
     else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -55,7 +54,7 @@ def main(
         facts=known,
         markdown=markdown(found),
         document={"base": known, "batches": [asdict(batches) for batches in found]},
-        draw=partial(draw, found, title=heading(base)),
+        picture=draw(found, heading(base)),
     )
 
 

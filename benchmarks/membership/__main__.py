@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -42,7 +41,7 @@ def main(
         facts={**facts(base), **asked},
         markdown=markdown(found),
         document={"base": facts(base), **asked, "attacks": [_document(attack) for attack in found]},
-        draw=partial(draw, found, title=f"{heading(base)}: who was in the training data?"),
+        picture=draw(found, f"{heading(base)}: who was in the training data?"),
     )
 
 

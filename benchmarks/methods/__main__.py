@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -58,7 +57,7 @@ def main(
         facts=facts(base),
         markdown=markdown(found),
         document={"base": facts(base), "cases": [asdict(compared) for compared in found]},
-        draw=partial(draw, found, title=heading(base)),
+        picture=draw(found, heading(base)),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -35,7 +34,7 @@ def main(
         facts=facts(base),
         markdown=markdown(found),
         document={"base": facts(base), "attacks": [asdict(attack) for attack in found]},
-        draw=partial(draw, found, title=f"{heading(base)}: what two versions betray"),
+        picture=draw(found, f"{heading(base)}: what two versions betray"),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -43,7 +42,7 @@ def main(
         facts=facts(base),
         markdown=markdown(together),
         document={"base": facts(base), "summary": asdict(together), "answers": answered},
-        draw=partial(draw, found, title=f"{heading(base)}: figures against the truth"),
+        picture=draw(found, f"{heading(base)}: figures against the truth"),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -62,7 +61,7 @@ def main(
         facts=machine(),
         markdown=markdown(found, asked),
         document={**machine(), **figures},
-        draw=partial(draw, found, title=_TITLE),
+        picture=draw(found, _TITLE),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from functools import partial
 from typing import Annotated
 
 import typer
@@ -52,7 +51,7 @@ def main(
         facts=known,
         markdown=markdown(found),
         document={"base": known, "streams": [asdict(stream) for stream in found]},
-        draw=partial(draw, found, title=heading(base)),
+        picture=draw(found, heading(base)),
     )
 
 

@@ -70,7 +70,7 @@ def test_the_points_of_a_curve_are_sorted_by_time() -> None:
 def test_a_picture_is_written(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / "plot.png"
-    draw([compared(measured("ifru, auto", 0.1, 0.0), measured("other", 1, 0.3))], path, "title")
+    draw([compared(measured("ifru, auto", 0.1, 0.0), measured("other", 1, 0.3))], "title").savefig(path)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

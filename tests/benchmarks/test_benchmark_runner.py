@@ -13,12 +13,15 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from benchmarks.figure import panels
 from benchmarks.runner import Result, Run, RunOnData, benchmark
 from ifru.errors import IfruError
 
 
 def result(run: Run, found: int) -> Result:
-    return Result("title", {"some_fact": 7}, "| text |", {"found": found, "seed": run.seed}, Path.touch)
+    return Result(
+        "title", {"some_fact": 7}, "| text |", {"found": found, "seed": run.seed}, panels("title", 1, 1, 2, 2)[0]
+    )
 
 
 @benchmark("counted.png")
