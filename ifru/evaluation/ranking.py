@@ -41,7 +41,7 @@ def ndcg(scores: Scores, train: Interactions, holdout: Interactions, k: int = 10
     no user does. Of equal scores, the lower item number comes first.
     """
     known = _pairs(train, train.origin == np.arange(len(train)))
-    positive = np.setdiff1d(_pairs(holdout, holdout.label > _POSITIVE), known)
+    positive = np.setdiff1d(_pairs(holdout, holdout.label > _POSITIVE), known, assume_unique=True)
     if len(positive) == 0:
         return None
     users, wanted = np.unique(positive // train.items, return_counts=True)
@@ -58,7 +58,8 @@ def ndcg(scores: Scores, train: Interactions, holdout: Interactions, k: int = 10
 def _pairs(table: Interactions, some: Bool) -> Int64:
     """Those of some rows that are retained, as user·I + item, ascending and unique."""
     rows = table.alive & some
-    return np.unique(table.user[rows] * np.int64(table.items) + table.item[rows])
+    pairs: Int64 = table.user[rows] * np.int64(table.items) + table.item[rows]
+    return pairs[np.diff(pairs, prepend=-1) > 0]
 
 
 def _ranked(scores: Scores, users: Int64, known: Int64, items: int, k: int) -> tuple[Int64, Int64, Int64]:
