@@ -16,9 +16,7 @@ Draw = Callable[[int, int], np.ndarray]
 
 @pytest.mark.parametrize("cache_bytes", [1 << 30, 40 * 12 * 12 * 8])
 @pytest.mark.parametrize("support", ["auto", "residual", "push", "k_hop", "global"])
-def test_updates_are_those_of_the_compiled_loops(
-    world: World, some_rows: Draw, support: str, cache_bytes: int
-) -> None:
+def test_updates_are_those_of_the_compiled_loops(world: World, some_rows: Draw, support: str, cache_bytes: int) -> None:
     settings = {"support": support, "tolerance": 0.1, "cache_bytes": cache_bytes, "k_hop_share": 0.2}
     compiled = world.engine(torch.float64, **settings)
     with torch_only():
