@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ifru.curvature.inverse import inverse_blocks
 from torch import Tensor
 
 from ifru.curvature.cache import DRIFT, CurvatureCache
-from ifru.curvature.inverse import inverse_blocks
 from ifru.curvature.preconditioner import Preconditioner
 from ifru.interactions import Columns, Interactions
 from ifru.models import MFConfig, model_of
@@ -46,8 +46,8 @@ class Setting:
         return CurvatureCache(self.objective, WIDTH, places * WIDTH**2 * self.theta.element_size())
 
     def delete(self, cache: CurvatureCache, interactions: np.ndarray) -> None:
-        gone = self.objective.interactions.retire(interactions)
-        self.objective.retire(gone)
+        gone = self.objective.interactions.delete(interactions)
+        self.objective.delete(gone)
         cache.remove(self.theta, self.slopes, gone)
         self.slopes.first[gone] = 0
         self.slopes.second[gone] = 0

@@ -38,7 +38,7 @@ class World:
     def retrained(self, rows: np.ndarray) -> Tensor:
         """θ retrained, from where it stands, without some training rows."""
         data = self.dataset.copy()
-        data.train.retire(rows)
+        data.train.delete(rows)
         objective = model_of(CONFIG).objective(data.train, torch.device("cpu"), torch.float64)
         start = self.theta.clone()
         start[objective.ridge == 0] = 0

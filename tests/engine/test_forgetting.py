@@ -64,7 +64,7 @@ def test_whole_users_are_gone_from_every_score(world: World) -> None:
     rows = np.concatenate([world.dataset.train.rows_of_user(user) for user in users])
     engine = world.engine()
     engine.apply(train_rows(rows))
-    assert (engine.tables.user[users] == 0).all()
+    assert (engine.parameters.user[users] == 0).all()
     forget, holdout = world.left(engine.state.theta, rows)
     assert forget == 0
     assert holdout <= 0.06

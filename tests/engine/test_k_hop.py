@@ -9,8 +9,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-
 from ifru.engine.k_hop import importance, k_hop
+
 from ifru.engine.solve import on_support
 from ifru.interactions import Interactions
 from ifru.solvers.pcg import Limits
@@ -43,7 +43,7 @@ def test_importance_is_a_power_of_the_mean_over_neighbours(problem: Problem, hop
     table = problem.interactions.copy()
     deleted = problem.some_alive(table)
     expected = dense_importance(table, deleted, hops)
-    table.retire(deleted)
+    table.delete(deleted)
     np.testing.assert_allclose(importance(table, deleted, hops), expected, atol=1e-12)
 
 
@@ -52,7 +52,7 @@ def test_importance_is_a_power_of_the_mean_over_neighbours(problem: Problem, hop
 def test_no_row_outside_is_more_important_than_one_inside(problem: Problem, share: float) -> None:
     table = problem.interactions.copy()
     deleted = problem.some_alive(table)
-    table.retire(deleted)
+    table.delete(deleted)
     rows = k_hop(table, deleted, 2, share)
     mass = importance(table, deleted, 2)
     mass[np.concatenate([table.user_degree, table.item_degree]) == 0] = 0
@@ -64,7 +64,7 @@ def test_no_row_outside_is_more_important_than_one_inside(problem: Problem, shar
 
 def test_the_support_grows_with_hops_and_with_the_share(world: World, some_rows: Draw) -> None:
     table, deleted = world.dataset.train.copy(), some_rows(1, 1)
-    table.retire(deleted)
+    table.delete(deleted)
     by_hops = [set(k_hop(table, deleted, hops, 1.0)) for hops in (0, 1, 2)]
     by_share = [set(k_hop(table, deleted, 2, share)) for share in (0.05, 0.3, 1.0)]
     for supports in (by_hops, by_share):
@@ -94,7 +94,7 @@ def test_an_update_is_the_dense_solve_on_its_support(world: World, some_rows: Dr
 
 def test_what_damping_holds_back_is_counted_as_left(world: World, some_rows: Draw) -> None:
     state = world.engine(torch.float64).state
-    removal = state.remove(state.objective.interactions.retire(some_rows(20, 4)))
+    removal = state.remove(state.objective.interactions.delete(some_rows(20, 4)))
     rows = removal.touched
     state.settle()
     found = on_support(state, rows, Limits(1e-12, 500), damping=0.5)
@@ -108,9 +108,9 @@ def test_what_damping_holds_back_is_counted_as_left(world: World, some_rows: Dra
 def dense_step(world: World, deleted: np.ndarray, rows: torch.Tensor, damping: float) -> torch.Tensor:
     """−(H_SS + damping·B_S)⁻¹ r_S with the Hessian written out, column by column."""
     data = world.engine(torch.float64)
-    data.dataset.train.retire(deleted)
+    data.dataset.train.delete(deleted)
     objective = data.state.objective
-    objective.retire(deleted)
+    objective.delete(deleted)
     slopes = objective.slopes(world.theta)
     width = world.theta.shape[1]
     columns = []

@@ -37,7 +37,7 @@ def state_of(world: World, path: str = "compiled", cache_bytes: int = 1 << 30) -
 def forget(push: Push, rows: np.ndarray, tolerance: float, budget: Budget | None = None) -> Pushed:
     """Delete training rows and push until their influence is down to a tolerance."""
     table = push.state.objective.interactions
-    removal = push.state.remove(table.retire(rows))
+    removal = push.state.remove(table.delete(rows))
     owed = push.state.total_energy
     return push.run(removal.touched, owed, tolerance**2 * owed, budget or Budget())
 
@@ -62,7 +62,7 @@ def assert_settles_exactly(state: State) -> None:
 def test_what_is_left_is_near_what_was_predicted_and_allowed(world: World, some_rows: Draw, tolerance: float) -> None:
     push = Push(state_of(world), standing_clock)
     table = push.state.objective.interactions
-    removal = push.state.remove(table.retire(some_rows(30, 1)))
+    removal = push.state.remove(table.delete(some_rows(30, 1)))
     owed = push.state.total_energy
     pushed = push.run(removal.touched, owed, tolerance**2 * owed)
     assert pushed.reason == Stop.TOLERANCE
@@ -134,7 +134,7 @@ def test_debt_carried_from_earlier_batches_is_pushed_when_it_is_too_much(world: 
     push.state.settle()
     carried = push.state.total_energy
     table = push.state.objective.interactions
-    removal = push.state.remove(table.retire(some_rows(1, 6)))
+    removal = push.state.remove(table.delete(some_rows(1, 6)))
     pushed = push.run(removal.touched, push.state.total_energy, 0.01 * carried)
     assert pushed.reason == Stop.TOLERANCE
     assert_settles_exactly(push.state)

@@ -20,8 +20,8 @@ def delete(objective: Objective, theta: Tensor, slopes: Slopes, debt: Tensor, go
     place = torch.from_numpy(gone)
     rows, parts = objective.pull(theta, slopes, place)
     debt[rows] -= parts
-    objective.interactions.retire(gone)
-    objective.retire(gone)
+    objective.interactions.delete(gone)
+    objective.delete(gone)
     slopes.first[place] = 0
     slopes.second[place] = 0
 

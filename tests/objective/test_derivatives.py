@@ -141,7 +141,7 @@ def test_pull_is_what_the_gradient_loses_when_the_interactions_go(path: str, pro
     gone = problem.some_alive(problem.interactions)
     rows, parts = objective.pull(theta, objective.slopes(theta), torch.from_numpy(gone))
     without = problem.interactions.copy()
-    without.retire(gone)
+    without.delete(gone)
     lost = torch.zeros_like(theta)
     lost[rows] = parts
     before, after = (plain_gradient(problem, theta, table) for table in (problem.interactions, without))

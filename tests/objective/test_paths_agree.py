@@ -28,8 +28,8 @@ def test_both_paths_give_the_same(dtype: torch.dtype, tolerance: float, problem:
     compiled, reference = (problem.objective(path, dtype) for path in ("compiled", "torch"))
     gone = problem.some_alive(compiled.interactions)
     for objective in (compiled, reference):
-        objective.interactions.retire(gone)
-        objective.retire(gone)
+        objective.interactions.delete(gone)
+        objective.delete(gone)
     theta, x, rows = problem.theta.to(dtype), problem.normal(*problem.theta.shape).to(dtype), problem.support()
     listed = torch.from_numpy(problem.some_alive(compiled.interactions))
     ours, theirs = compiled.slopes(theta), reference.slopes(theta)

@@ -53,7 +53,7 @@ class Case:
         """The same case after the deletion of some of its retained rows."""
         table = self.interactions.copy()
         random = np.random.default_rng(seed)
-        table.retire(np.flatnonzero(table.alive & (random.random(len(table)) < share)))
+        table.delete(np.flatnonzero(table.alive & (random.random(len(table)) < share)))
         return Case(table, self.config)
 
     def distance(self, theta: Tensor, other: Tensor) -> float:

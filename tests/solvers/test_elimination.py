@@ -16,7 +16,8 @@ from ifru.interactions import Columns, Interactions
 from ifru.models import MFConfig
 from ifru.objective import Objective
 from ifru.solvers.elimination import Elimination
-from ifru.solvers.pcg import Limits, Reason, Solution, solve
+from ifru.solvers.pcg import Limits, Solution, solve
+from ifru.solvers.reason import Reason
 from tests.objective.dense_reference import Problem, numerical, plain_hessian, problems
 
 EXACT = Limits(tolerance=1e-12, iterations=200)

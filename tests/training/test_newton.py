@@ -63,8 +63,8 @@ def test_the_old_model_slightly_shaken_ends_where_training_from_nothing_ends(dat
     """Shaken, because an optimum that needs one more dimension makes a saddle of the best point without it."""
     of = objective(dataset)
     old = minimise(of, start(of), Plan()).theta
-    gone = dataset.train.retire(np.arange(0, len(dataset.train), 20))
-    of.retire(gone)
+    gone = dataset.train.delete(np.arange(0, len(dataset.train), 20))
+    of.delete(gone)
     warm, cold = (minimise(of, theta, Plan()) for theta in (old + 1e-3 * start(of), start(of)))
     assert warm.objective == pytest.approx(cold.objective, rel=1e-10)
     torch.testing.assert_close(of.scores(warm.theta), of.scores(cold.theta), rtol=0, atol=1e-6)
@@ -72,7 +72,7 @@ def test_the_old_model_slightly_shaken_ends_where_training_from_nothing_ends(dat
 
 def test_a_row_without_interactions_stays_zero(dataset: Dataset) -> None:
     of = objective(dataset)
-    of.retire(dataset.train.retire(dataset.train.rows_of_user(3)))
+    of.delete(dataset.train.delete(dataset.train.rows_of_user(3)))
     assert float(minimise(of, start(of), Plan()).theta[3].norm()) == 0.0
 
 
