@@ -1,8 +1,8 @@
 """Compiled propagation of rows along the edges of a graph (numba, CPU).
 
-Axes: R rows, E ends of edges (two an edge), S listed rows, M ends of edges that go, H hops, K columns of a row, C parts of
-a list. Row e has its neighbours, ascending and as often as there are edges, in far[start[e] : start[e] + degree[e]]; far
-[E].
+Axes: R rows, E ends of edges (two an edge), S listed rows, M ends of edges that go, H hops, K columns of a row, C parts
+of a list. far [E]: the neighbours of row e are those from start[e] to before start[e] + degree[e], ascending, each as
+often as there are edges.
 """
 
 from __future__ import annotations

@@ -99,19 +99,21 @@ def add_two(typingctx, out, o, s, a, i, t, b, j, n):
 
 @intrinsic
 def combine(typingctx, out, o, a, listed, scale, begin, end, n):
-    """out[o] <- Σ_j scale[listed[j]]·a[listed[j]] over the places from begin to before end, of n columns."""
+    """out[o] <- Σ scale[i]·a[i], of n columns, over the numbers i of `listed` (int32) from begin to before end."""
     index = types.intp
     _same_type(out, a)
 
     def generate(context, builder, signature, args):
         rows = _Rows(context, builder, out, args[7])
-        entries, scales = (context.make_array(kind)(context, builder, args[at]) for kind, at in ((listed, 3), (scale, 4)))
+        numbers = context.make_array(listed)(context, builder, args[3])
+        scales = context.make_array(scale)(context, builder, args[4])
 
         def term(load, place, so_far):
-            i = builder.sext(builder.load(builder.gep(entries.data, [place])), _INDEX)
-            return rows.fused(rows.splat(builder.load(builder.gep(scales.data, [i]))), load(rows.at(args[2], i)), so_far)
+            i = builder.sext(builder.load(builder.gep(numbers.data, [place])), _INDEX)
+            factor = rows.splat(builder.load(builder.gep(scales.data, [i])))
+            return rows.fused(factor, load(rows.at(args[2], i)), so_far)
 
-        rows.set_to_sum(rows.at(args[0], args[1]), args[5], args[6], term)
+        rows.summed_into(rows.at(args[0], args[1]), args[5], args[6], term)
         return context.get_dummy_value()
 
     return types.void(out, index, a, listed, scale, index, index, index), generate
@@ -200,7 +202,7 @@ class _Rows:
         for load, store in self._pieces():
             store(row, change(load, load(row)))
 
-    def set_to_sum(
+    def summed_into(
         self, row: ir.Value, begin: ir.Value, end: ir.Value, term: Callable[[Load, ir.Value, ir.Value], ir.Value]
     ) -> None:
         """Set a row to a sum over places; term(load, place, so far): the next partial sums of a piece."""

@@ -8,6 +8,7 @@ Axes: N interactions, M listed ones, E edges, R rows (users first, then items), 
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 from ifru.interactions import Interactions
 from ifru.interactions.table import Bool, Int64
 from ifru.kernels import propagation as kernels
+from ifru.kernels.dispatch import is_long
 
 Edges = Literal["positives", "all"]
 """Which retained interactions are edges: those recorded with a label above ½, or all recorded ones. Negatives that were
@@ -44,23 +46,24 @@ class Graph:
         out = x
         for _ in range(self.layers):
             carried, out = out, x.clone()
-            for user, item in zip(self._user.split(_CHUNK), self._item.split(_CHUNK), strict=True):
+            for user, item in zip(torch.split(self._user, _CHUNK), torch.split(self._item, _CHUNK), strict=True):
                 scale = (self._scale[user] * self._scale[item])[:, None]
                 out.index_add_(0, user, scale * carried[item])
                 out.index_add_(0, item, scale * carried[user])
         out = out / (self.layers + 1)
         return out if rows is None else out[rows]
 
-    def reach(self, rows: Tensor) -> Tensor | None:
-        """Rows, ascending, within L hops of rows [S]; None where more than half of the edges' ends are theirs."""
+    def reach(self, rows: Tensor) -> Tensor:
+        """Rows, ascending, within L hops of rows [S]; all rows where more than half of the edges' ends are theirs."""
         seen = torch.zeros(len(self._scale), dtype=torch.bool, device=self.device)
         seen[rows] = True
         for _ in range(self.layers):
             from_users, from_items = seen[self._user], seen[self._item]
             seen[self._item[from_users]] = True
             seen[self._user[from_items]] = True
-        ends = int(seen[self._user].sum() + seen[self._item].sum())
-        return None if ends > len(self._user) else seen.nonzero()[:, 0]
+        if int(seen[self._user].sum() + seen[self._item].sum()) > len(self._user):
+            seen[:] = True
+        return seen.nonzero()[:, 0]
 
     def ends(self, interactions: Int64) -> Tensor:
         """Rows, ascending, that those of interactions [M] connect that are edges."""
@@ -90,20 +93,20 @@ class CompiledGraph(Graph):
     def propagate(self, x: Tensor, rows: Tensor | None = None) -> Tensor:
         ball = None if rows is None else self._ball(rows, self.layers - 1)
         listed, counts = (self._rows, [len(self._rows)] * self.layers) if ball is None else ball
+        lists = self._start, self._degree, self._far, self._scale.numpy()
         carried = x = x.contiguous()
-        for layer in range(self.layers):
-            some = listed[: counts[self.layers - 1 - layer]]
-            share = 1.0 if layer + 1 < self.layers else 1 / (self.layers + 1)
-            out = torch.empty_like(x)
-            lists = some, self._cuts if ball is None else _cuts(self._degree[some]), self._start, self._degree, self._far
-            tables = self._scale.numpy(), x.numpy(), carried.numpy(), x.numpy().dtype.type(share), out.numpy()
-            kernels.layer(*lists, *tables)
+        for layer in reversed(range(self.layers)):
+            # What is passed on later is needed within fewer hops.
+            some, out = listed[: counts[layer]], torch.empty_like(x)
+            cuts = self._cuts if ball is None else _cuts(self._degree[some], x.shape[1])
+            share = self._scale.numpy().dtype.type(1 if layer > 0 else 1 / (self.layers + 1))
+            kernels.layer(some, cuts, *lists, x.numpy(), carried.numpy(), share, out.numpy())
             carried = out
         return carried if rows is None else carried[rows]
 
-    def reach(self, rows: Tensor) -> Tensor | None:
+    def reach(self, rows: Tensor) -> Tensor:
         ball = self._ball(rows, self.layers)
-        return None if ball is None else torch.from_numpy(np.sort(ball[0]))
+        return torch.from_numpy(self._rows if ball is None else np.sort(ball[0]))
 
     def remove(self, interactions: Int64) -> None:
         table, edges = self.interactions, interactions[self.is_edge[interactions]]
@@ -117,8 +120,8 @@ class CompiledGraph(Graph):
         edges, of_items = self.is_edge & table.alive, table.item_rows
         of_items = of_items[edges[of_items]]
         self._far = np.concatenate([table.item[edges] + np.int32(table.users), table.user[of_items]])
-        of_rows = np.bincount(table.user[edges], minlength=table.users), np.bincount(table.item[edges], minlength=table.items)
-        self._degree = np.concatenate(of_rows).astype(np.int64)
+        ends = (table.user[edges], table.users), (table.item[edges], table.items)
+        self._degree = np.concatenate([np.bincount(end, minlength=rows) for end, rows in ends]).astype(np.int64)
         self._start = np.cumsum(self._degree) - self._degree
         self._rows = np.arange(len(self._degree))
         self._cuts = _cuts(self._degree)
@@ -144,9 +147,9 @@ class CompiledGraph(Graph):
         return (listed[: counts[-1]], counts) if inside else None
 
 
-def _cuts(degree: Int64) -> Int64:
-    """Places [C + 1] among rows [S] where parts of about as much work each begin, and the end."""
+def _cuts(degree: Int64, width: float = math.inf) -> Int64:
+    """Places [C + 1] among rows [S] where parts of about as much work each begin, and the end; one part of few."""
     work = np.concatenate([[0], np.cumsum(degree + 1)])
-    parts = get_num_threads()
+    parts = get_num_threads() if is_long(int(work[-1]) * width) else 1
     shares = np.arange(1, parts) * int(work[-1]) // parts
     return np.concatenate([[0], np.searchsorted(work, shares), [len(degree)]]).astype(np.int64)
