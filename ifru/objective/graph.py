@@ -8,7 +8,6 @@ Axes: N interactions, M listed ones, E edges, R rows (users first, then items), 
 
 from __future__ import annotations
 
-import math
 from typing import Literal
 
 import numpy as np
@@ -98,7 +97,7 @@ class CompiledGraph(Graph):
         for layer in reversed(range(self.layers)):
             # What is passed on later is needed within fewer hops.
             some, out = listed[: counts[layer]], torch.empty_like(x)
-            cuts = self._cuts if ball is None else _cuts(self._degree[some], x.shape[1])
+            cuts = self._cuts if ball is None else self._cuts_of(some, x.shape[1])
             share = self._scale.numpy().dtype.type(1 if layer > 0 else 1 / (self.layers + 1))
             kernels.layer(some, cuts, *lists, x.numpy(), carried.numpy(), share, out.numpy())
             carried = out
@@ -124,7 +123,7 @@ class CompiledGraph(Graph):
         self._degree = np.concatenate([np.bincount(end, minlength=rows) for end, rows in ends]).astype(np.int64)
         self._start = np.cumsum(self._degree) - self._degree
         self._rows = np.arange(len(self._degree))
-        self._cuts = _cuts(self._degree)
+        self._cuts = _cuts(self._degree, get_num_threads())
         self._scale = torch.zeros(len(self._degree), dtype=self.dtype)
         self._rescale(self._rows)
 
@@ -146,10 +145,13 @@ class CompiledGraph(Graph):
         inside = kernels.reach(self._start, self._degree, self._far, most, listed, counts, seen)
         return (listed[: counts[-1]], counts) if inside else None
 
+    def _cuts_of(self, rows: Int64, width: int) -> Int64:
+        degree = self._degree[rows]
+        return _cuts(degree, get_num_threads() if is_long(int(degree.sum()) * width) else 1)
 
-def _cuts(degree: Int64, width: float = math.inf) -> Int64:
-    """Places [C + 1] among rows [S] where parts of about as much work each begin, and the end; one part of few."""
+
+def _cuts(degree: Int64, parts: int) -> Int64:
+    """Places [C + 1] among rows [S] where C parts of about as much work each begin, and the end."""
     work = np.concatenate([[0], np.cumsum(degree + 1)])
-    parts = get_num_threads() if is_long(int(work[-1]) * width) else 1
     shares = np.arange(1, parts) * int(work[-1]) // parts
     return np.concatenate([[0], np.searchsorted(work, shares), [len(degree)]]).astype(np.int64)
