@@ -63,10 +63,13 @@ class BilinearObjective(PairwiseObjective):
         self._item_cuts = _even(interactions.item_start, get_num_threads()) + self.users
 
     def at(self, theta: Tensor) -> BilinearPoint:
+        return BilinearPoint(self, theta, *self.derivatives(theta))
+
+    def derivatives(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         first, second = self.new_derivatives()
         terms = self.label.numpy(), self.weight.numpy(), *self.form, self.loss_code
         kernels.slopes(theta.numpy(), self.ends_user, self.ends_item, *terms, first.numpy(), second.numpy())
-        return BilinearPoint(self, theta, first, second)
+        return first, second
 
     def value(self, theta: Tensor) -> float:
         terms = self.label.numpy(), self.weight.numpy(), *self.form, self.loss_code

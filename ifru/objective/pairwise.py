@@ -51,8 +51,7 @@ class PairwiseObjective:
         self.ridge = torch.from_numpy(l2 * degree).to(device, dtype)
 
     def at(self, theta: Tensor) -> PairwisePoint:
-        score = torch.cat([self.scores(theta, part) for part in self.chunks()] or [theta.new_empty(0)])
-        return PairwisePoint(self, theta, *self.loss_derivatives(score, slice(None)))
+        return PairwisePoint(self, theta, *self.derivatives(theta))
 
     def remove(self, point: Linearised, interactions: Int64) -> GradientChange:
         if not isinstance(point, PairwisePoint):
@@ -79,9 +78,14 @@ class PairwiseObjective:
         """The ridge term of L, in float64."""
         return float((self.ridge.double() * theta.double().square().sum(1)).sum() / 2)
 
-    def scores(self, theta: Tensor, part: Tensor) -> Tensor:
-        """s [n]."""
-        return self.score.scores(*self.ends(theta, part))
+    def scores(self, theta: Tensor, interactions: Tensor | None = None) -> Tensor:
+        """s [N], or [M] of listed interactions."""
+        parts = [self.score.scores(*self.ends(theta, part)) for part in self.chunks(interactions)]
+        return torch.cat(parts or [theta.new_empty(0)])
+
+    def derivatives(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """w·ℓ'(s) and w·ℓ''(s) [N] at θ."""
+        return self.loss_derivatives(self.scores(theta), slice(None))
 
     def loss_derivatives(self, score: Tensor, part: Tensor | slice) -> tuple[Tensor, Tensor]:
         """w·ℓ'(s) and w·ℓ''(s) [n]."""
@@ -137,13 +141,8 @@ class PairwisePoint:
         value: float | None = None,
     ) -> None:
         self.objective, self.theta, self.first, self.second = objective, theta, first, second
-        self._gradient, self._value = gradient, value
-
-    @property
-    def gradient(self) -> Tensor:
-        if self._gradient is None:
-            self._gradient = self.gradient_of(None)
-        return self._gradient
+        self.gradient = self.gradient_of(None) if gradient is None else gradient
+        self._value = value
 
     @property
     def value(self) -> float:
@@ -184,8 +183,8 @@ class PairwisePoint:
             change += float((objective.weight[part] * rise).sum())
         along = (x.double() * (self.theta.double() + new.double())).sum(1)
         change += float((objective.ridge.double() * along).sum() / 2)
-        there = objective.at(new)
-        return type(self)(objective, new, there.first, there.second, value=self.value + change), change
+        there = type(self)(objective, new, *objective.derivatives(new), value=self.value + change)
+        return there, change
 
     def blocks(self, rows: Tensor) -> Tensor:
         objective, place = self.objective, self.objective.places(rows)

@@ -21,16 +21,17 @@ from ifru.models import ModelConfig, model_of
 from ifru.training.newton import Plan, initial, minimise
 
 _RANK = 16
-"""So many columns that the generated rows take every form of a block."""
+_L2 = 0.1
+"""So many columns that the generated rows take every form of a block, and a penalty that is soon trained under."""
 
 
 def warm_up(config: ModelConfig, device: torch.device, dtypes: Sequence[torch.dtype]) -> None:
     """Train a model of this kind on a few generated rows and forget two of them, by every support and on all cores."""
-    config = config.model_copy(update={"rank": _RANK, "loss": config.loss})
+    config = config.model_copy(update={"rank": _RANK, "l2": _L2})
     dataset = split(generate(60, 40, 600, seed=0), LabelRule.parse("rating>=4"), 0.0, seed=0)
     for dtype in dtypes:
         objective = model_of(config).objective(dataset.train.copy(), device, dtype)
-        theta = minimise(objective, initial(objective, 0), Plan(sweeps=1, steps=2)).theta
+        theta = minimise(objective, initial(objective, 0), Plan(tolerance=1e-3)).theta
         parameters = objective.layout.parameters(theta)
         supports = ("residual", "push", "global") if objective.capabilities.row_local else ("global",)
         for support in supports:
