@@ -66,9 +66,9 @@ def train(
     dataset: Dataset,
     candidates: Sequence[ModelConfig],
     *,
-    seed: int,
-    device: torch.device,
-    dtype: torch.dtype,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float64,
     grow: bool = False,
     report: Report = silent,
 ) -> TrainedModel:
@@ -78,7 +78,7 @@ def train(
     Raises DataError for data that the models cannot be trained on.
     """
     check_labels(dataset, candidates[0])
-    selection = None
+    device, selection = torch.device(device), None
     if len(candidates) > 1:
         tried = iter(range(len(candidates)))
         selection = select(
