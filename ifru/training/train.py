@@ -146,11 +146,16 @@ def polish(
 
 
 def check_labels(dataset: Dataset, config: ModelConfig) -> None:
-    """Raises DataError where there is nothing to train on, or where the loss has no meaning for the labels."""
+    """Raises DataError where there is nothing to learn, or where the loss has no meaning for the labels."""
     label = dataset.train.label[dataset.train.alive]
     if len(label) == 0:
         raise DataError("there are no rows to train on; lower --holdout, or check the data")
     low, high = float(label.min()), float(label.max())
+    if low == high:
+        raise DataError(
+            f"all {len(label):,} rows to train on have the label {low:g}, so nothing can be learnt from them; use a "
+            "rule that tells rows apart, like --label 'rating>=3', or --label positive:1 where every row is a positive"
+        )
     if config.loss == "bce" and not 0 <= low <= high <= 1:
         raise DataError(
             f"labels go from {low:g} to {high:g}, and the loss bce takes labels from 0 to 1; "
