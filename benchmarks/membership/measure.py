@@ -76,7 +76,7 @@ def _models(setting: Setting, pool: Pool) -> dict[str, Tensor]:
     base = setting.base
     retained = base.train.copy()
     members = retained.with_companions(pool.deleted)
-    retained.retire(members)
+    retained.delete(members)
 
     def compute() -> Tensor:
         return fit(retained, base.config, seed=setting.seed + 1, device=CPU, dtype=torch.float64).theta
