@@ -22,10 +22,11 @@ def main(arguments: list[str]) -> None:
 
     user = dataset.users.name(0)
     engine = ifru.Engine(trained.config, trained.tables, dataset, ifru.EngineSettings())
-    engine.warm_up()
     update = engine.apply(dataset.of_user(0))
-    updated = engine.tables.to("cpu", copy=True)
-    print(f"Forgot user {user}: {len(update.deletion)} rows deleted in {1000 * sum(update.seconds.values()):.0f} ms.")
+    updated = engine.parameters.to("cpu", copy=True)
+    print(
+        f"Forgot user {user} and {len(update.deletion)} rows. By the engine's measure {update.influence:.1%} is left to do."
+    )
 
     retrained = ifru.train(dataset, [trained.config]).tables
     old, new, exact = (tables.user[1:] @ tables.item.T for tables in (trained.tables, updated, retrained))
@@ -34,7 +35,7 @@ def main(arguments: list[str]) -> None:
 
     engine.refine()  # as in idle time: what it finds proves how near the update had come
     random = torch.Generator().manual_seed(0)
-    dual = ifru.prove(engine.tables, dataset.train, trained.config, random=random).dual
+    dual = ifru.prove(engine.parameters, dataset.train, trained.config, random=random).dual
     proof = ifru.prove(updated, dataset.train, trained.config, random=random, dual=dual)
     print(f"Proven without retraining: predictions are within {proof.rms_bound:.0e} of the retrained model's (RMS).")
 

@@ -27,7 +27,7 @@ Train a model, let it forget a user, and prove how near that comes to a model th
 >>> update.influence <= 0.01, dataset.users.row("u3")
 (True, None)
 >>> random = torch.Generator().manual_seed(0)
->>> ifru.prove(engine.tables, dataset.train, trained.config, random=random).rms_bound < 0.01
+>>> ifru.prove(engine.parameters, dataset.train, trained.config, random=random).rms_bound < 0.01
 True
 """
 

@@ -97,8 +97,9 @@ def small(request: pytest.FixtureRequest) -> Small:
 
 def moved(engine: Engine, update: Answer) -> Tensor:
     """Rows of θ that an update moved and that have interactions left, ascending."""
-    rows = torch.cat([update.user_rows, update.item_rows + USERS])
-    return rows[engine.tables.stacked()[rows].any(1)]
+    tables = update.parameters.tables
+    rows = torch.cat([tables["user"][0], tables["item"][0] + USERS])
+    return rows[engine.parameters.stacked()[rows].any(1)]
 
 
 @pytest.mark.parametrize(("hops", "share"), [(0, 1.0), (1, 0.4)])
@@ -109,7 +110,9 @@ def test_the_step_on_a_support_is_the_dense_one(small: Small, hops: int, share: 
     update = engine.apply(deletion)
     assert update.reason == "tolerance"
     support = moved(engine, update)
-    torch.testing.assert_close(engine.tables.stacked(), small.dense(deletion.train, support).theta, rtol=0, atol=1e-7)
+    torch.testing.assert_close(
+        engine.parameters.stacked(), small.dense(deletion.train, support).theta, rtol=0, atol=1e-7
+    )
 
 
 def test_rows_that_lose_everything_are_zero_in_both(small: Small) -> None:
@@ -119,7 +122,7 @@ def test_rows_that_lose_everything_are_zero_in_both(small: Small) -> None:
     support = moved(engine, engine.apply(deletion))
     dense = small.dense(deletion.train, support)
     assert not dense.theta[user].any()
-    assert not engine.tables.user[user].any()
+    assert not engine.parameters.user[user].any()
     assert not dense.debt[user].any()
 
 
@@ -129,15 +132,15 @@ def test_debt_and_residual_influence_are_those_of_the_formulas(small: Small, sup
     deletion = small.few(4, seed=5)
     engine.apply(deletion)
     settled = engine.settle()
-    theta, retained = engine.tables.stacked(), torch.from_numpy(engine.dataset.train.alive)
+    theta, retained = engine.parameters.stacked(), torch.from_numpy(engine.dataset.train.alive)
     dense = small.dense(deletion.train, torch.empty(0, dtype=torch.int64))
     left = small.problem.gradient(theta, retained, retained)
-    torch.testing.assert_close(engine.state.debt, left, rtol=0, atol=1e-10)
+    torch.testing.assert_close(engine.state.point.gradient, left, rtol=0, atol=1e-10)
 
     before = small.problem.energy(dense.theta, retained, dense.debt)
     exact = float((small.problem.energy(theta, retained, left) / before).sqrt())
     assert engine.carried.batch == pytest.approx(float(before), rel=1e-6)
-    anew = Engine(small.config, engine.tables, engine.dataset, engine.settings, carried=engine.carried)
+    anew = Engine(small.config, engine.parameters, engine.dataset, engine.settings, carried=engine.carried)
     assert anew.settle().influence == pytest.approx(exact, rel=1e-6)
     # Blocks that an update has moved by less than a quarter are not built anew, and energies are measured in them.
     assert settled.influence == pytest.approx(exact, rel=0.1)
@@ -149,7 +152,7 @@ def test_refinement_pays_the_debt_of_the_formulas(small: Small) -> None:
     engine.apply(small.few(4, seed=6))
     while engine.refine() is not None:
         pass
-    theta, retained = engine.tables.stacked(), torch.from_numpy(engine.dataset.train.alive)
+    theta, retained = engine.parameters.stacked(), torch.from_numpy(engine.dataset.train.alive)
     assert small.problem.gradient(theta, retained, retained).norm() <= 1e-5 * dense.debt.norm()
 
 
