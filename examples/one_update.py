@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> None:
     if arguments:
         dataset = ifru.load_dataset(Path(arguments[0]), rule, holdout=0.2, seed=0)
     else:
-        dataset = ifru.split(ifru.generate(400, 300, interactions=20_000, seed=0), rule, holdout=0.2, seed=0)
+        dataset = ifru.split(ifru.generate(200, 150, interactions=7_000, seed=0), rule, holdout=0.2, seed=0)
     trained = ifru.train(dataset, [ifru.MFConfig(rank=16, l2=0.1)], grow=True)
     print(f"Trained on {dataset.train.retained:,} rows: rank {trained.config.rank}, {trained.verdict}.")
 
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> None:
     update = engine.apply(dataset.of_user(0))
     updated = engine.parameters.to("cpu", copy=True)
     print(
-        f"Forgot user {user} and {len(update.deletion)} rows. By the engine's measure {update.influence:.1%} is left to do."
+        f"Forgot user {user}: {len(update.deletion)} rows. By its own measure the update left {update.influence:.1%}."
     )
 
     retrained = ifru.train(dataset, [trained.config]).tables
