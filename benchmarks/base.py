@@ -16,8 +16,8 @@ from benchmarks.setups import Setup
 from ifru.interactions import Dataset, Interactions
 from ifru.interactions.table import Int64
 from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
-from ifru.proof import prove
 from ifru.training import L2_GRID, Plan, Report, fit, minimise, select, silent
 
 CPU = torch.device("cpu")
@@ -58,8 +58,7 @@ def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, re
     table = (train.user, train.item, train.label)
     theta = kept.tensor(("base", config, setup.stationary, seed, *table), compute)
     report("proving", None)
-    duality = model_of(config).duality(train)
-    proof = prove(Parameters.unstacked(theta, train.users), duality, random=torch.Generator().manual_seed(seed))
+    proof = prove(Parameters.unstacked(theta, train.users), train, config, random=torch.Generator().manual_seed(seed))
     halves = _halves(dataset.holdout, seed)
     return Base(name, config, dataset, theta, setup.stationary, proof.relative_gap, tried, *halves)
 
@@ -71,6 +70,12 @@ def from_scratch(
     near = fit(interactions, config, seed=seed, device=CPU, dtype=torch.float32, report=report).theta
     report("making it exact", None)
     return stationary(interactions, config, near, tolerance)
+
+
+def scratch(base: Base, retained: Interactions, deleted: Int64, seed: int, kept: Kept) -> Tensor:
+    """θ [R, K], trained from scratch in float64, as `ifru train` does, on what a deletion of training rows leaves."""
+    depends = ("scratch", base.config, seed, base.theta.numpy(), deleted)
+    return kept.tensor(depends, lambda: fit(retained, base.config, seed=seed, device=CPU, dtype=torch.float64).theta)
 
 
 def stationary(interactions: Interactions, config: ModelConfig, theta: Tensor, tolerance: float) -> Tensor:

@@ -26,9 +26,9 @@ from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
-from ifru.models import model_of
+from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual, prove
+from ifru.proof import Dual
 from ifru.training import Report
 
 SETS = {
@@ -99,8 +99,7 @@ def difference(one: Tensor, other: Tensor, users: int) -> float:
 def _truth(base: Base, drawn: Drawn, seed: int, kept: Kept) -> Truth:
     case = retrained(drawn.kind, base, drawn.union, kept)
     tables = Parameters.unstacked(case.exact, base.train.users)
-    duality = model_of(base.config).duality(case.retained)
-    proof = prove(tables, duality, random=torch.Generator().manual_seed(seed))
+    proof = prove(tables, case.retained, base.config, random=torch.Generator().manual_seed(seed))
     return Truth(case, proof.rms_bound, proof.dual)
 
 
@@ -110,14 +109,13 @@ def _answered(number: int, drawn: Drawn, truth: Truth, asked: EngineSettings, se
     engine = ready(base, asked)
     for batch in drawn.batches[:-1]:
         engine.apply(batch)
-    before = _without(engine.tables, case.emptied)
+    before = _without(engine.parameters, case.emptied)
     update = engine.apply(drawn.batches[-1])
     settled = engine.settle()
-    after, exact = _without(engine.tables, case.emptied), case.exact
+    after, exact = _without(engine.parameters, case.emptied), case.exact
     random = torch.Generator().manual_seed(seed)
-    duality = model_of(base.config).duality(engine.dataset.train)
-    own = prove(engine.tables, duality, random=random)
-    tightened = prove(engine.tables, duality, random=random, dual=truth.dual)
+    own = prove(engine.parameters, engine.dataset.train, base.config, random=random)
+    tightened = prove(engine.parameters, engine.dataset.train, base.config, random=random, dual=truth.dual)
     whole = difference(before, exact, users)
     left = {"all": difference(after, exact, users) / whole if whole > 0 else None}
     for name, table, rows in _pairs(engine, drawn):

@@ -15,8 +15,8 @@ from ifru.cli.output import print_facts, print_json, progress
 from ifru.errors import IfruError
 from ifru.evaluation.tightened import tightened
 from ifru.models import model_of
+from ifru.models.proving import prove as prove_version
 from ifru.proof import Dual, Proof, decode_dual, encode_dual
-from ifru.proof import prove as prove_version
 from ifru.snapshots import Reader, Version, open_store
 
 
@@ -97,8 +97,9 @@ _RANK_LIMITED = {
 
 
 def _proven(version: Version, dual: Dual | None) -> _Found:
-    duality = model_of(version.manifest.model).duality(version.dataset.train)
-    proof = prove_version(version.tables, duality, random=_auditors_own(), dual=dual)
+    proof = prove_version(
+        version.tables, version.dataset.train, version.manifest.model, random=_auditors_own(), dual=dual
+    )
     return _Found(proof, "version" if dual is None else "file", proof.sigma_over_lambda, None)
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 import torch
 
 from ifru.interactions import Interactions
-from ifru.models import ModelConfig, model_of
+from ifru.models import ModelConfig
+from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual, Proof, prove
-from ifru.proof.prove import uninterrupted
+from ifru.proof import Dual, Proof, uninterrupted
 from ifru.training import PROVEN, polish
 
 
@@ -51,10 +51,8 @@ def tightened(
     ends the work. budget_bytes: of the inverse blocks while solving on. Raises ProofError as `prove` does.
     """
 
-    duality = model_of(config).duality(interactions)
-
     def proven(version: Parameters, dual: Dual | None = None) -> Proof:
-        return prove(version, duality, random=random, dual=dual, check=check)
+        return prove(version, interactions, config, random=random, dual=dual, check=check)
 
     def stop() -> bool:
         check()

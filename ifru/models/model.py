@@ -36,11 +36,6 @@ class Model(Protocol):
         """What a row is made of: name -> number of columns."""
         ...
 
-    @property
-    def width(self) -> int:
-        """K: columns of a row."""
-        ...
-
     def layout(self, users: int, items: int) -> Layout:
         """Its parameters, for so many users and items."""
         ...
@@ -50,7 +45,10 @@ class Model(Protocol):
         ...
 
     def duality(self, interactions: Interactions) -> Duality:
-        """What a proof needs of it, on some interactions. Raises ProofError where no proof is known (`provable`)."""
+        """What a proof needs of it, on some interactions; asked only of models that declare `provable`.
+
+        Raises ProofError where the interactions' objective is not convex, and where no proof is known.
+        """
         ...
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:

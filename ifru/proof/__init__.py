@@ -6,7 +6,7 @@ from ifru.proof.dual import Dual
 from ifru.proof.duality import Duality
 from ifru.proof.errors import ProofError
 from ifru.proof.propagated import PropagatedDuality
-from ifru.proof.prove import Proof, prove
+from ifru.proof.prove import Proof, proof_of, uninterrupted
 from ifru.proof.stored import decode_dual, encode_dual
 from ifru.proof.trimming import trimmed
 
@@ -20,6 +20,7 @@ __all__ = [
     "PropagatedDuality",
     "decode_dual",
     "encode_dual",
-    "prove",
+    "proof_of",
     "trimmed",
+    "uninterrupted",
 ]

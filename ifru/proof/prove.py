@@ -60,7 +60,7 @@ def uninterrupted() -> None:
     """What a proof calls at every step where nobody interrupts it."""
 
 
-def prove(
+def proof_of(
     parameters: Parameters,
     duality: Duality,
     *,

@@ -39,7 +39,8 @@ class RestBound:
 
     def largest(self, count: int) -> Tensor:
         """Ritz vectors [n, ·] of the rest's largest eigenvalues, so many at most."""
-        return self.basis.columns @ torch.linalg.eigh(self.basis.projected)[1][:, -count:]
+        vectors: Tensor = self.basis.columns @ torch.linalg.eigh(self.basis.projected)[1][:, -count:]
+        return vectors
 
 
 def rest_bounds(split: Split, random: torch.Generator, failure: float, steps: int) -> Iterator[RestBound]:

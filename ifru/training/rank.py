@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.models import ModelConfig, model_of
+from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
-from ifru.proof import Proof, prove, trimmed
+from ifru.proof import Proof, trimmed
 from ifru.training.accuracy import PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise
 from ifru.training.report import DescentReport, Report, silent
@@ -73,10 +74,11 @@ def grown(
 
     def train(config: ModelConfig, theta: Tensor, tolerance: float) -> Grown:
         objective, plan = model_of(config).objective(interactions, device, dtype), Plan(sweeps=0, tolerance=tolerance)
-        trained = minimise(objective, theta, plan, DescentReport(plan, report, f"training at rank {config.rank}"))
+        since = f" (gap {tried[-1].relative_gap:.0e} at {tried[-1].rank})" if tried else ""
+        what = f"training at rank {config.rank}{since}"
+        trained = minimise(objective, theta, plan, DescentReport(plan, report, what))
         report(f"proving at rank {config.rank}", None)
-        duality = model_of(config).duality(interactions)
-        proof = prove(Parameters.unstacked(trained.theta, interactions.users), duality, random=random)
+        proof = prove(Parameters.unstacked(trained.theta, interactions.users), interactions, config, random=random)
         tried.append(Tried(config.rank, proof.relative_gap))
         return Grown(config, trained, proof, tuple(tried))
 
@@ -98,8 +100,7 @@ def _started(
     interactions: Interactions, config: ModelConfig, seed: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
     objective = model_of(config).objective(interactions, device, dtype)
-    start = initial(interactions.users + interactions.items, model_of(config).width, seed, objective)
-    return minimise(objective, start, Plan(steps=0)).theta
+    return minimise(objective, initial(objective, seed), Plan(steps=0)).theta
 
 
 def _of_rank(config: ModelConfig, rank: int) -> ModelConfig:
