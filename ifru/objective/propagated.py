@@ -50,11 +50,11 @@ class PropagatedObjective:
         """
         if not isinstance(point, PropagatedPoint):
             raise TypeError(f"a point of {type(self).__name__} is needed, not {type(point).__name__}")
-        theta, before, value, ridge = point.theta, point.gradient, point.value, self.ridge.clone()
+        theta, gradient, value, ridge = point.theta, point.gradient, point.value, self.ridge.clone()
         given = self.data.remove(point.data, interactions)
         self.ridge.copy_(self._ridge())
         rows = self.graph.reach(given.rows)
-        terms = torch.zeros_like(before).index_copy_(0, given.rows, given.direct)
+        terms = torch.zeros_like(theta).index_copy_(0, given.rows, given.direct)
         direct = self.graph.propagate(terms, rows) + (self.ridge - ridge)[rows, None] * theta[rows]
         ends = self.graph.ends(interactions)
         moved = self.graph.reach(ends)
@@ -62,11 +62,13 @@ class PropagatedObjective:
         self.graph.remove(interactions)
         z = self.graph.propagate(theta, moved)
         staleness = float((z - point.data.theta[moved]).norm() / point.data.theta.norm().clamp(min=1e-30))
-        data, gradient = self._with(point.data, moved, z), before.clone()
+        data, before = self._with(point.data, moved, z), gradient[near]
         gradient[near] = self.graph.propagate(data.gradient, near) + self.ridge[near, None] * theta[near]
         after = PropagatedPoint(self, theta, data, gradient, value)
-        spillover = None if len(ends) == 0 else (gradient - before).index_add_(0, rows, -direct)
-        return GradientChange(rows, direct, spillover, after, staleness)
+        if len(ends) == 0:
+            return GradientChange(rows, direct, None, after)
+        spillover = torch.zeros_like(theta).index_copy_(0, near, gradient[near] - before)
+        return GradientChange(rows, direct, spillover.index_add_(0, rows, -direct), after, staleness)
 
     def penalty(self, theta: Tensor) -> float:
         """The ridge term of L, in float64."""
@@ -98,13 +100,8 @@ class PropagatedPoint:
         value: float | None = None,
     ) -> None:
         self.objective, self.theta, self.data = objective, theta, data
-        self._gradient, self._value = gradient, value
-
-    @property
-    def gradient(self) -> Tensor:
-        if self._gradient is None:
-            self._gradient = self._with_penalty(self.data.gradient, self.theta)
-        return self._gradient
+        self.gradient = self._with_penalty(data.gradient, theta) if gradient is None else gradient
+        self._value = value
 
     @property
     def value(self) -> float:
