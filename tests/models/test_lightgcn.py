@@ -11,12 +11,12 @@ from ifru.models import config_of, model_of
 from ifru.models.lightgcn import LightGCN, LightGCNConfig
 from ifru.objective.parameters import Parameters
 from ifru.training.newton import Plan, initial, minimise
+from tests.objective.dense_reference import numerical
 from tests.objective.graph_reference import (
     CPU,
     Problem,
     components,
     dense_table,
-    numerical,
     plain_propagation,
     plain_scores,
     problems,

@@ -12,11 +12,11 @@ from torch import Tensor
 from ifru.interactions import Interactions
 from ifru.models.lightgcn import LightGCN, LightGCNConfig
 from ifru.objective.propagated import PropagatedObjective
+from tests.objective.dense_reference import numerical
 from tests.objective.graph_reference import (
     CPU,
     Problem,
     components,
-    numerical,
     plain_gradient,
     plain_objective,
     plain_propagation,
