@@ -32,12 +32,8 @@ class PropagatedObjective:
     def __init__(self, data: PairwiseObjective, graph: Graph, l2: float, capabilities: Capabilities) -> None:
         """data: D. graph: of the same interactions."""
         self.data, self.graph, self.l2, self.capabilities = data, graph, l2, capabilities
-        self.interactions, self.layout, self.device, self.dtype = (
-            data.interactions,
-            data.layout,
-            data.device,
-            data.dtype,
-        )
+        self.interactions, self.layout = data.interactions, data.layout
+        self.device, self.dtype = data.device, data.dtype
         self.ridge = self._ridge()
 
     def at(self, theta: Tensor) -> PropagatedPoint:
@@ -54,6 +50,7 @@ class PropagatedObjective:
         given = self.data.remove(point.data, interactions)
         self.ridge.copy_(self._ridge())
         rows = self.graph.reach(given.rows)
+        rows = rows[ridge[rows] > 0]
         terms = torch.zeros_like(theta).index_copy_(0, given.rows, given.direct)
         direct = self.graph.propagate(terms, rows) + (self.ridge - ridge)[rows, None] * theta[rows]
         ends = self.graph.ends(interactions)
