@@ -119,8 +119,10 @@ class PropagatedPoint:
     def blocks(self, rows: Tensor) -> Tensor:
         """Those of D at Z times 1/(L + 1), about what a row keeps of itself, plus the penalty.
 
-        The block of ∇²L itself sums what all rows in reach do. Of this one, of D's own block, of that times 1/(L + 1)²
-        and of D's block at θ, this one needs the fewest products with the Hessian after a deletion (MovieLens 100K).
+        The block of ∇²L itself sums what all rows in reach do. Compared were this one, D's block at Z as it is and
+        times 1/(L + 1)², and D's block at θ (MovieLens 100K, λ .05 and .02, by Hessian products after a deletion).
+        With three layers and λ .05 this one leaves least after 3 and 6 products, with two after 3 and 10; with one
+        layer, and with λ .02, none is ahead throughout.
         """
         ridge = self.objective.ridge[rows, None].expand(-1, self.theta.shape[1])
         return self._kept * self.data.blocks(rows) + torch.diag_embed(ridge)
