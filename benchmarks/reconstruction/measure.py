@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.base import CPU, Base
+from benchmarks.base import Base, scratch
 from benchmarks.cases import NOTHING, drawn, recorded
 from benchmarks.engines import ready
 from benchmarks.kept import Kept
@@ -20,7 +20,7 @@ from benchmarks.reconstruction.evidence import from_data, from_versions
 from benchmarks.reconstruction.pursuit import by_score, pursue
 from ifru.engine.settings import EngineSettings
 from ifru.interactions import Deletion, Interactions
-from ifru.training import Report, fit
+from ifru.training import Report
 
 SIZES = (1, 3, 10, 30, 100, 300, 1000)
 QUICK_SIZES = (1, 10, 100)
@@ -102,12 +102,7 @@ def _versions(
         yield name, engine.parameters.stacked()
     engines["update"].refine()
     yield "refined", engines["update"].parameters.stacked()
-
-    def compute() -> Tensor:
-        return fit(retained, base.config, seed=seed + 1, device=CPU, dtype=torch.float64).theta
-
-    depends = ("scratch", base.config, seed + 1, base.theta.numpy(), deletion.train)
-    yield "retrained", kept.tensor(depends, compute).float()
+    yield "retrained", scratch(base, retained, deletion.train, seed + 1, kept).float()
 
 
 def _pairs(train: Interactions, deletion: Deletion) -> set[tuple[int, int]]:

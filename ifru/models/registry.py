@@ -10,7 +10,7 @@ from ifru.errors import IfruError
 from ifru.models.config import ModelConfig
 from ifru.models.model import Model
 
-_BUILT_IN = {"mf": "ifru.models.mf"}
+_BUILT_IN = {"lightgcn": "ifru.models.lightgcn", "mf": "ifru.models.mf"}
 """Name -> the module that registers it, imported when the model is first asked for."""
 
 _known: dict[str, tuple[type[ModelConfig], Callable[[Any], Model]]] = {}

@@ -128,5 +128,5 @@ def test_the_attacks_are_told_in_a_table_and_drawn(attacks: list[Measured], tmp_
     text = markdown(attacks)
     assert "| deleted together | 20 | 60 |" in text
     assert "| batches | 5 | 2 |" in text
-    draw(attacks, tmp_path / "reconstruction.png", "title")
+    draw(attacks, "title").savefig(tmp_path / "reconstruction.png")
     assert (tmp_path / "reconstruction.png").read_bytes().startswith(b"\x89PNG")
