@@ -76,16 +76,17 @@ def print_verification(found: Verification) -> None:
     for name in ("forget", "neighbours", "holdout"):
         table.add_row(_NAMES[name], readable(getattr(found.left, name)), readable(getattr(found.floor, name)))
     console().print(table)
-    auc, seconds = found.auc, found.seconds
+    auc, ndcg, seconds = found.auc, found.ndcg10, found.seconds
     refined = f", {readable(seconds.refine)} refinement" if seconds.refine else ""
     print_facts(
         {
             "requests": f"{found.requests:,}, of which {found.unknown:,} name nothing",
             "deleted rows": found.deletions,
-            "update": f"{found.method}, ended by: {found.reason}",
+            "update": f"{found.method}, {found.products} Hessian products, ended by: {found.reason}",
             "residual influence": f"{readable(found.residual_influence)}; exact {readable(found.settled_influence)}",
             "AUC, held out": f"{_auc(auc.before)} before, {_auc(auc.after)} after, {_auc(auc.retrained)} retrained",
-            "distance in predictions": f"{found.rms.true:.1e} RMS, proven at most {found.rms.bound:.1e}",
+            "NDCG@10, held out": f"{_auc(ndcg.before)} before, {_auc(ndcg.after)} after, {_auc(ndcg.retrained)} retrained",
+            "distance in predictions": f"{found.rms.true:.1e} RMS{_proven(found.rms.bound)}",
             "seconds": f"{readable(seconds.update)} update{refined}, {readable(seconds.retrain)} retrain",
         }
     )
@@ -111,6 +112,10 @@ def _shares(by_set: BySet) -> str:
         if (share := getattr(by_set, name)) is not None
     )
     return " and ".join(shares) or "nothing that can be measured"
+
+
+def _proven(bound: float | None) -> str:
+    return "; this model has no proof" if bound is None else f", proven at most {bound:.1e}"
 
 
 def _auc(value: float | None) -> str:
