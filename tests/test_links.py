@@ -1,7 +1,8 @@
-"""Links between the documents, and from them to the code, lead somewhere."""
+"""Links between the documents, and from them to the code, lead somewhere; so do names in the reading order."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -46,3 +47,19 @@ def test_a_link_that_leads_nowhere_is_found(tmp_path: Path) -> None:
         "[a](other.md) [b](other.md#one-two) [c](gone.md) [d](other.md#three) [e](https://x.org/y) ![f](no.png)"
     )
     assert dead(page) == ["gone.md", "other.md#three", "no.png"]
+
+
+def methods() -> set[str]:
+    """Every Class.method of the library and the daemon."""
+    files = (file for folder in ("ifru", "daemon") for file in (ROOT / folder).rglob("*.py"))
+    nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text("utf-8"))))
+    classes = (node for node in nodes if isinstance(node, ast.ClassDef))
+    return {
+        f"{each.name}.{inner.name}" for each in classes for inner in each.body if isinstance(inner, ast.FunctionDef)
+    }
+
+
+def test_the_reading_order_names_what_is_there() -> None:
+    named = re.findall(r"`([^`]+)`", (ROOT / "docs" / "reading-order.md").read_text("utf-8"))
+    assert {each for each in named if re.fullmatch(r"[A-Z]\w+\.\w+", each)} <= methods()
+    assert [each for each in named if "/" in each and not (ROOT / each).exists()] == []
