@@ -64,6 +64,13 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bias: Annotated[bool, typer.Option("--bias", help="Of mf: give every user and item a bias.")] = False,
+    layers: Annotated[
+        int | None, typer.Option(help="Of lightgcn: how many hops a row is passed along interactions.")
+    ] = None,
+    graph: Annotated[
+        str | None,
+        typer.Option(metavar="positives|all", help="Of lightgcn: the interactions that rows are passed along."),
+    ] = None,
     dtype: Annotated[
         Precision | None,
         typer.Option(
@@ -76,7 +83,8 @@ def train(
     """Train a model to a stationary point, prove how close to the optimum it is, and publish it as version 1."""
     start = time.perf_counter()
     first = FIRST_RANK if rank == AUTO else _whole(rank)
-    models = candidates(model, first, loss.value, _grid(l2), {"bias": bias or None})
+    own = {"bias": bias or None, "layers": layers, "graph": graph}
+    models = candidates(model, first, loss.value, _grid(l2), own)
     grow = rank == AUTO and model_of(models[0]).capabilities.provable
     where, store = device_of(device), _empty_store(out)
     with progress() as report:
