@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ifru.engine.update import Update
-from ifru.requests import Identity
+from ifru.proof import ProofError
 from ifrud.batcher import Batch
-from ifrud.model import Model
+from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
-from ifrud.observe.report import Asked, Done, Reporter
-from ifrud.prover import RMS_BOUND, Proven, Prover
+from ifrud.observe.report import BatchCounts, NewVersion, Reporter
+from ifrud.prover import RMS_BOUND, Prover
 from ifrud.requests.answered import Answered
 from ifrud.requests.answers import Answers, answer
 from ifrud.requests.intake import Gate, Intake
@@ -23,46 +23,43 @@ from ifrud.streams.sources import Source
 
 
 @dataclass(frozen=True)
-class Ends:
-    """Where events come from, and where answers go."""
+class Streams:
+    """Where events come from, and where receipts and dead letters go."""
 
     source: Source
     receipts: Outbox
     dead_letters: Outbox
 
 
-@dataclass(frozen=True)
-class Knowledge:
-    """What the store knows: the model, and which requests were answered. keyed_hash: of a request."""
-
-    model: Model
-    answered: Answered
-    keyed_hash: Callable[[Identity], str]
-
-
 class Pipeline:
     """Turns batches into versions and receipts.
 
-    It remembers nothing that the newest version's manifest does not say. So a process that dies before a commit is
-    followed by one that does the same work again, and one that dies after it by one that sends the same receipts again.
-    utc: the time of day.
+    What it does follows from the newest version's manifest and the events alone. So a process that dies before a commit
+    is followed by one that does the same work again, and one that dies after it by one that sends the same receipts
+    again. utc: the time of day.
     """
 
     def __init__(
-        self, knowledge: Knowledge, ends: Ends, gate: Gate, reporter: Reporter, utc: Callable[[], datetime]
+        self,
+        model: Model,
+        answered: Answered,
+        streams: Streams,
+        gate: Gate,
+        reporter: Reporter,
+        utc: Callable[[], datetime],
     ) -> None:
-        self._model = knowledge.model
-        self._answered = knowledge.answered
-        self._keyed_hash = knowledge.keyed_hash
-        self._ends = ends
+        self._model = model
+        self._answered = answered
+        self._streams = streams
         self._gate = gate
         self._reporter = reporter
         self._utc = utc
+        self._proof_failed: int | None = None
 
     @property
     def positions(self) -> Mapping[int, int]:
         """How far the newest version has read the source."""
-        return self._model.positions(self._ends.source.name)
+        return self._model.positions(self._streams.source.name)
 
     @property
     def answered_last(self) -> bool:
@@ -72,9 +69,9 @@ class Pipeline:
     def resume(self) -> None:
         """Go on where the newest version ends: seek there, and repeat its receipts, which may never have been sent."""
         manifest = self._model.manifest
-        self._ends.source.seek(self.positions)
+        self._streams.source.seek(self.positions)
         receipts = self._answered.receipts(manifest.version)
-        self._ends.receipts.send([receipt.record() for receipt in receipts])
+        self._streams.receipts.send([receipt.record() for receipt in receipts])
         self._reporter.ready(manifest, self._model.settled, self.positions, len(receipts))
 
     def process(self, batch: Batch, watch: Stopwatch) -> None:
@@ -82,7 +79,7 @@ class Pipeline:
 
         1. Tell requests from bad events. 2. Send the bad ones away: before the commit, so that none is ever lost.
         3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
-        7. Settle what the model still owes. 8. Show lag tools how far the source was read.
+        7. Compute what the model still owes. 8. Show lag tools how far the source was read.
         Raises what these raise; only 5 changes what a next process starts from.
         """
         # 1
@@ -90,80 +87,86 @@ class Pipeline:
             intake = self._gate.read(batch.events)
         # 2
         with watch.stage("dead_letters"):
-            self._ends.dead_letters.send([letter.record() for letter in intake.letters])
+            self._streams.dead_letters.send([letter.record() for letter in intake.letters])
         # 3
         with watch.stage("resolve"):
-            answers = answer(intake.arrivals, self._model.dataset, self._keyed_hash, self._answered.receipt)
+            answers = answer(intake.arrivals, self._model.dataset, self._answered)
         # 4
         with watch.stage("update"):
             update = self._model.forget(answers.deletion)
         # 5
-        positions = advanced(self.positions, batch.events)
         with watch.stage("commit"):
-            receipts = self._commit(update, answers, positions)
+            receipts = self._commit(update, answers, advanced(self.positions, batch.events))
         # 6
         with watch.stage("receipts"):
-            self._ends.receipts.send([receipt.record() for receipt in receipts])
+            self._streams.receipts.send([receipt.record() for receipt in receipts])
         self._reporter.answered(intake)
         # 7
         with watch.stage("settle"):
-            settled = self._model.settle()
+            self._model.settle()
         # 8
         with watch.stage("acknowledge"):
-            self._ends.source.acknowledge(positions)
-        asked = _asked(batch, intake, answers)
-        done = Done(self._model.manifest, asked, update, settled, self._model.counters, watch.seconds)
-        self._reporter.done(done, positions)
+            self._streams.source.acknowledge(self.positions)
+        self._report(_counts(batch, intake, answers), update, watch)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
         """Publish a better version of the same data, where there is one. stop(): asked all the time."""
         with watch.stage("refine"):
             update = self._model.refine(stop)
-        if update is None or len(update.user_rows) + len(update.item_rows) == 0:
-            return
-        with watch.stage("commit"):
-            self._answered.add(self._model.publish(update, {}, (), ()))
-        with watch.stage("settle"):
-            settled = self._model.settle()
-        self._reporter.done(
-            Done(self._model.manifest, None, update, settled, self._model.counters, watch.seconds), self.positions
-        )
+        if update is not None and len(update.user_rows) + len(update.item_rows) > 0:
+            self._publish_idle(update, NO_QUALITY, watch)
 
     @property
-    def proven(self) -> bool:
-        """Whether the newest version says how near to the retrained model it is proven to be."""
-        return RMS_BOUND in self._model.manifest.quality
+    def proof_is_due(self) -> bool:
+        """Whether the newest version has no proof, and none was tried."""
+        manifest = self._model.manifest
+        return RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
 
     def prove(self, prover: Prover) -> None:
         """Have the newest version proven; `take` publishes what comes of it."""
         model = self._model
         prover.start(model.manifest.version, model.engine.config, model.engine.tables, model.dataset)
 
-    def take(self, proven: Proven, watch: Stopwatch) -> None:
-        """Publish what was found about the newest version; about an older one it is of no use any more.
+    def take(self, prover: Prover, watch: Stopwatch) -> None:
+        """Publish what was proven about the newest version, once it is there; about an older one it is of no use.
 
         The proof becomes a version of its own that moves nothing: a manifest is never written twice.
+        A version about which nothing can be proven is left as it is.
         """
-        if proven.version != self._model.manifest.version:
+        version = self._model.manifest.version
+        try:
+            proven = prover.result()
+        except ProofError as error:
+            self._proof_failed = version
+            self._reporter.proof_failed(version, error)
             return
+        if proven is not None and proven.version == version:
+            self._publish_idle(None, proven.quality, watch)
+
+    def _publish_idle(self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch) -> None:
+        """Publish a version that answers nothing."""
         with watch.stage("commit"):
-            self._answered.add(self._model.publish(None, {}, (), (), proven.quality))
-        settled = self._model.settle()
-        self._reporter.done(
-            Done(self._model.manifest, None, None, settled, self._model.counters, watch.seconds), self.positions
-        )
+            self._answered.add(self._model.publish(update, {}, (), (), quality))
+        with watch.stage("settle"):
+            self._model.settle()
+        self._report(None, update, watch)
 
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
         influence = None if update is None else update.influence
         receipts = answers.receipts(self._model.manifest.version + 1, self._utc(), influence)
         lines = [receipt.line() for receipt in receipts]
-        manifest = self._model.publish(update, {self._ends.source.name: positions}, answers.hashes, lines)
+        manifest = self._model.publish(update, {self._streams.source.name: positions}, answers.hashes, lines)
         self._answered.add(manifest)
         return receipts
 
+    def _report(self, batch: BatchCounts | None, update: Update | None, watch: Stopwatch) -> None:
+        model = self._model
+        new = NewVersion(model.manifest, batch, update, model.settled, model.counters, watch.seconds)
+        self._reporter.published(new, self.positions)
 
-def _asked(batch: Batch, intake: Intake, answers: Answers) -> Asked:
-    return Asked(
+
+def _counts(batch: Batch, intake: Intake, answers: Answers) -> BatchCounts:
+    return BatchCounts(
         events=len(batch.events),
         closed=batch.closed,
         published=answers.count("published"),

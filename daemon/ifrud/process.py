@@ -13,15 +13,16 @@ from types import FrameType
 from uuid import uuid4
 
 import structlog
-import torch
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
-from ifru.snapshots import Reader, Store, Version, Writer, event_hash, open_store, probe, read_hash_key
-from ifrud.batcher import Batcher, BatchPolicy
+from ifru.kernels.device import device_of
+from ifru.models import ModelConfig, model_of
+from ifru.snapshots import Reader, Store, Version, Writer, open_store, probe, read_hash_key
+from ifrud.batcher import Batcher
 from ifrud.exits import Exit, exit_for
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
@@ -29,13 +30,13 @@ from ifrud.observe.logging import configure_logging
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
-from ifrud.pipeline import Ends, Knowledge, Pipeline
+from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
 from ifrud.requests.answered import Answered
 from ifrud.requests.intake import Gate
-from ifrud.service import Idling, Service, Telling
-from ifrud.settings import AdminSettings, BatchSettings, EngineSection, Settings
+from ifrud.service import IdleWork, Service
+from ifrud.settings import AdminSettings, Settings
 from ifrud.streams.outboxes import open_outbox
 from ifrud.streams.sources import open_source
 
@@ -81,52 +82,65 @@ class StopSignals:
 
 
 def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack) -> None:
-    telling = _telling(settings)
-    admin = _admin(settings.admin, telling, stack)
+    reporter = _reporter(settings)
+    admin = _admin(settings.admin, reporter, stack)
     store = open_store(settings.store)
     probe(store, _attempt())
-    ends = _ends(settings, stack)
+    streams = _streams(settings, stack)
     prover = Prover(settings.engine.cache_bytes)
     stack.callback(prover.close)
-    assemble(settings, store, ends, telling, prover, admin.check).run(stop, drain)
+    assemble(settings, store, streams, reporter, prover, admin.check).run(stop, drain)
 
 
 def assemble(
     settings: Settings,
     store: Store,
-    ends: Ends,
-    telling: Telling,
+    streams: Streams,
+    reporter: Reporter,
     prover: Prover,
     check: Callable[[], None] = lambda: None,
 ) -> Service:
     """A service on the newest version of a store. check: raises where another thread has died.
 
-    Raises NoVersion, CorruptFile or StoreError.
+    Raises NoVersion, CorruptFile, StoreError or InvalidSettings.
     """
-    gate = Gate(ends.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
+    reader = Reader(store)
+    newest = reader.load()
+    manifest = newest.manifest
+    model = Model(_engine(newest, settings.engine), manifest, Writer(store, _utc, _attempt), settings.full_every)
+    answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
+    gate = Gate(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
+    prove = settings.prove and _provable(manifest.model)
     return Service(
-        pipeline=Pipeline(_knowledge(settings, store), ends, gate, telling.reporter, _utc),
-        source=ends.source,
-        batcher=Batcher(_policy(settings.batch)),
-        idling=Idling(settings.refine, settings.prove, settings.refine_after_ms / 1000),
-        telling=telling,
+        pipeline=Pipeline(model, answered, streams, gate, reporter, _utc),
+        source=streams.source,
+        batcher=Batcher(settings.batch),
+        idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
+        reporter=reporter,
+        prover=prover,
         now=time.monotonic,
         check=check,
-        prover=prover,
     )
 
 
-def _telling(settings: Settings) -> Telling:
+def _provable(config: ModelConfig) -> bool:
+    provable = model_of(config).capabilities.provable
+    if not provable:
+        log.info(f"versions of this model are not proven: there is no proof for {config.name!r}")
+    return provable
+
+
+def _reporter(settings: Settings) -> Reporter:
     board = Board(Status(started=_utc(), store=settings.store, source=settings.events), time.monotonic)
     metrics = Metrics(CollectorRegistry())
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics.registry)
     metrics.build.labels(version("ifru")).set(1)
-    return Telling(board, metrics, Reporter(board, metrics, _utc))
+    return Reporter(board, metrics, _utc)
 
 
-def _admin(settings: AdminSettings, telling: Telling, stack: ExitStack) -> AdminServer:
-    app = admin_app(telling.board, telling.metrics.registry, settings.stalled_after_s)
+def _admin(settings: AdminSettings, reporter: Reporter, stack: ExitStack) -> AdminServer:
+    app = admin_app(reporter.board, reporter.metrics.registry, settings.stalled_after_s)
     server = AdminServer(app, bind(settings.host, settings.port))
     server.start()
     stack.callback(server.stop)
@@ -136,58 +150,32 @@ def _admin(settings: AdminSettings, telling: Telling, stack: ExitStack) -> Admin
     return server
 
 
-def _knowledge(settings: Settings, store: Store) -> Knowledge:
-    reader = Reader(store)
-    newest = reader.load()
-    key = read_hash_key(store)
-    model = Model(_engine(newest, settings.engine), newest.manifest, Writer(store, _utc, _attempt), settings.full_every)
-    return Knowledge(
-        model=model,
-        answered=Answered(reader, newest.manifest, settings.remember_versions),
-        keyed_hash=lambda request: event_hash(key, *request),
-    )
-
-
-def _engine(newest: Version, settings: EngineSection) -> Engine:
+def _engine(newest: Version, settings: EngineSettings) -> Engine:
+    try:
+        device = device_of(settings.device)
+    except IfruError as error:
+        raise InvalidSettings([f"engine.device: {error}"]) from None
+    residual = newest.manifest.residual
     engine = Engine(
         newest.manifest.model,
         newest.tables,
         newest.dataset,
-        EngineSettings(**settings.model_dump(exclude={"device"})),
-        device=_device(settings.device),
-        carried=Carried(newest.manifest.residual.batch_energy, newest.manifest.residual.added_energy),
+        settings,
+        device,
+        carried=Carried(residual.batch_energy, residual.added_energy),
     )
     engine.warm_up()
     return engine
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError):
-        raise InvalidSettings([f"engine.device: {name!r} cannot be used here; allowed are auto and cpu"]) from None
-
-
-def _ends(settings: Settings, stack: ExitStack) -> Ends:
+def _streams(settings: Settings, stack: ExitStack) -> Streams:
     source = open_source(settings.events, settings.kafka, clock=time.time)
     stack.callback(source.close)
     receipts = open_outbox(settings.receipts, settings.kafka)
     stack.callback(receipts.close)
     dead_letters = open_outbox(settings.dead_letters, settings.kafka)
     stack.callback(dead_letters.close)
-    return Ends(source, receipts, dead_letters)
-
-
-def _policy(settings: BatchSettings) -> BatchPolicy:
-    return BatchPolicy(
-        max_requests=settings.max_requests,
-        max_backlog=settings.max_backlog,
-        max_bytes=settings.max_bytes,
-        max_age=settings.max_age_ms / 1000,
-        idle=settings.idle_ms / 1000,
-    )
+    return Streams(source, receipts, dead_letters)
 
 
 def _attempt() -> str:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ifrud.batcher import Batch, Batcher
-from ifrud.observe.metrics import Metrics, Stopwatch
+from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import Reporter
-from ifrud.observe.status import Board
 from ifrud.pipeline import Pipeline
 from ifrud.prover import Prover
 from ifrud.streams.positions import Goal, lag
@@ -25,21 +24,12 @@ LOOK_SECONDS = 0.003
 
 
 @dataclass(frozen=True)
-class Idling:
+class IdleWork:
     """Whether the model is refined and proven in idle time, and after how many seconds without an event."""
 
     refine: bool
     prove: bool
     after: float
-
-
-@dataclass(frozen=True)
-class Telling:
-    """Who is told what happens."""
-
-    board: Board
-    metrics: Metrics
-    reporter: Reporter
 
 
 class Service:
@@ -53,22 +43,21 @@ class Service:
         pipeline: Pipeline,
         source: Source,
         batcher: Batcher,
-        idling: Idling,
-        telling: Telling,
+        idle: IdleWork,
+        reporter: Reporter,
+        prover: Prover,
         now: Callable[[], float],
         check: Callable[[], None],
-        prover: Prover,
     ) -> None:
         self._pipeline = pipeline
         self._source = source
         self._batcher = batcher
-        self._idling = idling
-        self._telling = telling
+        self._idle = idle
+        self._reporter = reporter
+        self._prover = prover
         self._now = now
         self._check = check
-        self._prover = prover
-        self._watch = Stopwatch(telling.metrics, now)
-        self._refines = idling.refine
+        self._watch = self._new_watch()
         self._last_event = now()
         self._lag_due = now()
         self._silent = False
@@ -80,22 +69,18 @@ class Service:
         Raises SourceError, OutboxError, StoreError, CommitLost, CommitUnknown or TooManyBadEvents: the process is to
         end then.
         """
-        # Who drains waits for what is there to be published; a better version of the same is not asked for.
-        self._refines = self._idling.refine and not drain
         self._pipeline.resume()
-        self._refined = not self._pipeline.answered_last
+        self._refined = not self._idle.refine or not self._pipeline.answered_last
         goal = Goal(self._source.end()) if drain else None
         while not stop() and not (goal and self._reached(goal)):
             self._look(self._patience())
             batch = self._batcher.close(self._now())
             if batch is not None:
                 self._process(batch)
-            elif self._idle():
-                self._refine(stop)
-            elif not drain:
-                self._prove()
+            elif self._quiet() and not drain:
+                self._improve(stop)
             self._show_lag()
-        self._telling.reporter.stopping()
+        self._reporter.stopping()
         batch = self._batcher.close(self._now(), stopping=True)
         if batch is not None:
             self._process(batch)
@@ -106,7 +91,7 @@ class Service:
 
     def _look(self, timeout: float) -> None:
         """Show that this thread lives, see that the others do, and take in what has come."""
-        self._telling.board.beat()
+        self._reporter.board.beat()
         self._check()
         with self._watch.stage("poll"):
             events = self._source.poll(self._batcher.room, timeout)
@@ -114,46 +99,45 @@ class Service:
         self._batcher.add(events, now)
         self._silent = not events
         if events:
-            # They make a version, and with that a proof of this one useless.
+            # They lead to another version, so nobody needs a proof of this one.
             self._prover.give_up()
             self._last_event = now
-            self._telling.board.update(in_hand=len(self._batcher))
+            self._reporter.board.update(in_hand=len(self._batcher))
 
     def _process(self, batch: Batch) -> None:
         self._pipeline.process(batch, self._watch)
-        self._telling.board.update(in_hand=len(self._batcher))
-        self._watch = Stopwatch(self._telling.metrics, self._now)
-        self._refined = False
-
-    def _idle(self) -> bool:
-        if self._refined or not self._refines:
-            return False
-        return self._quiet()
+        self._reporter.board.update(in_hand=len(self._batcher))
+        self._watch = self._new_watch()
+        self._refined = not self._idle.refine
 
     def _quiet(self) -> bool:
-        return len(self._batcher) == 0 and self._now() - self._last_event >= self._idling.after
+        return len(self._batcher) == 0 and self._now() - self._last_event >= self._idle.after
+
+    def _improve(self, stop: Callable[[], bool]) -> None:
+        """Refine the newest version; once there is nothing more to gain, have it proven."""
+        if not self._refined:
+            self._refine(stop)
+        elif self._prover.busy:
+            self._pipeline.take(self._prover, self._new_watch())
+        elif self._idle.prove and self._pipeline.proof_is_due:
+            self._pipeline.prove(self._prover)
 
     def _refine(self, stop: Callable[[], bool]) -> None:
         due = self._now() + LOOK_SECONDS
 
-        def wanted_elsewhere() -> bool:
+        def interrupted() -> bool:
             nonlocal due
             if len(self._batcher) == 0 and self._now() >= due:
                 self._look(0.0)
                 due = self._now() + LOOK_SECONDS
             return stop() or len(self._batcher) > 0
 
-        self._pipeline.refine(wanted_elsewhere, Stopwatch(self._telling.metrics, self._now))
+        self._pipeline.refine(interrupted, self._new_watch())
         # Once it was left to finish there is nothing more to gain before the next batch.
         self._refined = len(self._batcher) == 0
 
-    def _prove(self) -> None:
-        """Start a proof of the newest version once nothing else is to be done, or publish the one that has come."""
-        proven = self._prover.result()
-        if proven is not None:
-            self._pipeline.take(proven, Stopwatch(self._telling.metrics, self._now))
-        elif self._idling.prove and not self._prover.busy and not self._pipeline.proven and self._quiet():
-            self._pipeline.prove(self._prover)
+    def _new_watch(self) -> Stopwatch:
+        return Stopwatch(self._reporter.metrics, self._now)
 
     def _reached(self, goal: Goal) -> bool:
         positions = self._pipeline.positions
@@ -164,5 +148,5 @@ class Service:
 
     def _show_lag(self) -> None:
         if self._now() >= self._lag_due:
-            self._telling.reporter.lag(lag(self._pipeline.positions, self._source.known_end()))
+            self._reporter.lag(lag(self._pipeline.positions, self._source.known_end()))
             self._lag_due = self._now() + LAG_SECONDS

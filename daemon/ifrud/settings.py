@@ -30,6 +30,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from ifru.engine.settings import EngineSettings
 from ifrud.problems import InvalidSettings, nearest, problems
 from ifrud.streams.endpoints import FORMS, parse_endpoint
 
@@ -58,9 +59,6 @@ StreamUrl = Annotated[str, AfterValidator(_stream), Field(description=FORMS)]
 StoreUrl = Annotated[str, AfterValidator(_store), Field(description=STORES)]
 
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -81,27 +79,6 @@ class BatchSettings(_Group):
                 f"max_backlog is {self.max_backlog}; at least max_requests, {self.max_requests}, is allowed"
             )
         return self
-
-
-class EngineSection(_Group):
-    """How far an update goes, and where it is computed: `ifru.engine.EngineSettings`, and the device.
-
-    It is written out here because the engine takes seconds to import, and wrong settings are told at once.
-    """
-
-    tolerance: Share = 0.01
-    refined: Share = 0.0005
-    support: Literal["auto", "residual", "push", "k_hop", "global"] = "auto"
-    products: PositiveInt = 200
-    steps: PositiveInt = 20
-    cache_bytes: PositiveInt = 1 << 30
-    push_rows: PositiveInt | None = None
-    push_interactions: PositiveInt | None = None
-    push_milliseconds: PositiveFloat | None = None
-    k_hop_hops: NonNegativeInt = 2
-    k_hop_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    k_hop_damping: NonNegativeFloat = 0.0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
 
 
 class AdminSettings(_Group):
@@ -155,7 +132,7 @@ class Common(BaseSettings):
 
     events: StreamUrl
     batch: BatchSettings = BatchSettings()
-    engine: EngineSection = EngineSection()
+    engine: EngineSettings = EngineSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
     kafka: KafkaSettings = KafkaSettings()

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ifru.cli.options import device_of, dtype_of
+from ifru.cli.options import dtype_of
 from ifru.cli.output import progress
 from ifru.cli.train import publish
 from ifru.engine.settings import EngineSettings
@@ -22,6 +22,7 @@ from ifru.errors import IfruError
 from ifru.evaluation.verify import Published, Verification, verify, warm_up
 from ifru.interactions import Interactions
 from ifru.interactions.labels import LabelRule
+from ifru.kernels.device import device_of
 from ifru.models import MFConfig, ModelConfig
 from ifru.requests import resolve
 from ifru.snapshots import Reader, Version, open_store

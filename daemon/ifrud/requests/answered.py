@@ -6,18 +6,22 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from ifru.requests import Identity
-from ifru.snapshots import Manifest, NoVersion, Reader
+from ifru.snapshots import Manifest, NoVersion, Reader, event_hash
 from ifrud.requests.receipts import Receipt
 
 _READERS = 8
 
 
 class Answered:
-    """Remembers the keyed hashes of requests in the newest `versions` versions; receipts are read when asked for."""
+    """Remembers the keyed hashes of requests in the newest `versions` versions; receipts are read when asked for.
 
-    def __init__(self, reader: Reader, newest: Manifest, versions: int) -> None:
+    key: the store's, of the hashes.
+    """
+
+    def __init__(self, reader: Reader, newest: Manifest, versions: int, key: bytes) -> None:
         self._reader = reader
         self._versions = versions
+        self._key = key
         self._hashes: dict[int, Sequence[str]] = {}
         self._version_of: dict[str, int] = {}
         self._last_read: tuple[int, dict[Identity, Receipt]] = (0, {})
@@ -39,6 +43,10 @@ class Answered:
         while len(self._hashes) > self._versions:
             for hashed in self._hashes.pop(next(iter(self._hashes))):
                 del self._version_of[hashed]
+
+    def hashed(self, request: Identity) -> str:
+        """The keyed hash of a request."""
+        return event_hash(self._key, *request)
 
     def receipt(self, request: Identity, hashed: str) -> Receipt | None:
         """What a request was answered; None where it is new, or its version was collected. Raises StoreError."""

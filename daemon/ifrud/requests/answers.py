@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from ifru.interactions import Dataset, Deletion
 from ifru.requests import Identity, resolve
+from ifrud.requests.answered import Answered
 from ifrud.requests.intake import Arrival
 from ifrud.requests.receipts import Receipt, ReceiptState
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a batch comes to.
+    """What the requests of a batch delete, and how each is answered.
 
     fresh: request -> state, for requests that were never answered before; hashes: their keyed hashes, same order.
     repeated: the first receipts of requests that were. again: how many requests stood twice in the batch.
@@ -38,16 +39,8 @@ class Answers:
         return sum(answer == state for answer in self.fresh.values())
 
 
-def answer(
-    arrivals: Sequence[Arrival],
-    dataset: Dataset,
-    keyed_hash: Callable[[Identity], str],
-    first_receipt: Callable[[Identity, str], Receipt | None],
-) -> Answers:
-    """Find the rows that requests mean.
-
-    first_receipt: (request, its keyed hash) -> the receipt that it got before, if any.
-    """
+def answer(arrivals: Sequence[Arrival], dataset: Dataset, answered: Answered) -> Answers:
+    """Find the rows that requests mean. Raises StoreError."""
     fresh: dict[Identity, ReceiptState] = {}
     hashes: list[str] = []
     repeated: dict[Identity, Receipt] = {}
@@ -56,8 +49,8 @@ def answer(
         request = arrival.request.identity
         if request in fresh or request in repeated:
             continue
-        hashed = keyed_hash(request)
-        receipt = first_receipt(request, hashed)
+        hashed = answered.hashed(request)
+        receipt = answered.receipt(request, hashed)
         if receipt is not None:
             repeated[request] = receipt
             continue

@@ -1,0 +1,19 @@
+"""The device that a model is computed on, by its name."""
+
+from __future__ import annotations
+
+import torch
+
+from ifru.errors import IfruError
+
+
+def device_of(name: str) -> torch.device:
+    """`auto` is a GPU where there is one, else the CPU. Raises IfruError for a device that cannot be used here."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise IfruError(
+            f"device {name!r} cannot be used here; allowed are auto, cpu, and cuda where there is one"
+        ) from error
