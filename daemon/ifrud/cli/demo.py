@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from ifru.errors import IfruError
-from ifrud_demo.errors import DemoError
 from ifrud_demo.options import Options
+from ifrud_demo.process import DemoError
 
 _DATA = "Data"
 _MODEL = "Model"
