@@ -31,7 +31,7 @@ class Batcher:
     """Collects events until they are a batch.
 
     A batch that closes full doubles the limit of the next one, up to max_backlog: one combined update is cheaper
-    than two. Any other batch shows that the source has run dry, and takes the limit back to max_requests.
+    than two. Any other batch shows that no more events wait, and sets the limit back to max_requests.
     """
 
     def __init__(self, settings: BatchSettings) -> None:

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ifru.engine.update import Update
+from ifru.interactions import Deletion
 from ifru.proof import ProofError
 from ifrud.batcher import Batch
 from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import BatchCounts, NewVersion, Reporter
 from ifrud.prover import RMS_BOUND, Prover
-from ifrud.requests.answered import Answered
-from ifrud.requests.answers import Answers, answer
-from ifrud.requests.intake import Gate, Intake
+from ifrud.requests.answers import Answered, Answers, answer
+from ifrud.requests.intake import Decoder, Intake
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
 from ifrud.streams.positions import advanced
@@ -44,14 +44,14 @@ class Pipeline:
         model: Model,
         answered: Answered,
         streams: Streams,
-        gate: Gate,
+        decoder: Decoder,
         reporter: Reporter,
         utc: Callable[[], datetime],
     ) -> None:
         self._model = model
         self._answered = answered
         self._streams = streams
-        self._gate = gate
+        self._decoder = decoder
         self._reporter = reporter
         self._utc = utc
         self._proof_failed: int | None = None
@@ -63,7 +63,7 @@ class Pipeline:
 
     @property
     def answered_last(self) -> bool:
-        """Whether the newest version answered requests, and was not trained or refined."""
+        """Whether the newest version answers requests, and is no training, refinement or proof."""
         return len(self._model.manifest.events) > 0
 
     def resume(self) -> None:
@@ -77,14 +77,14 @@ class Pipeline:
     def process(self, batch: Batch, watch: Stopwatch) -> None:
         """Publish the version that has forgotten what a batch asks for, and answer its requests.
 
-        1. Tell requests from bad events. 2. Send the bad ones away: before the commit, so that none is ever lost.
+        1. Decode the events. 2. Send dead letters for bad ones: before the commit, so that none is ever lost.
         3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
-        7. Compute what the model still owes. 8. Show lag tools how far the source was read.
-        Raises what these raise; only 5 changes what a next process starts from.
+        7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
+        Raises what these raise; only 5 changes what the next process starts from.
         """
         # 1
         with watch.stage("decode"):
-            intake = self._gate.read(batch.events)
+            intake = self._decoder.decode(batch.events)
         # 2
         with watch.stage("dead_letters"):
             self._streams.dead_letters.send([letter.record() for letter in intake.letters])
@@ -107,10 +107,10 @@ class Pipeline:
         # 8
         with watch.stage("acknowledge"):
             self._streams.source.acknowledge(self.positions)
-        self._report(_counts(batch, intake, answers), update, watch)
+        self._report(_counts(batch, intake, answers, update), update, watch)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
-        """Publish a better version of the same data, where there is one. stop(): asked all the time."""
+        """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""
         with watch.stage("refine"):
             update = self._model.refine(stop)
         if update is not None and len(update.user_rows) + len(update.item_rows) > 0:
@@ -123,12 +123,12 @@ class Pipeline:
         return RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
 
     def prove(self, prover: Prover) -> None:
-        """Have the newest version proven; `take` publishes what comes of it."""
+        """Start the proof of the newest version; `take` publishes it."""
         model = self._model
         prover.start(model.manifest.version, model.engine.config, model.engine.tables, model.dataset)
 
     def take(self, prover: Prover, watch: Stopwatch) -> None:
-        """Publish what was proven about the newest version, once it is there; about an older one it is of no use.
+        """Publish the proof once it is finished, if it is about the newest version.
 
         The proof becomes a version of its own that moves nothing: a manifest is never written twice.
         A version about which nothing can be proven is left as it is.
@@ -165,7 +165,8 @@ class Pipeline:
         self._reporter.published(new, self.positions)
 
 
-def _counts(batch: Batch, intake: Intake, answers: Answers) -> BatchCounts:
+def _counts(batch: Batch, intake: Intake, answers: Answers, update: Update | None) -> BatchCounts:
+    deleted = Deletion.nothing() if update is None else update.deletion
     return BatchCounts(
         events=len(batch.events),
         closed=batch.closed,
@@ -173,4 +174,6 @@ def _counts(batch: Batch, intake: Intake, answers: Answers) -> BatchCounts:
         nothing_to_erase=answers.count("nothing_to_erase"),
         duplicates=len(answers.repeated) + answers.again,
         dead_letters=len(intake.letters),
+        deleted_train=len(deleted.train),
+        deleted_holdout=len(deleted.holdout),
     )

@@ -1,4 +1,4 @@
-"""The process around the service: what is opened, in which order, and how it ends."""
+"""The daemon's process: it opens streams and store, runs the service, and ends with an exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import FrameType
@@ -33,8 +33,8 @@ from ifrud.observe.status import Board, Status
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
-from ifrud.requests.answered import Answered
-from ifrud.requests.intake import Gate
+from ifrud.requests.answers import Answered
+from ifrud.requests.intake import Decoder
 from ifrud.service import IdleWork, Service
 from ifrud.settings import AdminSettings, Settings
 from ifrud.streams.outboxes import open_outbox
@@ -44,7 +44,7 @@ log = structlog.stdlib.get_logger("ifrud")
 
 
 def run_daemon(settings: Settings, drain: bool) -> Exit:
-    """Run until drained, told to stop, or unable to go on. What ended it is the last line of the log."""
+    """Run until drained, told to stop, or unable to go on. The last line of the log says why it ended."""
     configure_logging(settings.log.level, sys.stderr)
     stop = StopSignals()
     try:
@@ -87,8 +87,7 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     store = open_store(settings.store)
     probe(store, _attempt())
     streams = _streams(settings, stack)
-    prover = Prover(settings.engine.cache_bytes)
-    stack.callback(prover.close)
+    prover = stack.enter_context(closing(Prover(settings.engine.cache_bytes)))
     assemble(settings, store, streams, reporter, prover, admin.check).run(stop, drain)
 
 
@@ -109,10 +108,10 @@ def assemble(
     manifest = newest.manifest
     model = Model(_engine(newest, settings.engine), manifest, Writer(store, _utc, _attempt), settings.full_every)
     answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
-    gate = Gate(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
+    decoder = Decoder(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
     prove = settings.prove and _provable(manifest.model)
     return Service(
-        pipeline=Pipeline(model, answered, streams, gate, reporter, _utc),
+        pipeline=Pipeline(model, answered, streams, decoder, reporter, _utc),
         source=streams.source,
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
@@ -156,26 +155,19 @@ def _engine(newest: Version, settings: EngineSettings) -> Engine:
     except IfruError as error:
         raise InvalidSettings([f"engine.device: {error}"]) from None
     residual = newest.manifest.residual
-    engine = Engine(
-        newest.manifest.model,
-        newest.tables,
-        newest.dataset,
-        settings,
-        device,
-        carried=Carried(residual.batch_energy, residual.added_energy),
-    )
+    carried = Carried(residual.batch_energy, residual.added_energy)
+    engine = Engine(newest.manifest.model, newest.tables, newest.dataset, settings, device, carried)
     engine.warm_up()
     return engine
 
 
 def _streams(settings: Settings, stack: ExitStack) -> Streams:
-    source = open_source(settings.events, settings.kafka, clock=time.time)
-    stack.callback(source.close)
-    receipts = open_outbox(settings.receipts, settings.kafka)
-    stack.callback(receipts.close)
-    dead_letters = open_outbox(settings.dead_letters, settings.kafka)
-    stack.callback(dead_letters.close)
-    return Streams(source, receipts, dead_letters)
+    source = stack.enter_context(closing(open_source(settings.events, settings.kafka)))
+    outboxes = (
+        stack.enter_context(closing(open_outbox(url, settings.kafka)))
+        for url in (settings.receipts, settings.dead_letters)
+    )
+    return Streams(source, *outboxes)
 
 
 def _attempt() -> str:

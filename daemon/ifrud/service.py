@@ -14,7 +14,7 @@ from ifrud.streams.positions import Goal, lag
 from ifrud.streams.sources import Source
 
 QUIET_POLL = 0.1
-"""Seconds that a poll waits where there is nothing to do; a signal is noticed after at most as long."""
+"""Seconds that a poll waits for events; a signal is noticed after this time at the latest."""
 
 LAG_SECONDS = 1.0
 """How often the lag is shown."""
@@ -33,7 +33,7 @@ class IdleWork:
 
 
 class Service:
-    """source → batcher → pipeline, for as long as nobody stops it.
+    """Reads events, collects them into batches and processes these, until it is told to stop.
 
     now: seconds, never going back. check: raises where another thread has died.
     """
@@ -64,10 +64,10 @@ class Service:
         self._refined = False
 
     def run(self, stop: Callable[[], bool], drain: bool) -> None:
-        """Deal with events until told to stop, then with the batch in hand. drain: until the source's present end.
+        """Process events until told to stop, then the batch in hand. drain: until the source's present end.
 
-        Raises SourceError, OutboxError, StoreError, CommitLost, CommitUnknown or TooManyBadEvents: the process is to
-        end then.
+        Raises SourceError, OutboxError, StoreError, CommitLost, CommitUnknown or TooManyBadEvents: the process
+        must end then.
         """
         self._pipeline.resume()
         self._refined = not self._idle.refine or not self._pipeline.answered_last
@@ -90,7 +90,7 @@ class Service:
         return QUIET_POLL if patience is None else min(patience, QUIET_POLL)
 
     def _look(self, timeout: float) -> None:
-        """Show that this thread lives, see that the others do, and take in what has come."""
+        """Record that this thread is alive, check that the others are, and read new events."""
         self._reporter.board.beat()
         self._check()
         with self._watch.stage("poll"):
@@ -99,7 +99,7 @@ class Service:
         self._batcher.add(events, now)
         self._silent = not events
         if events:
-            # They lead to another version, so nobody needs a proof of this one.
+            # They lead to another version, so a proof of this one is of no use.
             self._prover.give_up()
             self._last_event = now
             self._reporter.board.update(in_hand=len(self._batcher))
@@ -114,7 +114,7 @@ class Service:
         return len(self._batcher) == 0 and self._now() - self._last_event >= self._idle.after
 
     def _improve(self, stop: Callable[[], bool]) -> None:
-        """Refine the newest version; once there is nothing more to gain, have it proven."""
+        """Refine the newest version; once there is nothing more to gain, prove it."""
         if not self._refined:
             self._refine(stop)
         elif self._prover.busy:
@@ -133,7 +133,7 @@ class Service:
             return stop() or len(self._batcher) > 0
 
         self._pipeline.refine(interrupted, self._new_watch())
-        # Once it was left to finish there is nothing more to gain before the next batch.
+        # A refinement that was not interrupted leaves nothing to gain before the next batch.
         self._refined = len(self._batcher) == 0
 
     def _new_watch(self) -> Stopwatch:
@@ -142,7 +142,7 @@ class Service:
     def _reached(self, goal: Goal) -> bool:
         positions = self._pipeline.positions
         if self._silent and len(self._batcher) == 0 and not goal.reached(positions):
-            # What follows the last event may be no event, which the source finds out by reading it.
+            # What follows the last event may be no event, which the source only knows once it has read it.
             goal.lower(self._source.end())
         return goal.reached(positions)
 

@@ -16,11 +16,11 @@ STOP_SECONDS = 15.0
 
 
 class DemoError(IfruError):
-    """The daemon did not do what it was started for."""
+    """The daemon failed, or did something else than it was asked for."""
 
 
 class Files:
-    """What lies in the demo's folder. data: ratings that were downloaded. requests: all that were sent."""
+    """The demo's files. data: ratings that were downloaded. requests: all that were sent."""
 
     def __init__(self, folder: Path) -> None:
         self.data = folder / "ratings.csv"

@@ -20,7 +20,6 @@ from ifru.cli.train import publish
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.evaluation.verify import Published, Verification, verify, warm_up
-from ifru.interactions import Interactions
 from ifru.interactions.labels import LabelRule
 from ifru.kernels.device import device_of
 from ifru.models import MFConfig, ModelConfig
@@ -162,13 +161,9 @@ def _check(before: Version, after: Version, planned: Plan) -> None:
         expected.retire(resolve(request, expected))
     for name in ("train", "holdout"):
         wanted, found = getattr(expected, name), getattr(after.dataset, name)
-        if not _same(wanted, found):
+        pair = wanted.columns(), found.columns()
+        if not all(np.array_equal(*(getattr(each, column) for each in pair)) for column in ("user", "item", "label")):
             raise DemoError(
                 f"version {after.manifest.version} has {found.retained} {name} rows that are not the {wanted.retained} "
                 "which the requests leave; please report it"
             )
-
-
-def _same(one: Interactions, other: Interactions) -> bool:
-    columns, others = one.columns(), other.columns()
-    return all(np.array_equal(getattr(columns, name), getattr(others, name)) for name in ("user", "item", "label"))

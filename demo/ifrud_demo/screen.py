@@ -1,4 +1,4 @@
-"""What a person sees while the demo runs: a table that is redrawn on a terminal, lines anywhere else."""
+"""The demo's output for people: a table that is redrawn on a terminal, lines anywhere else."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Screen:
 
     @contextmanager
     def following(self, seen: Seen) -> Iterator[Callable[[], None]]:
-        """Something to call whenever `seen` has changed, which shows it now and then."""
+        """A function to call whenever `seen` has changed; it shows the change."""
         if self._redraws:
             with Live(console=self._console, auto_refresh=False) as live:
                 yield lambda: live.update(Group(_table(_facts(seen)), Text(seen.sentence, style="dim")), refresh=True)

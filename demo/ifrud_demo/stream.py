@@ -1,4 +1,4 @@
-"""Sending events at a steady pace, and waiting for what the daemon makes of them."""
+"""Sends events at a steady rate, and waits for the daemon."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Stream:
             raise self._no_progress("to answer all events")
 
     def wait_for_proof(self) -> None:
-        """Leave the daemon in peace until it has used its idle time: the last that it does is a proof."""
+        """Wait until the daemon has used its idle time; the last that it does is a proof."""
         self._waited(lambda: self._seen.proven, IDLE_PATIENCE)
         self._show()
 

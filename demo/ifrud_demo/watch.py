@@ -37,7 +37,7 @@ class LoggedVersion:
 
 @dataclass
 class Seen:
-    """Everything that was seen so far.
+    """What is known of the daemon so far.
 
     events: to be sent in all. sent: event id -> when it was written. receipts: by request id, the first of each.
     latencies: seconds from before an event was written until its receipt was read. reasons: of dead letters.
@@ -92,7 +92,7 @@ class Seen:
 
 
 class Watch:
-    """Follows the daemon's files, and writes down in `seen` what is new. now: the clock that `seen.sent` goes by."""
+    """Follows the daemon's files, and adds to `seen` what is new. now: the clock that `seen.sent` goes by."""
 
     def __init__(self, files: Files, seen: Seen, now: Callable[[], float]) -> None:
         self.seen = seen
@@ -104,7 +104,7 @@ class Watch:
         )
 
     def look(self, timeout: float) -> None:
-        """Take in what has come; waits up to `timeout` seconds for receipts."""
+        """Read what is new; waits up to `timeout` seconds for receipts."""
         for event in self._receipts.poll(_LINES, timeout):
             receipt = Receipt.read(event.payload or b"")
             if receipt.request_id not in self.seen.receipts:
@@ -123,7 +123,7 @@ class Watch:
         try:
             said = json.loads(line)
         except ValueError:
-            # What a library prints on its own is no log line of the daemon.
+            # A library may print lines that are not the daemon's log.
             self.seen.sentence = line.decode(errors="replace")
             return
         self.seen.sentence = str(said["event"])

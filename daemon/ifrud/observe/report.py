@@ -24,7 +24,7 @@ log = structlog.stdlib.get_logger("ifrud")
 
 @dataclass(frozen=True)
 class BatchCounts:
-    """What a batch held. duplicates: requests that had been answered before, or stood twice in it."""
+    """What a batch held and deleted. duplicates: requests that had been answered before, or stood twice in it."""
 
     events: int
     closed: Closed
@@ -32,17 +32,22 @@ class BatchCounts:
     nothing_to_erase: int
     duplicates: int
     dead_letters: int
+    deleted_train: int
+    deleted_holdout: int
 
-    def sentence(self, deleted: tuple[int, int]) -> str:
-        """deleted: training and held-out interactions."""
+    @property
+    def sentence(self) -> str:
+        """How its events were answered, and why it closed."""
+        deleted = f"{self.deleted_train} training and {self.deleted_holdout} held-out interactions"
         parts = {
-            f"{self.published} deleted {deleted[0]} training and {deleted[1]} held-out interactions": self.published,
+            f"{self.published} deleted {deleted}": self.published,
             f"{self.nothing_to_erase} found nothing to erase": self.nothing_to_erase,
             f"{self.duplicates} had been answered before": self.duplicates,
             f"{self.dead_letters} went to the dead letters": self.dead_letters,
         }
         events = "1 event" if self.events == 1 else f"{self.events} events"
-        return f"answers {events}: {', '.join(part for part, count in parts.items() if count)}"
+        answers = ", ".join(part for part, count in parts.items() if count)
+        return f"answers {events}: {answers}; the batch closed because {self.closed}"
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,11 @@ class NewVersion:
     seconds: Mapping[Stage, float]
 
     @property
-    def deleted(self) -> tuple[int, int]:
-        """Training and held-out interactions."""
-        if self.update is None:
-            return 0, 0
-        return len(self.update.deletion.train), len(self.update.deletion.holdout)
-
-    @property
     def sentence(self) -> str:
         """What was done and why."""
         batch, update = self.batch, self.update
         if batch is not None:
-            what = f"{batch.sentence(self.deleted)}; the batch closed because {batch.closed}"
+            what = batch.sentence
         elif update is not None:
             what = "refines the model in idle time"
         else:
@@ -98,7 +96,7 @@ class NewVersion:
                 "requests": batch.published + batch.nothing_to_erase,
                 "duplicates": batch.duplicates,
                 "dead_letters": batch.dead_letters,
-                "deleted": sum(self.deleted),
+                "deleted": batch.deleted_train + batch.deleted_holdout,
             }
         return found
 
@@ -156,7 +154,7 @@ class Reporter:
         for event, rows in asdict(new.cache).items():
             self.metrics.cache.labels(event).inc(rows - before[event])
         if new.batch is not None:
-            self._count(new.batch, new.deleted)
+            self._count(new.batch)
         elif new.update is not None:
             self.metrics.refinements.inc()
         else:
@@ -180,20 +178,20 @@ class Reporter:
             residual_influence_total=settled.total,
         )
 
-    def _count(self, batch: BatchCounts, deleted: tuple[int, int]) -> None:
+    def _count(self, batch: BatchCounts) -> None:
         metrics, old = self.metrics, self.board.status
         metrics.batches.inc()
         metrics.batch_requests.observe(batch.events)
         metrics.requests.labels("published").inc(batch.published)
         metrics.requests.labels("nothing_to_erase").inc(batch.nothing_to_erase)
         metrics.duplicates.inc(batch.duplicates)
-        metrics.deleted.labels("train").inc(deleted[0])
-        metrics.deleted.labels("holdout").inc(deleted[1])
+        metrics.deleted.labels("train").inc(batch.deleted_train)
+        metrics.deleted.labels("holdout").inc(batch.deleted_holdout)
         self.board.update(
             batches=old.batches + 1,
             requests=old.requests + batch.published + batch.nothing_to_erase,
             nothing_to_erase=old.nothing_to_erase + batch.nothing_to_erase,
             duplicates=old.duplicates + batch.duplicates,
             dead_letters=old.dead_letters + batch.dead_letters,
-            deleted_interactions=old.deleted_interactions + sum(deleted),
+            deleted_interactions=old.deleted_interactions + batch.deleted_train + batch.deleted_holdout,
         )
