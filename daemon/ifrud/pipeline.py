@@ -113,7 +113,7 @@ class Pipeline:
         """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""
         with watch.stage("refine"):
             update = self._model.refine(stop)
-        if update is not None and len(update.user_rows) + len(update.item_rows) > 0:
+        if update is not None and len(update.parameters) > 0:
             self._publish_idle(update, NO_QUALITY, watch)
 
     @property
@@ -125,7 +125,7 @@ class Pipeline:
     def prove(self, prover: Prover) -> None:
         """Start the proof of the newest version; `take` publishes it."""
         model = self._model
-        prover.start(model.manifest.version, model.engine.config, model.engine.tables, model.dataset)
+        prover.start(model.manifest.version, model.engine.config, model.engine.parameters, model.dataset)
 
     def take(self, prover: Prover, watch: Stopwatch) -> None:
         """Publish the proof once it is finished, if it is about the newest version.

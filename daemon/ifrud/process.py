@@ -15,13 +15,14 @@ from uuid import uuid4
 import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from ifru.engine.engine import Engine
+from ifru.engine.engine import Engine, UnsupportedSupport
 from ifru.engine.settings import EngineSettings
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
-from ifru.kernels.device import device_of
+from ifru.kernels.device import UnsupportedDevice, device_of
 from ifru.models import ModelConfig, model_of
 from ifru.snapshots import Reader, Store, Version, Writer, open_store, probe, read_hash_key
+from ifru.training.warm_up import warm_up
 from ifrud.batcher import Batcher
 from ifrud.exits import Exit, exit_for
 from ifrud.model import Model
@@ -150,15 +151,16 @@ def _admin(settings: AdminSettings, reporter: Reporter, stack: ExitStack) -> Adm
 
 
 def _engine(newest: Version, settings: EngineSettings) -> Engine:
+    model, residual = newest.manifest.model, newest.manifest.residual
+    carried = Carried(residual.batch_energy, residual.added_energy)
     try:
         device = device_of(settings.device)
-    except IfruError as error:
+        warm_up(model, device, (newest.tables.user.dtype,))
+        return Engine(model, newest.tables, newest.dataset, settings, device, carried)
+    except UnsupportedDevice as error:
         raise InvalidSettings([f"engine.device: {error}"]) from None
-    residual = newest.manifest.residual
-    carried = Carried(residual.batch_energy, residual.added_energy)
-    engine = Engine(newest.manifest.model, newest.tables, newest.dataset, settings, device, carried)
-    engine.warm_up()
-    return engine
+    except UnsupportedSupport as error:
+        raise InvalidSettings([str(error)]) from None
 
 
 def _streams(settings: Settings, stack: ExitStack) -> Streams:

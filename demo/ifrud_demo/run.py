@@ -17,15 +17,15 @@ import torch
 from ifru.cli.options import dtype_of
 from ifru.cli.output import progress
 from ifru.cli.train import publish
-from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
-from ifru.evaluation.verify import Published, Verification, verify, warm_up
+from ifru.evaluation.verify import Published, Verification, verify
 from ifru.interactions.labels import LabelRule
 from ifru.kernels.device import device_of
 from ifru.models import MFConfig, ModelConfig
 from ifru.requests import resolve
 from ifru.snapshots import Reader, Version, open_store
 from ifru.training import TrainedModel, train
+from ifru.training.warm_up import warm_up
 from ifrud.streams.outboxes import open_outbox
 from ifrud_demo.data import SEED, Data, generated, movielens_or_generated, own
 from ifrud_demo.movielens import cache_folder, fetch, movielens
@@ -98,7 +98,7 @@ def _train(config: ModelConfig, data: Data, files: Files) -> tuple[TrainedModel,
     with progress() as report:
         # For the daemon too: no request waits for a compiler.
         report("compiling", None)
-        warm_up(config, EngineSettings(), device, torch.float32)
+        warm_up(config, device, (torch.float32,))
         start = time.monotonic()
         trained = train(data.dataset, [config], seed=SEED, device=device, dtype=dtype_of(None, device), report=report)
         publish(open_store(files.store.as_uri()), trained, data.dataset)
@@ -141,12 +141,13 @@ def _compared(planned: Plan, before: Version, after: Version, settled: float, se
             before.dataset,
             planned.requests,
             published=Published(
-                tables=after.tables,
+                parameters=after.tables,
                 method=residual.method,
                 reason=residual.reason,
+                products=0,
                 residual_influence=residual.influence or 0.0,
                 settled_influence=settled,
-                seconds=seconds,
+                update=seconds,
             ),
             device=device_of("auto"),
             seed=SEED,
@@ -158,7 +159,7 @@ def _check(before: Version, after: Version, planned: Plan) -> None:
     """Raises DemoError where the daemon has deleted anything else than what was asked for."""
     expected = before.copy().dataset
     for request in planned.requests:
-        expected.retire(resolve(request, expected))
+        expected.delete(resolve(request, expected))
     for name in ("train", "holdout"):
         wanted, found = getattr(expected, name), getattr(after.dataset, name)
         pair = wanted.columns(), found.columns()

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 
 from ifru.errors import DataError
-from ifru.evaluation.quality import auc, scores
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, model_of
-from ifru.objective.parameters import Parameters
+from ifru.models.quality import auc, scores
 from ifru.training.newton import Plan, initial, minimise
 
 L2_GRID = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
@@ -65,7 +64,7 @@ def validation_split(train: Interactions, share: float, seed: int) -> tuple[Inte
     chosen = np.random.default_rng(seed).permutation(recorded)[: round(share * len(recorded))]
     rows = train.with_companions(chosen)
     fitted = train.copy()
-    fitted.retire(rows)
+    fitted.delete(rows)
     return fitted, rows
 
 
@@ -73,13 +72,14 @@ def _validated(
     config: ModelConfig, fitted: Interactions, rows: Int64, seed: int, device: torch.device, dtype: torch.dtype
 ) -> float:
     objective = model_of(config).objective(fitted, device, dtype)
-    start = initial(len(objective.ridge), model_of(config).width, seed, objective)
-    tables = Parameters.unstacked(minimise(objective, start, _PLAN).theta, fitted.users)
-    score = scores(config, tables, fitted.user[rows], fitted.item[rows])
+    parameters = objective.layout.parameters(minimise(objective, initial(objective, seed), _PLAN).theta)
+    serving = model_of(config).serving(parameters, fitted)
+    score = scores(config, serving, fitted.user[rows], fitted.item[rows])
     # A penalty that shrinks every score to nothing ranks nothing: what is left there is only how far training got.
     found = auc(np.where(np.abs(score) < _NOTHING, 0.0, score), fitted.label[rows])
     if found is None:
         raise DataError(
-            f"λ cannot be chosen by validation: the {len(rows)} rows kept for it all have the same label; give --l2"
+            f"λ cannot be chosen by validation: the {len(rows):,} rows kept for it all have the same label; "
+            "give --l2, or a label rule that divides the rows more evenly"
         )
     return found

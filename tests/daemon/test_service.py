@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ifru.models.lightgcn import LightGCNConfig
 from ifru.snapshots import CommitLost, Reader
 from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
@@ -164,6 +165,12 @@ def test_the_loser_of_a_race_stops_and_names_the_winner(world: World) -> None:
 def test_a_device_that_is_not_there_is_a_setting_that_is_wrong(world: World) -> None:
     with pytest.raises(InvalidSettings, match=r"engine\.device: device 'cuda:99' cannot be used here"):
         world.service(engine={"device": "cuda:99"})
+
+
+def test_a_support_that_the_model_does_not_offer_is_a_setting_that_is_wrong(tmp_path: Path) -> None:
+    world = World(tmp_path, config=LightGCNConfig(rank=4, l2=0.1))
+    with pytest.raises(InvalidSettings, match=r"engine\.support is 'push'"):
+        world.service(engine={"support": "push"})
 
 
 def test_another_thread_that_has_died_stops_the_service(world: World) -> None:
