@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 
 from ifru.cli.candidates import candidates
-from ifru.cli.options import Json, Precision, device_of, dtype_of
+from ifru.cli.options import Json, Precision, dtype_of
 from ifru.cli.output import print_facts, print_json, progress
 from ifru.errors import IfruError
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
+from ifru.kernels.device import device_of
 from ifru.models import known, model_of
 from ifru.snapshots import Manifest, NoVersion, Reader, Residual, Store, Writer, open_store
 from ifru.training import FIRST_RANK, L2_GRID, LARGEST_RANK, TrainedModel
