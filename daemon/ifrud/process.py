@@ -140,7 +140,7 @@ def _knowledge(settings: Settings, store: Store) -> Knowledge:
     reader = Reader(store)
     newest = reader.load()
     key = read_hash_key(store)
-    model = Model(_engine(newest, settings.engine), newest.manifest, Writer(store, _utc, _attempt), settings.full_every)
+    model = Model(_engine(newest, settings.engine), newest, Writer(store, _utc, _attempt), settings.full_every)
     return Knowledge(
         model=model,
         answered=Answered(reader, newest.manifest, settings.remember_versions),
@@ -151,7 +151,7 @@ def _knowledge(settings: Settings, store: Store) -> Knowledge:
 def _engine(newest: Version, settings: EngineSection) -> Engine:
     engine = Engine(
         newest.manifest.model,
-        newest.tables,
+        newest.parameters,
         newest.dataset,
         EngineSettings(**settings.model_dump(exclude={"device"})),
         device=_device(settings.device),

@@ -144,7 +144,7 @@ def _verify(planned: Plan, places: Places, seen: Seen) -> tuple[Verification, Ve
 def _compared(planned: Plan, before: Version, after: Version, announced: Announced, seconds: float) -> Verification:
     residual = after.manifest.residual
     published = Published(
-        tables=after.tables,
+        tables=after.parameters,
         method=residual.method,
         reason=residual.reason,
         residual_influence=residual.influence or 0.0,
@@ -154,7 +154,7 @@ def _compared(planned: Plan, before: Version, after: Version, announced: Announc
     with progress() as report:
         return verify(
             before.manifest.model,
-            before.tables,
+            before.parameters,
             before.dataset,
             planned.requests,
             published=published,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ifru.errors import IfruError
 
 
@@ -24,9 +26,17 @@ class NoVersion(IfruError):
 class CorruptFile(IfruError):
     """A stored file is not what was written. `path` names it."""
 
+    remedy: ClassVar = "restore the file from a copy, or go back to an older version"
+
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path} {reason}; restore the file from a copy, or go back to an older version")
+        super().__init__(f"{path} {reason}; {self.remedy}")
         self.path = path
+
+
+class ForkedHistory(CorruptFile):
+    """A version was not written after the one that is stored before it. `path` names its manifest."""
+
+    remedy = "two histories lie under one prefix: restore the manifests of one of them from a copy"
 
 
 class CommitLost(IfruError):

@@ -32,6 +32,11 @@ def read_hash_key(store: Store) -> bytes:
     return key
 
 
+def key_id(key: bytes) -> str:
+    """What tells a key from others without betraying it: 16 hex digits of its SHA-256."""
+    return hashlib.sha256(key).hexdigest()[:16]
+
+
 def event_hash(key: bytes, source: str, event_id: str) -> str:
     """HMAC-SHA256, in hex, of what tells an event from any other, as the JSON array [source, id] without spaces."""
     identity = json.dumps([source, event_id], ensure_ascii=False, separators=(",", ":"))

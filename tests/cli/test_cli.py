@@ -15,6 +15,7 @@ import pytest
 from ifru.cli import main
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
+from ifru.objective.parameters import ParameterUpdate
 from ifru.snapshots import Change, Reader, Writer, open_store
 
 Ifru = Callable[..., "Ended"]
@@ -88,7 +89,7 @@ def test_train_publishes_version_1_and_says_how_good_it_is(ifru: Ifru, data: Pat
     version = Reader(open_store(url)).load()
     assert (version.manifest.version, version.manifest.model.bias) == (1, True)
     assert version.manifest.quality == {"auc": said["auc"]}
-    assert version.tables.user.shape == (30, 9)
+    assert version.parameters.user.shape == (30, 9)
     assert version.dataset.train.retained == 400
 
 
@@ -113,7 +114,7 @@ def test_a_rank_that_is_found_by_the_proof_is_published(ifru: Ifru, data: Path) 
     assert said["ready"]
     assert [each["rank"] for each in said["ranks"]][-1] == said["rank"]
     version = Reader(open_store("memory://auto")).load()
-    assert version.manifest.model.rank == said["rank"] == version.tables.user.shape[1]
+    assert version.manifest.model.rank == said["rank"] == version.parameters.user.shape[1]
     assert (
         "(found by the relative gap: 16: "
         in ifru("train", data, "--out", "memory://auto-text", "--rank", "auto", "--l2", 0.3).out
@@ -229,15 +230,14 @@ def forget(url: str, user: str) -> None:
     """Publish the next version, without a user."""
     opened = open_store(url)
     loaded = Reader(opened).load()
-    engine = Engine(loaded.manifest.model, loaded.tables, loaded.dataset, EngineSettings())
+    engine = Engine(loaded.manifest.model, loaded.parameters, loaded.dataset, EngineSettings())
     row = loaded.dataset.users.row(user)
     assert row is not None
     update = engine.apply(loaded.dataset.of_user(row))
     change = Change(
-        user_rows=update.user_rows,
-        user_values=update.user_values,
-        item_rows=update.item_rows,
-        item_values=update.item_values,
+        update=ParameterUpdate(
+            {"user": (update.user_rows, update.user_values), "item": (update.item_rows, update.item_values)}
+        ),
         deletion=update.deletion,
         positions={"requests": {0: 17}},
         events=["a keyed hash"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,13 +16,15 @@ from ifru.evaluation.tightened import tightened
 from ifru.models import MFConfig
 from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
-from ifru.snapshots import CommitLost, Reader
+from ifru.snapshots import CommitLost, Reader, open_store
 from ifru.training import fit
 from ifrud.prover import Prover
 from ifrud.requests.intake import TooManyBadEvents
 from ifrud.streams.outboxes import OutboxError, Record
 from tests.daemon.world import CONFIG, World, distinct, erase_pairs, erase_user, pairs, request, stop_after
 from tests.fixtures.failing_store import Crash, FailingStore
+
+FORMAT_1 = Path(__file__).parent.parent / "snapshots/format_1"
 
 
 @pytest.fixture
@@ -53,6 +56,17 @@ def test_a_second_start_goes_on_where_the_newest_version_ends(world: World) -> N
     world.drain()
     assert [len(manifest.events) for manifest in world.manifests()] == [0, 1, 1]
     assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"r1": 1, "r2": 1}
+
+
+def test_a_store_of_format_1_is_gone_on_from(world: World, tmp_path: Path) -> None:
+    old = open_store(Path(shutil.copytree(FORMAT_1, tmp_path / "old")).as_uri())
+    # Version 4 has read 317 bytes.
+    world.submit(b" " * 316, erase_user("r1", 5))
+    world.service(store=old, full_every=2).run(lambda: False, drain=True)
+    version = Reader(old).load()
+    assert (version.manifest.version, version.manifest.kind, version.manifest.schema_version) == (5, "full", 2)
+    assert version.dataset.users.row("user 5") is None
+    assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
 
 
 def test_what_a_version_owes_is_known_after_a_restart_too(world: World) -> None:
@@ -188,7 +202,7 @@ def test_idle_time_proves_the_newest_version_once(world: World) -> None:
     )
     world.service(prove=True, refine_after_ms=0).run(stop_after(0.5), drain=False)
     newest = world.newest()
-    found = tightened(newest.tables, newest.dataset.train, newest.manifest.model, random=torch.Generator())
+    found = tightened(newest.parameters, newest.dataset.train, newest.manifest.model, random=torch.Generator())
     proven = [manifest for manifest in world.manifests() if "rms_bound" in manifest.quality]
     assert proven == [newest.manifest]
     assert newest.manifest.quality["rms_bound"] == pytest.approx(found.proof.rms_bound, rel=0.05)
@@ -225,7 +239,7 @@ def test_a_proof_that_is_given_up_ends_and_leaves_room_for_another(world: World)
     newest = world.newest()
     prover = Prover()
     for version in (1, 2):
-        prover.start(version, CONFIG, newest.tables, newest.dataset)
+        prover.start(version, CONFIG, newest.parameters, newest.dataset)
         if version == 1:
             prover.give_up()
             assert not prover.busy
@@ -233,14 +247,14 @@ def test_a_proof_that_is_given_up_ends_and_leaves_room_for_another(world: World)
     while (proven := prover.result()) is None:
         assert prover.busy
     assert proven.version == 2
-    prover.start(3, CONFIG, newest.tables, newest.dataset)
+    prover.start(3, CONFIG, newest.parameters, newest.dataset)
     prover.close()
     assert prover.result() is None
 
 
 def test_events_that_come_end_the_proof_of_the_version_before_them(world: World) -> None:
     prover = Prover()
-    prover.start(1, CONFIG, world.newest().tables, world.newest().dataset)
+    prover.start(1, CONFIG, world.newest().parameters, world.newest().dataset)
     world.submit(erase_user("r1", 3))
     world.drain(prover=prover)
     assert not prover.busy
@@ -298,7 +312,7 @@ def test_a_crash_at_any_write_leaves_every_deletion_done_once(tmp_path: Path, ki
         except Crash:
             world.drain(**changes)
         assert pairs(world.newest().dataset) == expected
-        hashes = [hashed for manifest in world.manifests() for hashed in manifest.events]
+        hashes = [hashed for manifest in world.manifests() for hashed in manifest.hashes]
         assert len(hashes) == len(set(hashes)) == len(chosen)
         assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {
             f"r{number}": 1 for number in range(len(chosen))
