@@ -14,9 +14,9 @@ from ifru.objective.parameters import Parameters, ParameterUpdate
 from ifru.snapshots.format import Manifest
 from ifru.snapshots.numbering import Numbering
 from ifru.snapshots.parquet import encode_features, encode_ids, encode_interactions
-from ifru.snapshots.parts import Event, Held, Residual, Role
+from ifru.snapshots.parts import FEATURES, Event, Held, Residual, Role
 from ifru.snapshots.sources import Source
-from ifru.snapshots.tensors import Delta, encode_delta, encode_parameters, encode_tensors
+from ifru.snapshots.tensors import Delta, encode_delta, encode_tensors, named_tensors
 
 
 @dataclass(frozen=True)
@@ -70,30 +70,31 @@ def serving_of(config: ModelConfig, parameters: Parameters, train: Interactions)
 def full_contents(state: FullState) -> dict[Role, bytes]:
     """The files of a full version. Raises ValueError for a state that cannot be one."""
     data = state.dataset
+    ids = {"user": data.users, "item": data.items}
     contents: dict[Role, bytes] = {
-        "model": encode_parameters(state.parameters, state.config),
+        "model": encode_tensors(named_tensors(state.parameters, state.config)),
         "train": encode_interactions(data.train),
         "holdout": encode_interactions(data.holdout),
         "users": encode_ids(data.users),
         "items": encode_ids(data.items),
     }
-    if "user" in state.features:
-        contents["user_features"] = encode_features(state.features["user"], data.users)
-    if "item" in state.features:
-        contents["item_features"] = encode_features(state.features["item"], data.items)
-    if state.buffers:
-        contents["buffers"] = encode_tensors(state.buffers)
-    return contents | _serving(state.serving, state.config)
+    contents |= {FEATURES[side]: encode_features(table, ids[side]) for side, table in state.features.items()}
+    return contents | _besides(state, state.config)
 
 
 def delta_contents(change: Change, parent: Manifest, numbering: Numbering) -> dict[Role, bytes]:
     """The files of a delta. Raises ValueError for a change that cannot be one."""
     delta = Delta(change.update, numbering.in_files(change.deletion))
     contents: dict[Role, bytes] = {"delta": encode_delta(delta, parent.model, parent.tables)}
-    if change.buffers is not None:
-        contents["buffers"] = encode_tensors(change.buffers)
-    return contents | _serving(change.serving, parent.model)
+    return contents | _besides(change, parent.model)
 
 
-def _serving(serving: Parameters | None, config: ModelConfig) -> dict[Role, bytes]:
-    return {} if serving is None else {"serving": encode_parameters(serving, config)}
+def _besides(what: FullState | Change, config: ModelConfig) -> dict[Role, bytes]:
+    """What both kinds of versions may have besides their parameters."""
+    contents: dict[Role, bytes] = {}
+    if what.serving is not None:
+        contents["serving"] = encode_tensors(named_tensors(what.serving, config))
+    if what.buffers:
+        # safetensors does not take tensors that share their memory.
+        contents["buffers"] = encode_tensors({name: tensor.clone() for name, tensor in what.buffers.items()})
+    return contents

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -161,25 +161,18 @@ def decode_manifest(data: bytes, version: int) -> Manifest | Tombstone:
         raise CorruptFile(path, f"is not the manifest of version {version}")
     try:
         if document.get("collected") is True:
-            return Tombstone.model_validate_json(data)
-        manifest = Manifest.model_validate_json(json.dumps(_of_format_2(document, path)))
+            return Tombstone.model_validate(document)
+        if (schema := document.get("schema_version")) not in (1, SCHEMA_VERSION):
+            raise StoreError(f"{path} has schema version {schema}; 1 and 2 are understood: update this program")
+        if schema == 1:
+            document["sources"] = document.pop("positions", None)
+        manifest = Manifest.model_validate(document)
     except UnknownModel as error:
         raise UnknownModel(error.name, path) from error
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_url=False))
         raise CorruptFile(path, f"has wrong or missing fields: {fields}") from error
     return manifest.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
-
-
-def _of_format_2(document: dict[str, Any], path: str) -> dict[str, Any]:
-    """A manifest of any format under the names of format 2."""
-    match document.get("schema_version"):
-        case 1:
-            return {"sources" if name == "positions" else name: value for name, value in document.items()}
-        case 2:
-            return document
-        case other:
-            raise StoreError(f"{path} has schema version {other}; 1 and 2 are understood: update this program")
 
 
 def decode_head(data: bytes) -> int | None:

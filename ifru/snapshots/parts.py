@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import (
     AwareDatetime,
@@ -18,6 +18,7 @@ from pydantic import (
 Tensors = Literal["model", "delta", "serving", "buffers"]
 Rows = Literal["train", "holdout", "users", "items", "user_features", "item_features"]
 Role = Tensors | Rows | Literal["ledger"]
+FEATURES: Final[dict[str, Role]] = {"user": "user_features", "item": "item_features"}
 DType = Literal["float32", "float16", "bfloat16"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # Every part begins with a letter or a digit, so no path leads out of the prefix.
@@ -39,13 +40,9 @@ class File(Part):
     @staticmethod
     def of(role: Role, version: int, attempt: str, data: bytes) -> File:
         """The entry of a file, at a path that no other attempt writes to."""
-        folder = f"{version:012d}-{attempt}"
-        if role == "ledger":
-            path = f"ledger/{folder}.jsonl"
-        elif role in get_args(Tensors):
-            path = f"model/{folder}/{role}.safetensors"
-        else:
-            path = f"data/{folder}/{role.replace('_', '-')}.parquet"
+        name = f"{version:012d}-{attempt}"
+        folder, ending = ("model", "safetensors") if role in get_args(Tensors) else ("data", "parquet")
+        path = f"ledger/{name}.jsonl" if role == "ledger" else f"{folder}/{name}/{role.replace('_', '-')}.{ending}"
         return File(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), role=role)
 
 

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from safetensors import SafetensorError
+from safetensors.torch import load as decode_tensors
 
 from ifru.interactions import Dataset, Interactions
 from ifru.snapshots.errors import CorruptFile, NotFound, NoVersion
@@ -25,15 +26,14 @@ from ifru.snapshots.format import (
 )
 from ifru.snapshots.ledger import decode_ledger
 from ifru.snapshots.parquet import decode_features, decode_ids, decode_interactions
-from ifru.snapshots.parts import File, Role
-from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters, decode_tensors
+from ifru.snapshots.parts import FEATURES, File, Role
+from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters
 from ifru.snapshots.version import Version, checked, replay
 from ifru.stores.store import Store
 
 READERS = 8
 """Requests under way at once."""
 FULL_ROLES: tuple[Role, ...] = ("model", "users", "items", "train", "holdout")
-FEATURES: dict[str, Role] = {"user": "user_features", "item": "item_features"}
 OPTIONAL_ROLES: tuple[Role, ...] = ("buffers", *FEATURES.values())
 
 T = TypeVar("T")

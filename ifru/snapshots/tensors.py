@@ -11,7 +11,8 @@ from typing import Final, get_args
 
 import numpy as np
 import torch
-from safetensors.torch import load, save
+from safetensors.torch import load as decode_tensors
+from safetensors.torch import save
 from torch import Tensor
 
 from ifru.interactions import Deletion
@@ -33,16 +34,6 @@ class Delta:
 def encode_tensors(tensors: Mapping[str, Tensor]) -> bytes:
     # safetensors does not take tensors that are not contiguous.
     return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-
-
-def decode_tensors(data: bytes) -> dict[str, Tensor]:
-    """Raises SafetensorError for bytes that hold none."""
-    return load(data)
-
-
-def encode_parameters(parameters: Parameters, config: ModelConfig) -> bytes:
-    """`named_tensors`. Raises ValueError for parameters of another model."""
-    return encode_tensors(named_tensors(parameters, config))
 
 
 def decode_parameters(data: bytes, config: ModelConfig) -> Parameters:
@@ -89,7 +80,10 @@ def decode_delta(data: bytes, config: ModelConfig, tables: Mapping[str, Table]) 
 
 
 def named_tensors(parameters: Parameters, config: ModelConfig) -> dict[str, Tensor]:
-    """Parameters under the names that they have in the files: `<table>.<column>` and `shared.<name>`."""
+    """Parameters under the names that they have in the files: `<table>.<column>` and `shared.<name>`.
+
+    Raises ValueError for parameters of another model.
+    """
     layout = _layout(config, len(parameters.user), len(parameters.item))
     shapes = {name: tuple(table.shape) for name, table in parameters.tables.items()}
     expected = {name: (rows, layout.width) for name, rows in layout.rows.items()}
@@ -117,7 +111,8 @@ def _dtype(tensor: Tensor) -> DType:
 
 def _shared(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
     _check_shared(tensors, layout)
-    return {f"shared.{name}": tensor.to(DTYPES[_dtype(tensor)]) for name, tensor in tensors.items()}
+    # safetensors does not take tensors that share their memory, as tied weights do.
+    return {f"shared.{name}": tensor.to(DTYPES[_dtype(tensor)], copy=True) for name, tensor in tensors.items()}
 
 
 def _check_shared(tensors: Mapping[str, Tensor], layout: Layout) -> None:

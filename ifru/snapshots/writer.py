@@ -60,8 +60,8 @@ class Writer:
     def start(self, state: FullState, quality: Mapping[str, float], residual: Residual) -> Manifest:
         """Publish version 1 on an empty prefix, and the key for event hashes with it.
 
-        Raises StoreError where the prefix has versions or the store fails (version 1 is not committed then),
-        CommitLost, CommitUnknown.
+        Raises ValueError for a state that cannot be stored, StoreError where the prefix has versions or the store fails
+        (version 1 is not committed then), CorruptFile for a key that is none, CommitLost, CommitUnknown.
         """
         if used := self._store.list(MANIFESTS):
             raise StoreError(

@@ -254,7 +254,13 @@ def test_a_later_version_is_told_from_its_parent(ifru: Ifru, data: Path, tmp_pat
     assert [(line["version"], line["kind"]) for line in said["history"]] == [(2, "delta"), (1, "full")]
     assert (said["events"], said["positions"], said["parent"]) == (1, {"requests": {"0": 17}}, 1)
     assert "a keyed hash" not in ifru("inspect", url, "--json").out
-    assert "requests 0: 17" in ifru("inspect", url).out
+    assert said["parent_sha256"] == ifru("inspect", url, "--version", 1, "--json").document["sha256"]
+    assert (said["epoch"], said["held"], said["tables"]["user"]) == (1, 0, {"rows": 30, "dtype": "float32"})
+    text = ifru("inspect", url).out
+    assert "requests 0: 17" in text
+    assert "in epoch 1" in text
+    assert said["parent_sha256"] in text
+    assert "rank 8, loss bce, l2 0.2, bias no" in text
     assert ifru("inspect", url, "--version", 1, "--json").document["version"] == 1
 
     first, second = (ifru("prove", url, "--version", n, "--json").document for n in (1, 2))

@@ -135,7 +135,8 @@ def test_features_of_rows_that_are_not_there_are_refused(memory: Store, rows: li
 
 
 def test_buffers_are_in_a_delta_only_where_they_have_changed(memory: Store) -> None:
-    first, second = ({"mean": torch.full((3,), value), "seen": torch.tensor(9)} for value in (0.5, 0.7))
+    means = torch.full((3,), 0.5), torch.full((3,), 0.7)
+    first, second = ({"mean": mean, "tied": mean, "seen": torch.tensor(9)} for mean in means)
     model, by, reader = state(buffers=first), writer(memory), Reader(memory)
     manifests = [by.start(model, {}, RESIDUAL)]
     for user, buffers in ((1, None), (2, second), (3, None)):

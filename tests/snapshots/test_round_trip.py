@@ -14,7 +14,15 @@ from ifru.models import MFConfig, ModelConfig
 from ifru.objective.parameters import Parameters, ParameterUpdate
 from ifru.snapshots import Change, FullState, Reader
 from ifru.snapshots.parquet import decode_ids, decode_interactions, encode_ids, encode_interactions
-from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters, encode_delta, encode_parameters, tables_of
+from ifru.snapshots.tensors import (
+    Delta,
+    decode_delta,
+    decode_parameters,
+    encode_delta,
+    encode_tensors,
+    named_tensors,
+    tables_of,
+)
 from tests.snapshots.cases import RESIDUAL, Live, another_store, assert_same, update_of, writer
 
 unhurried = settings(deadline=None)
@@ -109,7 +117,7 @@ def _erase_pair(config: ModelConfig, live: Live, user: int, item: int, full: boo
 @given(models())
 def test_tables_and_interactions_and_ids_come_back_as_they_were(model: tuple[ModelConfig, Live]) -> None:
     config, live = model
-    tables = decode_parameters(encode_parameters(live.tables, config), config)
+    tables = decode_parameters(encode_tensors(named_tensors(live.tables, config)), config)
     assert torch.equal(tables.user, live.tables.user)
     assert torch.equal(tables.item, live.tables.item)
     assert list(decode_ids(encode_ids(live.dataset.users), len(live.tables.user))) == list(live.dataset.users)
@@ -150,7 +158,7 @@ def test_the_same_state_gives_the_same_bytes_in_every_process() -> None:
     config = MFConfig(rank=2, l2=0.1, bias=True)
     tables = Parameters.of(torch.arange(9.0).reshape(3, 3), -torch.arange(6.0).reshape(2, 3))
     delta = Delta(update_of(tables, [0, 2], [1]), Deletion(np.array([4, 5]), np.array([], dtype=np.int64)))
-    encoded = encode_parameters(tables, config), encode_delta(delta, config, tables_of(tables))
+    encoded = encode_tensors(named_tensors(tables, config)), encode_delta(delta, config, tables_of(tables))
     digests = [hashlib.sha256(data).hexdigest() for data in encoded]
     assert digests == [
         "626ae3555cd5e16d4472c6883dbe50fc3f6cf622334ab0c58affac8a648895db",
