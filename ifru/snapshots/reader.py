@@ -149,18 +149,16 @@ class Reader:
             return _decoded(manifest.file(role), decode, contents[role])
 
         parameters = decoded("model", partial(decode_parameters, config=manifest.model))
-        rows = {"user": len(parameters.user), "item": len(parameters.item)}
-        interactions: Callable[[bytes], Interactions] = partial(
-            decode_interactions, users=rows["user"], items=rows["item"]
-        )
+        users, items = len(parameters.user), len(parameters.item)
+        interactions: Callable[[bytes], Interactions] = partial(decode_interactions, users=users, items=items)
         dataset = Dataset(
             train=decoded("train", interactions),
             holdout=decoded("holdout", interactions),
-            users=decoded("users", partial(decode_ids, rows=rows["user"])),
-            items=decoded("items", partial(decode_ids, rows=rows["item"])),
+            users=decoded("users", partial(decode_ids, rows=users)),
+            items=decoded("items", partial(decode_ids, rows=items)),
         )
         features = {
-            side: decoded(role, partial(decode_features, rows=rows[side]))
+            side: decoded(role, partial(decode_features, rows=len(parameters.tables[side])))
             for side, role in FEATURES.items()
             if role in contents
         }
