@@ -72,6 +72,12 @@ def from_scratch(
     return stationary(interactions, config, near, tolerance)
 
 
+def scratch(base: Base, retained: Interactions, deleted: Int64, seed: int, kept: Kept) -> Tensor:
+    """θ [R, K], trained from scratch in float64, as `ifru train` does, on what a deletion of training rows leaves."""
+    depends = ("scratch", base.config, seed, base.theta.numpy(), deleted)
+    return kept.tensor(depends, lambda: fit(retained, base.config, seed=seed, device=CPU, dtype=torch.float64).theta)
+
+
 def stationary(interactions: Interactions, config: ModelConfig, theta: Tensor, tolerance: float) -> Tensor:
     """θ [R, K] brought to a stationary point in float64, from near one."""
     objective = model_of(config).objective(interactions, CPU, torch.float64)

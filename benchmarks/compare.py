@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from benchmarks.base import Base
 from benchmarks.cases import Case, build, describe
@@ -36,10 +36,6 @@ class Compared:
     auc_before: float | None
     auc_exact: float | None
     points: tuple[Measured, ...]
-
-    def document(self) -> dict[str, object]:
-        """What there is to say in JSON."""
-        return asdict(self)
 
 
 def compare(

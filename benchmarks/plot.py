@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.compare import Compared, Measured
+from benchmarks.figure import panels
 from benchmarks.table import curves
-from ifru.errors import IfruError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,19 +19,17 @@ _OURS = "engine"
 _MARKERS = "osD^vP*X"
 
 
-def draw(compared: Sequence[Compared], path: Path, title: str) -> None:
-    """Write a PNG: a row for each case, forgotten pairs on the left, held-out pairs on the right.
+def draw(compared: Sequence[Compared], title: str) -> Figure:
+    """A row for each case, forgotten pairs on the left, held-out pairs on the right.
 
     Raises IfruError where Matplotlib is not installed.
     """
-    whole = figure(15, 5.5 * len(compared) + 0.8, title)
-    panels = whole.subplots(len(compared), 2, squeeze=False)
+    whole, rows = panels(title, len(compared), 2, 15, 5.5 * len(compared) + 0.8)
     names = list(dict.fromkeys(curve for case in compared for curve in curves(case.points)))
-    for case, (forgotten, holdout) in zip(compared, panels, strict=True):
+    for case, (forgotten, holdout) in zip(compared, rows, strict=True):
         for panel, of in ((forgotten, "forgotten"), (holdout, "held-out")):
             panel.set(xscale="log", yscale="log", xlabel="seconds", ylabel=f"left on {of} pairs")
             panel.set_title(case.description)
-            panel.grid(visible=True, which="major", alpha=0.3)
             for curve, points in curves(case.points).items():
                 place = names.index(curve)
                 panel.plot(
@@ -45,18 +42,7 @@ def draw(compared: Sequence[Compared], path: Path, title: str) -> None:
                     label=curve,
                 )
         holdout.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small")
-    whole.savefig(path, dpi=130)
-
-
-def figure(width: float, height: float, title: str) -> Figure:
-    """An empty picture, in inches. Raises IfruError where Matplotlib is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise IfruError("the plot needs Matplotlib; install it with pip install 'ifru[bench]'") from error
-    made = Figure(figsize=(width, height), layout="constrained")
-    made.suptitle(title)
-    return made
+    return whole
 
 
 def _height(point: Measured, of: str) -> float:

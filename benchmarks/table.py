@@ -23,9 +23,9 @@ _GOALS_CAPTION = (
 )
 
 
-def markdown(compared: Sequence[Compared], heading: str) -> str:
-    """A heading, and for each case the points of every curve and the times to reach each goal."""
-    return "\n\n".join([f"# {heading}", *(part for case in compared for part in _case(case))]) + "\n"
+def markdown(compared: Sequence[Compared]) -> str:
+    """For each case the points of every curve, and the times to reach each goal."""
+    return "\n\n".join(part for case in compared for part in _case(case)) + "\n"
 
 
 def curves(points: Iterable[Measured]) -> dict[str, list[Measured]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from benchmarks.base import Base
 from benchmarks.cases import Case, describe, retrained
@@ -51,10 +51,6 @@ class Batches:
     case: str
     description: str
     points: tuple[Point, ...]
-
-    def document(self) -> dict[str, object]:
-        """What there is to say in JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -103,4 +99,4 @@ def _answered(
         taken.append((apply.seconds, settle.seconds))
         if len(taken) >= repeats or sum(map(sum, taken)) > ENOUGH:
             middle = sorted(taken, key=sum)[len(taken) // 2]
-            return *middle, left(case, engine.tables.stacked())
+            return *middle, left(case, engine.parameters.stacked())

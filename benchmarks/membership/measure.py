@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from benchmarks.base import CPU, Base
+from benchmarks.base import Base, scratch
 from benchmarks.kept import Kept
 from benchmarks.membership.attack import Float64, Success, likelihood_ratio, successes
 from benchmarks.membership.pool import Pool, pooled
 from benchmarks.membership.shadows import LOOSE, Setting, Shadows, forgetting, halves, informed
 from ifru.interactions.table import Bool
-from ifru.training import Report, fit
+from ifru.training import Report
 
 MODELS = {
     "before": "before the deletion",
@@ -76,14 +75,9 @@ def _models(setting: Setting, pool: Pool) -> dict[str, Tensor]:
     base = setting.base
     retained = base.train.copy()
     members = retained.with_companions(pool.deleted)
-    retained.retire(members)
-
-    def compute() -> Tensor:
-        return fit(retained, base.config, seed=setting.seed + 1, device=CPU, dtype=torch.float64).theta
-
-    depends = ("scratch", base.config, setting.seed + 1, base.theta.numpy(), members)
+    retained.delete(members)
     return {
         "before": base.theta.float(),
         **dict(forgetting(setting, base.theta, base.train, pool.deleted)),
-        "retrained": setting.kept.tensor(depends, compute).float(),
+        "retrained": scratch(base, retained, members, setting.seed + 1, setting.kept).float(),
     }

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from benchmarks.figure import panels
 from benchmarks.membership.attack import roc
 from benchmarks.membership.measure import ATTACKERS, MODELS, Measured
-from benchmarks.plot import figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def draw(found: Sequence[Measured], path: Path, title: str) -> None:
-    """Write a PNG: a panel for each attacker, a ROC curve for each model, both axes logarithmic.
+def draw(found: Sequence[Measured], title: str) -> Figure:
+    """A panel for each attacker, a ROC curve for each model, both axes logarithmic.
 
     Raises IfruError where Matplotlib is not installed.
     """
-    whole = figure(6 * len(found), 6.2, title)
-    for panel, attack in zip(whole.subplots(1, len(found), squeeze=False)[0], found, strict=True):
+    whole, (row,) = panels(title, 1, len(found), 6 * len(found), 6.2)
+    for panel, attack in zip(row, found, strict=True):
         least = 1 / attack.member.size
         for place, (model, what) in enumerate(MODELS.items()):
             if model in attack.ratios:
@@ -26,6 +29,5 @@ def draw(found: Sequence[Measured], path: Path, title: str) -> None:
         panel.set(
             xlabel="false positive rate", ylabel="true positive rate", title=f"attacker {ATTACKERS[attack.attacker]}"
         )
-        panel.grid(visible=True, which="major", alpha=0.3)
         panel.legend(loc="lower right")
-    whole.savefig(path, dpi=130)
+    return whole

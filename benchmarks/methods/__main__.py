@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Annotated
 
-import torch
 import typer
 
-from benchmarks.base import Base, trained
 from benchmarks.cases import default_names
-from benchmarks.command import DATA_HELP, Folder, Json, Keep, Plot, Seed, Threads, facts, heading, known, listed, run
-from benchmarks.compare import Compared, compare
-from benchmarks.kept import Kept
+from benchmarks.compare import compare
+from benchmarks.facts import facts, heading
 from benchmarks.methods import METHODS, Budget
 from benchmarks.plot import draw
-from benchmarks.setups import FOLDER, SETUPS, default_setup, load
+from benchmarks.runner import Result, RunOnData, benchmark, execute, known
 from benchmarks.table import markdown
-from benchmarks.warm_up import warm_up
-from ifru.cli.output import print_json, progress
 
 _QUICK_SECONDS = 5.0
 _QUICK_CASES = ("rows:100", "users:10")
 _QUICK_REPEATS = 3
 
 
+@benchmark("methods.png")
 def main(
-    data: Annotated[str | None, typer.Option(help=DATA_HELP, show_default="ml-100k")] = None,
-    folder: Folder = FOLDER,
+    run: RunOnData,
     case: Annotated[
         list[str] | None,
         typer.Option(help="rows:N, users:N, items:N, active:N or month; may be repeated.", show_default="all"),
@@ -44,46 +38,28 @@ def main(
     ] = None,
     seconds: Annotated[float, typer.Option(min=0, help="After so many seconds a curve ends.")] = 120.0,
     repeats: Annotated[int, typer.Option(min=1, help="Of short work; the median counts.")] = 7,
-    threads: Threads = None,
-    seed: Seed = 0,
-    keep: Keep = None,
-    plot: Plot = Path("methods.png"),
-    quick: Annotated[bool, typer.Option("--quick", help="Coarse grids, two cases: to see that it works.")] = False,
-    json: Json = False,
-) -> None:
+) -> Result:
     """Forget the same rows by every method, and hold what each leaves against its time.
 
     left = 1: nothing forgotten; 0: the exactly retrained model. Prints Markdown and writes a PNG.
     """
-    name = data or default_setup(folder)
-    setup = SETUPS[known("--data", name, SETUPS)]
-    setup = replace(setup, rank=rank or setup.rank, l2=l2 or setup.l2, core=core or setup.core)
     methods = list(method or METHODS)
     for wanted in methods:
         known("--method", wanted, METHODS)
-    if threads is not None:
-        torch.set_num_threads(threads)
-    kept = Kept(keep)
-    with progress() as report:
-        report("compiling", None)
-        warm_up()
-        base = trained(name, setup, load(setup, folder, seed), seed, kept, report)
-        budget = Budget(seconds, repeats, report=report)
-        if quick:
-            budget = replace(budget, seconds=_QUICK_SECONDS, repeats=_QUICK_REPEATS, coarse=True)
-        cases = case or (_QUICK_CASES if quick else default_names(base))
-        found = compare(base, cases, methods, budget, seed, kept)
-    draw(found, plot, heading(base))
-    if json:
-        print_json({"base": facts(base), "cases": [compared.document() for compared in found]})
-    else:
-        typer.echo(_text(base, found))
-
-
-def _text(base: Base, found: list[Compared]) -> str:
-    first, _, rest = markdown(found, heading(base)).partition("\n")
-    return f"{first}\n\n{listed(facts(base))}\n{rest}"
+    base = run.base(rank=rank, l2=l2, core=core)
+    budget = Budget(seconds, repeats, report=run.report)
+    if run.quick:
+        budget = replace(budget, seconds=_QUICK_SECONDS, repeats=_QUICK_REPEATS, coarse=True)
+    cases = case or (_QUICK_CASES if run.quick else default_names(base))
+    found = compare(base, cases, methods, budget, run.seed, run.kept)
+    return Result(
+        title=heading(base),
+        facts=facts(base),
+        markdown=markdown(found),
+        document={"base": facts(base), "cases": [asdict(compared) for compared in found]},
+        picture=draw(found, heading(base)),
+    )
 
 
 if __name__ == "__main__":
-    run(main)
+    execute(main)

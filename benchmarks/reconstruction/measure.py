@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.base import CPU, Base
+from benchmarks.base import Base, scratch
 from benchmarks.cases import NOTHING, drawn, recorded
 from benchmarks.engines import ready
 from benchmarks.kept import Kept
@@ -20,7 +20,7 @@ from benchmarks.reconstruction.evidence import from_data, from_versions
 from benchmarks.reconstruction.pursuit import by_score, pursue
 from ifru.engine.settings import EngineSettings
 from ifru.interactions import Deletion, Interactions
-from ifru.training import Report, fit
+from ifru.training import Report
 
 SIZES = (1, 3, 10, 30, 100, 300, 1000)
 QUICK_SIZES = (1, 10, 100)
@@ -78,7 +78,7 @@ def _attacked(base: Base, size: int, repeat: int, deletion: Deletion, seed: int,
     pairs = _pairs(train, deletion)
     before = base.theta.float()
     retained = train.copy()
-    retained.retire(deletion.train)
+    retained.delete(deletion.train)
 
     def measured(seen: str, candidates: Tensor, naive: Tensor | None) -> Measured:
         hit = None if naive is None else _share(naive, pairs)
@@ -99,15 +99,10 @@ def _versions(
     engines = {name: ready(base, settings) for name, settings in (("update", EngineSettings()), ("loose", LOOSE))}
     for name, engine in engines.items():
         engine.apply(deletion)
-        yield name, engine.tables.stacked()
+        yield name, engine.parameters.stacked()
     engines["update"].refine()
-    yield "refined", engines["update"].tables.stacked()
-
-    def compute() -> Tensor:
-        return fit(retained, base.config, seed=seed + 1, device=CPU, dtype=torch.float64).theta
-
-    depends = ("scratch", base.config, seed + 1, base.theta.numpy(), deletion.train)
-    yield "retrained", kept.tensor(depends, compute).float()
+    yield "refined", engines["update"].parameters.stacked()
+    yield "retrained", scratch(base, retained, deletion.train, seed + 1, kept).float()
 
 
 def _pairs(train: Interactions, deletion: Deletion) -> set[tuple[int, int]]:

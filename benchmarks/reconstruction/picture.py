@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from benchmarks.plot import figure
+from benchmarks.figure import panels
 from benchmarks.reconstruction.measure import SEEN, Measured
 from benchmarks.reconstruction.report import chance, mean, naive
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw(found: Sequence[Measured], path: Path, title: str) -> None:
-    """Write a PNG: precision by batch size. Raises IfruError where Matplotlib is not installed."""
-    whole = figure(9, 6, title)
-    panel = whole.subplots()
+
+def draw(found: Sequence[Measured], title: str) -> Figure:
+    """Precision by batch size. Raises IfruError where Matplotlib is not installed."""
+    whole, ((panel,),) = panels(title, 1, 1, 9, 6)
     sizes = sorted({attack.batch for attack in found})
     for place, (seen, what) in enumerate(SEEN.items()):
         # Several of the curves are the same to the eye, so that each has its own mark.
@@ -31,6 +33,5 @@ def draw(found: Sequence[Measured], path: Path, title: str) -> None:
     panel.plot(sizes, [chance(found, size) for size in sizes], "--", color="0.5", label="chance")
     panel.set(xscale="log", xlabel="interactions deleted between two versions", ylim=(-0.02, 1.04))
     panel.set_ylabel("share of the deleted pairs that is found")
-    panel.grid(visible=True, which="major", alpha=0.3)
     panel.legend()
-    whole.savefig(path, dpi=130)
+    return whole

@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.plot import figure
+from benchmarks.figure import panels
 from benchmarks.residual.measure import SETS, Measured
 from benchmarks.residual.report import BOUNDS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-def draw(found: Sequence[Measured], path: Path, title: str) -> None:
-    """Write a PNG: residual influence against left, and bound against truth.
+def draw(found: Sequence[Measured], title: str) -> Figure:
+    """Residual influence against left, and bound against truth.
 
     Raises IfruError where Matplotlib is not installed.
     """
-    whole = figure(14, 6.5, title)
-    influence, bound = whole.subplots(1, 2)
+    whole, ((influence, bound),) = panels(title, 1, 2, 14, 6.5)
     headline = next(iter(SETS))
-    _panel(influence, "residual influence, exact", f"left on {SETS[headline]}")
+    influence.set(xlabel="residual influence, exact", ylabel=f"left on {SETS[headline]}")
     for place, support in enumerate(sorted({answer.support for answer in found})):
         of = [(each.settled, each.left[headline] or 0.0) for each in found if each.support == support]
         _dots(influence, of, f"C{place}", f"support {support}")
-    _panel(bound, "true RMS difference of probability", "proven bound")
+    bound.set(xlabel="true RMS difference of probability", ylabel="proven bound")
     for place, (point, value) in enumerate(BOUNDS.items()):
         _dots(bound, [(each.rms, value(each)) for each in found], f"C{place}", point)
     for panel in (influence, bound):
+        panel.set(xscale="log", yscale="log")
         low = min(panel.get_xlim()[0], panel.get_ylim()[0])
         high = max(panel.get_xlim()[1], panel.get_ylim()[1])
         panel.plot([low, high], [low, high], color="0.5", linewidth=1, zorder=0)
         panel.legend()
-    whole.savefig(path, dpi=130)
-
-
-def _panel(panel: Axes, x: str, y: str) -> None:
-    panel.set(xscale="log", yscale="log", xlabel=x, ylabel=y)
-    panel.grid(visible=True, which="major", alpha=0.3)
+    return whole
 
 
 def _dots(panel: Axes, points: Sequence[tuple[float, float]], color: str, label: str) -> None:

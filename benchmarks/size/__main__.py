@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 from typing import Annotated
 
-import torch
 import typer
 
-from benchmarks.command import Json, Keep, Plot, Seed, Threads, listed, machine, run
 from benchmarks.engines import SUPPORTS, settings
-from benchmarks.kept import Kept
+from benchmarks.facts import machine
+from benchmarks.runner import Result, Run, benchmark, execute
 from benchmarks.size.growth import growth, memory
 from benchmarks.size.measure import CONFIG, Asked, measure
 from benchmarks.size.picture import draw
 from benchmarks.size.report import markdown
-from benchmarks.warm_up import warm_up
-from ifru.cli.output import print_json, progress
 
 _SIZES = (100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 _QUICK_SIZES = (30_000, 100_000)
@@ -25,7 +21,9 @@ _SUPPORTS = tuple(name for name in ("auto", "residual", "push") if name in SUPPO
 _TITLE = f"generated ratings: matrix factorisation, rank {CONFIG.rank}, λ {CONFIG.l2:g}"
 
 
+@benchmark("size.png")
 def main(
+    run: Run,
     size: Annotated[
         list[float] | None,
         typer.Option(min=10_000, help="Interactions, as 1e6; may be repeated.", show_default="1e5, 3e5, …, 1e7"),
@@ -41,13 +39,7 @@ def main(
         float,
         typer.Option(min=0, help="Seconds that training from scratch may take; longer ones are extrapolated."),
     ] = 1200.0,
-    threads: Threads = None,
-    seed: Seed = 0,
-    keep: Keep = None,
-    plot: Plot = Path("size.png"),
-    quick: Annotated[bool, typer.Option("--quick", help="Two small sizes, few batches: to see that it works.")] = False,
-    json: Json = False,
-) -> None:
+) -> Result:
     """Forget the same number of interactions in generated data of all sizes; see what grows with them.
 
     Users and items grow as they do from MovieLens 100K to 20M. Prints Markdown and writes a PNG.
@@ -55,23 +47,23 @@ def main(
     supports = support or _SUPPORTS
     for wanted in supports:
         settings(wanted, tolerance)
-    asked = Asked(supports, tolerance, batch, batches, patience, seed)
-    if quick:
-        asked = replace(asked, batches=min(batches, 3))
-    if threads is not None:
-        torch.set_num_threads(threads)
-    sizes = [round(one) for one in size or (_QUICK_SIZES if quick else _SIZES)]
-    with progress() as report:
-        report("compiling", None)
-        warm_up()
-        found = measure(sizes, asked, Kept(keep), report)
-    draw(found, plot, _TITLE)
-    if json:
-        many = [asdict(one) for one in growth(found)]
-        print_json({**machine(), "sizes": [asdict(one) for one in found], "growth": many, "memory": memory(found)})
-    else:
-        typer.echo(f"# {_TITLE}\n\n{listed(machine())}\n\n{markdown(found, asked)}")
+    asked = Asked(supports, tolerance, batch, min(batches, 3) if run.quick else batches, patience, run.seed)
+    sizes = [round(one) for one in size or (_QUICK_SIZES if run.quick else _SIZES)]
+    run.start()
+    found = measure(sizes, asked, run.kept, run.report)
+    figures = {
+        "sizes": [asdict(one) for one in found],
+        "growth": [asdict(one) for one in growth(found)],
+        "memory": memory(found),
+    }
+    return Result(
+        title=_TITLE,
+        facts=machine(),
+        markdown=markdown(found, asked),
+        document={**machine(), **figures},
+        picture=draw(found, _TITLE),
+    )
 
 
 if __name__ == "__main__":
-    run(main)
+    execute(main)

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.plot import figure
+from benchmarks.figure import panels
 from benchmarks.size.growth import by_support
 from benchmarks.size.measure import Size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
-def draw(sizes: Sequence[Size], path: Path, title: str) -> None:
-    """Write a PNG: times, interactions read, memory. Raises IfruError where Matplotlib is not installed."""
-    whole = figure(17, 5.6, title)
-    seconds, read, memory = whole.subplots(1, 3)
+def draw(sizes: Sequence[Size], title: str) -> Figure:
+    """Times, interactions read, memory. Raises IfruError where Matplotlib is not installed."""
+    whole, ((seconds, read, memory),) = panels(title, 1, 3, 17, 5.6)
     for panel, label in ((seconds, "seconds"), (read, "interactions read for a batch"), (memory, "memory, MiB")):
         panel.set(xscale="log", yscale="log", xlabel="interactions in the data", ylabel=label)
-        panel.grid(visible=True, which="major", alpha=0.3)
     _seconds(seconds, sizes)
     _read(read, sizes)
     _memory(memory, sizes)
     for panel in (seconds, read, memory):
         panel.legend(fontsize="small")
-    whole.savefig(path, dpi=130)
+    return whole
 
 
 def _seconds(panel: Axes, sizes: Sequence[Size]) -> None:

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Annotated
 
-import torch
 import typer
 
-from benchmarks.base import trained
-from benchmarks.command import DATA_HELP, Folder, Json, Keep, Plot, Seed, Threads, facts, heading, known, listed, run
 from benchmarks.engines import SUPPORTS, settings
-from benchmarks.kept import Kept
-from benchmarks.setups import FOLDER, SETUPS, default_setup, load
+from benchmarks.facts import facts, heading
+from benchmarks.runner import Result, RunOnData, benchmark, execute
 from benchmarks.stream.measure import Asked, measure
 from benchmarks.stream.picture import draw
 from benchmarks.stream.report import markdown
-from benchmarks.warm_up import warm_up
-from ifru.cli.output import print_json, progress
 from ifru.engine.settings import EngineSettings
 
 _DEFAULTS = EngineSettings()
@@ -27,11 +21,9 @@ _CASES = ("rows:1000", "users:100")
 _QUICK_CASES = ("rows:30", "users:10")
 
 
+@benchmark("stream.png")
 def main(
-    data: Annotated[
-        str | None, typer.Option(help=DATA_HELP, show_default="ml-1m-implicit or ml-100k, what is there")
-    ] = None,
-    folder: Folder = FOLDER,
+    run: RunOnData,
     case: Annotated[
         list[str] | None,
         typer.Option(help="rows:N or users:N; may be repeated.", show_default=", ".join(_CASES)),
@@ -42,37 +34,26 @@ def main(
         _DEFAULTS.tolerance
     ),
     support: Annotated[str, typer.Option(help=f"Which rows move: {', '.join(SUPPORTS)}.")] = _DEFAULTS.support,
-    threads: Threads = None,
-    seed: Seed = 0,
-    keep: Keep = None,
-    plot: Plot = Path("stream.png"),
-    quick: Annotated[bool, typer.Option("--quick", help="Few requests, two orders: to see that it works.")] = False,
-    json: Json = False,
-) -> None:
+) -> Result:
     """Forget requests one at a time, as they come, and see whether what is left, or the memory, grows with them.
 
     left = 1: nothing forgotten; 0: the exactly retrained model. Prints Markdown and writes a PNG.
     """
-    name = known("--data", data or default_setup(folder, _PREFERRED), SETUPS)
-    asked = Asked(settings(support, tolerance), orders, idle, seed)
-    if quick:
+    asked = Asked(settings(support, tolerance), orders, idle, run.seed)
+    if run.quick:
         asked = replace(asked, orders=min(orders, 2), idle=min(idle, 5))
-    if threads is not None:
-        torch.set_num_threads(threads)
-    kept = Kept(keep)
-    with progress() as report:
-        report("compiling", None)
-        warm_up()
-        base = trained(name, SETUPS[name], load(SETUPS[name], folder, seed), seed, kept, report)
-        cases = case or (_QUICK_CASES if quick else _CASES)
-        found = [measure(base, name, asked, kept, report) for name in cases]
-    draw(found, plot, heading(base))
-    known_facts = {**facts(base), "support": support, "tolerance": tolerance, "orders": asked.orders}
-    if json:
-        print_json({"base": known_facts, "streams": [stream.document() for stream in found]})
-    else:
-        typer.echo(f"# {heading(base)}\n\n{listed(known_facts)}\n\n{markdown(found)}")
+    base = run.base(_PREFERRED)
+    cases = case or (_QUICK_CASES if run.quick else _CASES)
+    found = [measure(base, name, asked, run.kept, run.report) for name in cases]
+    known = {**facts(base), "support": support, "tolerance": tolerance, "orders": asked.orders}
+    return Result(
+        title=heading(base),
+        facts=known,
+        markdown=markdown(found),
+        document={"base": known, "streams": [asdict(stream) for stream in found]},
+        picture=draw(found, heading(base)),
+    )
 
 
 if __name__ == "__main__":
-    run(main)
+    execute(main)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,10 +44,6 @@ class Stream:
     deleted: int
     floor: Left
     courses: tuple[Course, ...]
-
-    def document(self) -> dict[str, object]:
-        """What there is to say in JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

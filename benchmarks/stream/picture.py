@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.plot import figure
+from benchmarks.figure import LOWEST, panels
 from benchmarks.stream.course import Mark
 from benchmarks.stream.measure import Stream
 from benchmarks.stream.report import by_idle, variant
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_LOWEST = 1e-5
-"""Smaller figures, zero among them, are drawn here."""
+    from matplotlib.figure import Figure
 
 _PANELS: tuple[tuple[str, Callable[[Mark], float | None]], ...] = (
     ("left on forgotten pairs", lambda mark: mark.left.forgotten),
@@ -24,22 +21,20 @@ _PANELS: tuple[tuple[str, Callable[[Mark], float | None]], ...] = (
 )
 
 
-def draw(streams: Sequence[Stream], path: Path, title: str) -> None:
-    """Write a PNG: a row for each case, a line for each order. Raises IfruError where Matplotlib is not installed."""
-    whole = figure(16, 4.5 * len(streams) + 0.8, title)
-    rows = whole.subplots(len(streams), len(_PANELS), squeeze=False)
-    for stream, panels in zip(streams, rows, strict=True):
-        for panel, (label, of) in zip(panels, _PANELS, strict=True):
+def draw(streams: Sequence[Stream], title: str) -> Figure:
+    """A row for each case, a line for each order. Raises IfruError where Matplotlib is not installed."""
+    whole, rows = panels(title, len(streams), len(_PANELS), 16, 4.5 * len(streams) + 0.8)
+    for stream, row in zip(streams, rows, strict=True):
+        for panel, (label, of) in zip(row, _PANELS, strict=True):
             panel.set(xscale="log", xlabel="requests answered", ylabel=label, title=stream.description)
-            panel.grid(visible=True, which="major", alpha=0.3)
             _lines(panel, stream, of)
-        for panel, lowest in zip(panels, (stream.floor.forgotten, stream.floor.holdout), strict=False):
+        for panel, lowest in zip(row, (stream.floor.forgotten, stream.floor.holdout), strict=False):
             panel.set(yscale="log")
-            height = max(_LOWEST, lowest or 0)
+            height = max(LOWEST, lowest or 0)
             panel.axhline(height, color="black", linestyle="--", label="two trainings from scratch, after the last")
-        panels[-1].set_ylim(0, 1.3 * panels[-1].get_ylim()[1])
-        panels[-1].legend(*panels[1].get_legend_handles_labels(), fontsize="small", loc="lower left")
-    whole.savefig(path, dpi=130)
+        row[-1].set_ylim(0, 1.3 * row[-1].get_ylim()[1])
+        row[-1].legend(*row[1].get_legend_handles_labels(), fontsize="small", loc="lower left")
+    return whole
 
 
 def _lines(panel: Axes, stream: Stream, of: Callable[[Mark], float | None]) -> None:
@@ -48,7 +43,7 @@ def _lines(panel: Axes, stream: Stream, of: Callable[[Mark], float | None]) -> N
             heights = [(mark.requests, of(mark)) for mark in course.marks]
             panel.plot(
                 [requests for requests, height in heights if height is not None],
-                [max(_LOWEST, height) for _, height in heights if height is not None],
+                [max(LOWEST, height) for _, height in heights if height is not None],
                 color=f"C{place}",
                 marker="os"[place],
                 markersize=4,

@@ -61,10 +61,10 @@ class Model:
         quality: Mapping[str, float] = NO_QUALITY,
     ) -> Manifest:
         """Commit the version after the newest. Raises StoreError, CommitLost or CommitUnknown."""
-        parameters = self.engine.tables
+        parameters = self.engine.parameters
         serving = serving_of(self.engine.config, parameters, self.dataset.train)
         change = Change(
-            update=_moved(update),
+            update=ParameterUpdate({}) if update is None else update.parameters,
             deletion=Deletion.nothing() if update is None else update.deletion,
             positions=positions,
             events=events,
@@ -99,11 +99,3 @@ class Model:
 
     def _full(self, parameters: Parameters, serving: Parameters | None) -> FullState:
         return FullState(self.engine.config, parameters, self.dataset, serving, self._buffers, self._features)
-
-
-def _moved(update: Update | None) -> ParameterUpdate:
-    if update is None:
-        return ParameterUpdate({})
-    return ParameterUpdate(
-        {"user": (update.user_rows, update.user_values), "item": (update.item_rows, update.item_values)}
-    )

@@ -71,7 +71,7 @@ def replay(version: Version, manifest: Manifest, delta: Delta) -> Version:
     try:
         for name, (rows, values) in update.tables.items():
             parameters.tables[name][rows] = values
-        version.dataset.retire(delta.deletion)
+        version.dataset.delete(delta.deletion)
     except (RuntimeError, IndexError) as error:
         raise CorruptFile(manifest.file("delta").path, "does not fit the version before it") from error
     parameters = Parameters(parameters.tables, {**parameters.shared, **update.shared})

@@ -73,7 +73,9 @@ def grown(
 
     def train(config: ModelConfig, theta: Tensor, tolerance: float) -> Grown:
         objective, plan = model_of(config).objective(interactions, device, dtype), Plan(sweeps=0, tolerance=tolerance)
-        trained = minimise(objective, theta, plan, DescentReport(plan, report, f"training at rank {config.rank}"))
+        since = f" (gap {tried[-1].relative_gap:.0e} at {tried[-1].rank})" if tried else ""
+        what = f"training at rank {config.rank}{since}"
+        trained = minimise(objective, theta, plan, DescentReport(plan, report, what))
         report(f"proving at rank {config.rank}", None)
         proof = prove(Parameters.unstacked(trained.theta, interactions.users), interactions, config, random=random)
         tried.append(Tried(config.rank, proof.relative_gap))
@@ -97,8 +99,7 @@ def _started(
     interactions: Interactions, config: ModelConfig, seed: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
     objective = model_of(config).objective(interactions, device, dtype)
-    start = initial(interactions.users + interactions.items, model_of(config).width, seed, objective)
-    return minimise(objective, start, Plan(steps=0)).theta
+    return minimise(objective, initial(objective, seed), Plan(steps=0)).theta
 
 
 def _of_rank(config: ModelConfig, rank: int) -> ModelConfig:

@@ -61,7 +61,7 @@ def test_the_table_has_a_row_for_each_count_and_tolerance(found: Batches) -> Non
 def test_a_picture_is_written(found: Batches, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / "batches.png"
-    draw([found, found], path, "title")
+    draw([found, found], "title").savefig(path)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

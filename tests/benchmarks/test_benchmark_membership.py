@@ -124,5 +124,5 @@ def test_too_many_targets_are_refused(base: Base) -> None:
 def test_the_figures_are_told_in_a_table_and_drawn(attacks: dict[str, Measured], tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     assert markdown(list(attacks.values())).count("\n") == 1 + 5 + 5 + 4
-    draw(list(attacks.values()), tmp_path / "membership.png", "title")
+    draw(list(attacks.values()), "title").savefig(tmp_path / "membership.png")
     assert (tmp_path / "membership.png").read_bytes().startswith(b"\x89PNG")

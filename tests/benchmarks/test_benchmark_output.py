@@ -35,10 +35,9 @@ def cells(text: str, start: str) -> list[str]:
 
 def test_times_are_multiples_of_the_engines() -> None:
     text = markdown(
-        [compared(measured("ifru, auto", 0.002, 0.04, 0.1), measured("other", 0.5, 0.2), measured("other", 1, 0.05))],
-        "title",
+        [compared(measured("ifru, auto", 0.002, 0.04, 0.1), measured("other", 0.5, 0.2), measured("other", 1, 0.05))]
     )
-    assert text.startswith("# title\n\n## 9 random interactions: 9 training rows")
+    assert text.startswith("## 9 random interactions: 9 training rows")
     found = cells(text, "other")
     assert found[1] == "0.0500 / 0.0500 in 1 s"
     assert found[2] == "500 ms, 250 ×"
@@ -46,7 +45,7 @@ def test_times_are_multiples_of_the_engines() -> None:
 
 
 def test_a_method_that_never_gets_there_is_compared_by_its_best_result() -> None:
-    text = markdown([compared(measured("ifru, auto", 0.01, 0.04, 0.1), measured("other", 2, 0.5))], "title")
+    text = markdown([compared(measured("ifru, auto", 0.01, 0.04, 0.1), measured("other", 2, 0.5))])
     assert cells(text, "other")[2:6] == ["never (200 ×)"] * 4
 
 
@@ -71,7 +70,7 @@ def test_the_points_of_a_curve_are_sorted_by_time() -> None:
 def test_a_picture_is_written(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / "plot.png"
-    draw([compared(measured("ifru, auto", 0.1, 0.0), measured("other", 1, 0.3))], path, "title")
+    draw([compared(measured("ifru, auto", 0.1, 0.0), measured("other", 1, 0.3))], "title").savefig(path)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 
@@ -83,7 +82,6 @@ def test_methods_are_measured_on_every_case(base: Base, budget: Budget) -> None:
     assert {point.method for point in found[0].points} == {"touched", "warm-sweeps"}
     assert found[0].auc_exact is not None
     assert "1 whole users: warm-sweeps" in told
-    assert "auc_exact" in found[0].document()
 
 
 def test_unknown_names_are_refused_before_anything_starts() -> None:

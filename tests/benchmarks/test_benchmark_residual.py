@@ -98,5 +98,5 @@ def test_a_picture_of_the_figures_is_written(answers: list[Measured], tmp_path: 
     pytest.importorskip("matplotlib")
     from benchmarks.residual.picture import draw
 
-    draw(answers, tmp_path / "residual.png", "title")
+    draw(answers, "title").savefig(tmp_path / "residual.png")
     assert (tmp_path / "residual.png").read_bytes().startswith(b"\x89PNG")

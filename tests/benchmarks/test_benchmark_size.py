@@ -112,7 +112,7 @@ def test_the_command_prints_json_and_draws(tmp_path: Path, capsys: pytest.Captur
 def test_what_no_memory_is_known_of_is_drawn_all_the_same(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / "size.png"
-    draw([size(1000, 40, 1.0, 70), size(9000, 90, 1.0, 700)], path, "title")
+    draw([size(1000, 40, 1.0, 70), size(9000, 90, 1.0, 700)], "title").savefig(path)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

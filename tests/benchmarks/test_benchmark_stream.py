@@ -88,7 +88,7 @@ def test_the_table_has_a_row_for_each_step_with_and_without_refinement(stream: S
 def test_a_picture_is_written(stream: Stream, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / "stream.png"
-    draw([stream, stream], path, "title")
+    draw([stream, stream], "title").savefig(path)
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

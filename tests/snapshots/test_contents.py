@@ -14,7 +14,8 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from ifru.models import MFConfig, UnknownModel
+from ifru.models import MFConfig, UnknownModel, model_of
+from ifru.models.lightgcn import LightGCNConfig
 from ifru.objective.parameters import Parameters
 from ifru.snapshots import CorruptFile, FullState, Reader, Store, serving_of
 from ifru.snapshots.format import manifest_path
@@ -87,6 +88,17 @@ def test_what_scores_pairs_is_whole_in_every_version_and_only_the_target_s_is_re
     assert read == [manifest.file("serving").path]
     by.commit(manifest, forgets(model, 3))
     assert_equal(Reader(memory).advance(held).serving, model.parameters)
+
+
+def test_a_graph_model_is_served_by_the_rows_that_it_passed_along(memory: Store) -> None:
+    config, dataset = LightGCNConfig(rank=4, l2=0.1), Live.new().dataset
+    parameters = Live.new().tables
+    serving = serving_of(config, parameters, dataset.train)
+    writer(memory).start(FullState(config, parameters, dataset, serving), {}, RESIDUAL)
+    version = Reader(memory).load()
+    assert_equal(version.parameters, parameters)
+    assert_equal(version.serving, model_of(config).serving(version.parameters, version.dataset.train))
+    assert not torch.equal(version.serving.user, version.parameters.user)
 
 
 def test_a_model_whose_own_rows_score_pairs_stores_them_once(memory: Store) -> None:

@@ -34,7 +34,7 @@ def theta(version: Version) -> str:
 
 
 def erase(live: Live, state: FullState, user: int, items: Sequence[int], full: bool) -> Change:
-    deletion = live.dataset.retire(live.dataset.of_user(user))
+    deletion = live.dataset.delete(live.dataset.of_user(user))
     live.tables.user[user] = 0
     live.tables.item[items] += 0.5
     return Change(

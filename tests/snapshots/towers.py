@@ -71,7 +71,7 @@ def state(dtype: torch.dtype = torch.float32, **others: Any) -> FullState:
 def forgets(state: FullState, user: int, **others: Any) -> Change:
     """Delete a user, and move their row, two genres and a shared tensor; `state` follows."""
     tables, shared = state.parameters.tables, state.parameters.shared
-    deletion = state.dataset.retire(state.dataset.of_user(user))
+    deletion = state.dataset.delete(state.dataset.of_user(user))
     tables["user"][user] = 0
     tables["genre"][[1, 3]] += 1
     shared["scale"] += 1

@@ -1,0 +1,80 @@
+"""How well a model ranks all items for every user, those aside that it was trained on.
+
+Axes: U users, I items, n users of a batch, P pairs of a user and an item, k places, E entries of a batch's rankings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ifru.interactions import Interactions
+from ifru.interactions.table import Bool, Int64, ranges
+from ifru.objective.parameters import Parameters
+
+Scores = Callable[[Tensor], Tensor]
+"""Users [n] -> their scores with all items [n, I], in a tensor of its own."""
+
+_POSITIVE = 0.5
+"""A label above this one is a positive."""
+
+_CELLS = 1 << 22
+"""Scores that are computed at a time."""
+
+
+def dot_products(tables: Parameters, bias: bool = False) -> Scores:
+    """Scores of serving tables whose rows score by their dot product; with biases, these are the last column."""
+    user, item = tables.user, tables.item
+    if bias:
+        return lambda users: user[users, :-1] @ item[:, :-1].T + user[users, -1:] + item[:, -1]
+    return lambda users: user[users] @ item.T
+
+
+def ndcg(scores: Scores, train: Interactions, holdout: Interactions, k: int = 10) -> float | None:
+    """NDCG@k: Σ 1/log2(1 + place) over a user's held-out positives, as a share of the most possible; the mean of users.
+
+    Every user ranks the items that no retained training row was recorded for, so that a deleted pair is ranked again
+    (and sampled negatives always are). Users without a retained held-out positive among these do not count; None where
+    no user does. Of equal scores, the lower item number comes first.
+    """
+    known = _pairs(train, train.origin == np.arange(len(train)))
+    positive = np.setdiff1d(_pairs(holdout, holdout.label > _POSITIVE), known, assume_unique=True)
+    if len(positive) == 0:
+        return None
+    users, wanted = np.unique(positive // train.items, return_counts=True)
+    discount = 1 / np.log2(np.arange(2, k + 2))
+    most = np.cumsum(discount)[np.minimum(wanted, k) - 1]
+    reached = [
+        np.bincount(row, discount[place] * np.isin(pair, positive), len(batch))
+        for batch in np.array_split(users, -(-len(users) * train.items // _CELLS))
+        for row, pair, place in [_ranked(scores, batch, known, train.items, k)]
+    ]
+    return float((np.concatenate(reached) / most).mean())
+
+
+def _pairs(table: Interactions, some: Bool) -> Int64:
+    """Those of some rows that are retained, as user·I + item, ascending and unique."""
+    rows = table.alive & some
+    pairs: Int64 = table.user[rows] * np.int64(table.items) + table.item[rows]
+    return pairs[np.diff(pairs, prepend=-1) > 0]
+
+
+def _ranked(scores: Scores, users: Int64, known: Int64, items: int, k: int) -> tuple[Int64, Int64, Int64]:
+    """The first k items of users [n]: places in the batch, pairs and places in the ranking [E].
+
+    known: pairs that are left out.
+    """
+    found = scores(torch.from_numpy(users)).cpu()
+    first, last = (np.searchsorted(known, (users + after) * items) for after in (0, 1))
+    left_out = known[ranges(first, last)]
+    found[np.repeat(np.arange(len(users)), last - first), left_out % items] = -torch.inf
+    lowest = found.topk(min(k, items)).values[:, -1:]
+    row, item = np.nonzero((found >= lowest).numpy())
+    order = np.lexsort((item, -found[row, item].numpy(), row))
+    row, item = row[order], item[order]
+    place = np.arange(len(row)) - np.searchsorted(row, row)
+    shown = place < k
+    return row[shown], users[row[shown]] * items + item[shown], place[shown]
