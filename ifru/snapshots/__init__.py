@@ -1,16 +1,7 @@
 """Versions of a model in a store: the only part of the library that touches storage."""
 
 from ifru.snapshots.change import Change, FullState, serving_of
-from ifru.snapshots.errors import (
-    AlreadyExists,
-    CommitLost,
-    CommitUnknown,
-    CorruptFile,
-    ForkedHistory,
-    NotFound,
-    NoVersion,
-    StoreError,
-)
+from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, key_id, read_hash_key
 from ifru.snapshots.parts import Event, File, Held, Residual
@@ -18,6 +9,7 @@ from ifru.snapshots.reader import Reader
 from ifru.snapshots.sources import Position, Source
 from ifru.snapshots.version import Version
 from ifru.snapshots.writer import Writer
+from ifru.stores.errors import AlreadyExists, NotFound, StoreError
 from ifru.stores.probe import probe
 from ifru.stores.store import Store, open_store
 

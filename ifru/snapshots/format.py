@@ -21,9 +21,10 @@ from pydantic import (
 )
 
 from ifru.models import ModelConfig, UnknownModel, config_of
-from ifru.snapshots.errors import CorruptFile, ForkedHistory, StoreError
+from ifru.snapshots.errors import CorruptFile, ForkedHistory
 from ifru.snapshots.parts import Event, File, Held, Part, Residual, Role, Sha256, Table
 from ifru.snapshots.sources import Source
+from ifru.stores.errors import StoreError
 
 SCHEMA_VERSION: Final = 2
 HEAD = "HEAD.json"

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import json
 
-from ifru.snapshots.errors import AlreadyExists, CorruptFile
+from ifru.snapshots.errors import CorruptFile
+from ifru.stores.errors import AlreadyExists
 from ifru.stores.store import Store
 
 HASH_KEY = "hash-key.json"

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as decode_tensors
 
 from ifru.interactions import Dataset, Interactions
-from ifru.snapshots.errors import CorruptFile, NotFound, NoVersion
+from ifru.snapshots.errors import CorruptFile, NoVersion
 from ifru.snapshots.format import (
     HEAD,
     MANIFESTS,
@@ -29,6 +29,7 @@ from ifru.snapshots.parquet import decode_features, decode_ids, decode_interacti
 from ifru.snapshots.parts import FEATURES, File, Role
 from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters
 from ifru.snapshots.version import Version, checked, replay
+from ifru.stores.errors import NotFound
 from ifru.stores.store import Store
 
 READERS = 8

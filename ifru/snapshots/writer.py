@@ -11,7 +11,7 @@ from datetime import datetime
 
 from ifru.errors import IfruError
 from ifru.snapshots.change import Change, FullState, delta_contents, full_contents
-from ifru.snapshots.errors import CommitLost, CommitUnknown, NotFound, StoreError
+from ifru.snapshots.errors import CommitLost, CommitUnknown
 from ifru.snapshots.format import (
     HEAD,
     MANIFESTS,
@@ -28,6 +28,7 @@ from ifru.snapshots.numbering import Numbering
 from ifru.snapshots.parts import Event, File, Residual, Role
 from ifru.snapshots.sources import merged
 from ifru.snapshots.tensors import tables_of
+from ifru.stores.errors import NotFound, StoreError
 from ifru.stores.store import Store
 
 SETTLE_ROUNDS = 3
