@@ -20,7 +20,7 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
 from ifru.kernels.device import device_of
 from ifru.models import known, model_of
-from ifru.snapshots import Manifest, NoVersion, Reader, Residual, Store, Writer, open_store
+from ifru.snapshots import FullState, Manifest, NoVersion, Reader, Residual, Store, Writer, open_store, serving_of
 from ifru.training import FIRST_RANK, L2_GRID, LARGEST_RANK, TrainedModel
 from ifru.training import train as train_model
 
@@ -115,7 +115,8 @@ def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
     )
     quality = {} if trained.auc is None else {"auc": trained.auc}
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
-    return writer.start(trained.config, trained.tables, dataset, quality, residual)
+    serving = serving_of(trained.config, trained.tables, dataset.train)
+    return writer.start(FullState(trained.config, trained.tables, dataset, serving), quality, residual)
 
 
 def _whole(rank: str) -> int:
