@@ -5,8 +5,8 @@ from ifru.proof.direction import Direction
 from ifru.proof.dual import Dual
 from ifru.proof.duality import Duality
 from ifru.proof.errors import ProofError
+from ifru.proof.proof import Proof, proof_of, uninterrupted
 from ifru.proof.propagated import PropagatedDuality
-from ifru.proof.prove import Proof, proof_of, uninterrupted
 from ifru.proof.stored import decode_dual, encode_dual
 from ifru.proof.trimming import trimmed
 
