@@ -80,13 +80,13 @@ _RANK_LIMITED = {
 
 def _proven(version: Version, dual: Dual | None) -> _Found:
     proof = prove_version(
-        version.tables, version.dataset.train, version.manifest.model, random=_auditors_own(), dual=dual
+        version.parameters, version.dataset.train, version.manifest.model, random=_auditors_own(), dual=dual
     )
     return _Found(proof, "version" if dual is None else "file", proof.sigma_over_lambda, None)
 
 
 def _tightened(version: Version) -> _Found:
-    found = tightened(version.tables, version.dataset.train, version.manifest.model, random=_auditors_own())
+    found = tightened(version.parameters, version.dataset.train, version.manifest.model, random=_auditors_own())
     if found.own.gap <= found.proof.gap:
         return _Found(found.proof, "version", found.own.sigma_over_lambda, found.rank_limited)
     return _Found(found.proof, "solution", found.solution.sigma_over_lambda, found.rank_limited)

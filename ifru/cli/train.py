@@ -20,7 +20,7 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
 from ifru.kernels.device import device_of
 from ifru.models import known, model_of
-from ifru.snapshots import Manifest, NoVersion, Reader, Residual, Store, Writer, open_store
+from ifru.snapshots import FullState, Manifest, NoVersion, Reader, Residual, Store, Writer, open_store, serving_of
 from ifru.training import FIRST_RANK, L2_GRID, LARGEST_RANK, TrainedModel
 from ifru.training import train as train_model
 
@@ -65,6 +65,13 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bias: Annotated[bool, typer.Option("--bias", help="Of mf: give every user and item a bias.")] = False,
+    layers: Annotated[
+        int | None, typer.Option(help="Of lightgcn: how many hops a row is passed along interactions.")
+    ] = None,
+    graph: Annotated[
+        str | None,
+        typer.Option(metavar="positives|all", help="Of lightgcn: the interactions that rows are passed along."),
+    ] = None,
     dtype: Annotated[
         Precision | None,
         typer.Option(
@@ -77,7 +84,8 @@ def train(
     """Train a model to a stationary point, prove how close to the optimum it is, and publish it as version 1."""
     start = time.perf_counter()
     first = FIRST_RANK if rank == AUTO else _whole(rank)
-    models = candidates(model, first, loss.value, _grid(l2), {"bias": bias or None})
+    own = {"bias": bias or None, "layers": layers, "graph": graph}
+    models = candidates(model, first, loss.value, _grid(l2), own)
     grow = rank == AUTO and model_of(models[0]).capabilities.provable
     where, store = device_of(device), _empty_store(out)
     with progress() as report:
@@ -107,7 +115,8 @@ def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
     )
     quality = {} if trained.auc is None else {"auc": trained.auc}
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
-    return writer.start(trained.config, trained.tables, dataset, quality, residual)
+    serving = serving_of(trained.config, trained.tables, dataset.train)
+    return writer.start(FullState(trained.config, trained.tables, dataset, serving), quality, residual)
 
 
 def _whole(rank: str) -> int:
