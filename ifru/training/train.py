@@ -15,9 +15,10 @@ from torch import Tensor
 from ifru.errors import DataError
 from ifru.interactions import Dataset, Interactions
 from ifru.models import ModelConfig, model_of
+from ifru.models.proving import prove
 from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
-from ifru.proof import Proof, prove
+from ifru.proof import Proof
 from ifru.solvers.pcg import never
 from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise

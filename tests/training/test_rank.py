@@ -13,8 +13,9 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, ModelConfig, model_of
 from ifru.objective.parameters import Parameters
+from ifru.proof import trimmed
 from ifru.training import PROVEN, TrainedModel, fit, rank, train
-from ifru.training.rank import Grown, grown, trimmed
+from ifru.training.rank import Grown, grown
 from tests.fixtures.ratings import recorded
 
 CPU = torch.device("cpu")
@@ -129,25 +130,38 @@ def test_dimensions_out_of_use_are_left_out_and_scores_stay(dataset: Dataset, bi
     theta = torch.randn(55, 9 + bias, generator=random, dtype=torch.float64)
     theta[3] = 0
     theta[:, 5:9] = 1e-9 * theta[:, :4]
-    narrower = trimmed(interactions, config, theta, spare=1e-3)
-    assert narrower is not None
-    small, columns = narrower
-    assert (small.rank, columns.shape) == (7, (55, 7 + bias))
+    columns = trimmed(model_of(config).duality(interactions), theta, spare=1e-3, reserve=2)
+    assert columns is not None
+    assert columns.shape == (55, 7 + bias)
+    small = config.model_copy(update={"rank": 7})
     scores = [model_of(each).objective(interactions, CPU, torch.float64).scores for each in (config, small)]
     torch.testing.assert_close(scores[1](columns), scores[0](theta))
     assert not columns[3].any()
     before, after = penalties(interactions, config, theta)[:7], penalties(interactions, small, columns)[:7]
     torch.testing.assert_close(after, before)
-    balanced = [
-        side[:, :7].square().mul(torch.from_numpy(degree)[:, None]).sum(0)
-        for side, degree in ((columns[:30], interactions.user_degree), (columns[30:], interactions.item_degree))
-    ]
-    torch.testing.assert_close(balanced[0], balanced[1])
+
+
+def test_what_is_left_out_has_no_more_penalty_than_may_be_spared(dataset: Dataset) -> None:
+    config = MFConfig(rank=6, l2=0.1)
+    objective = model_of(config).objective(dataset.train, CPU, torch.float64)
+    theta = torch.randn(55, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    theta *= 10.0 ** -torch.arange(6)
+
+    def penalty(theta: Tensor) -> float:
+        return float((objective.ridge[:, None] * theta.square()).sum()) / 2
+
+    left_out = []
+    for spare in (1e-6, 1e-4, 1e-2, 1.0):
+        kept = trimmed(model_of(config).duality(dataset.train), theta, spare, reserve=0)
+        assert kept is not None
+        assert 0 <= penalty(theta) - penalty(kept) <= spare
+        left_out.append(6 - kept.shape[1])
+    assert left_out == [2, 3, 4, 5]
 
 
 def test_nothing_is_left_out_where_all_dimensions_are_in_use(dataset: Dataset) -> None:
     theta = torch.randn(55, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert trimmed(dataset.train, MFConfig(rank=4, l2=0.1), theta, spare=1e-3) is None
+    assert trimmed(model_of(MFConfig(rank=4, l2=0.1)).duality(dataset.train), theta, spare=1e-3, reserve=2) is None
 
 
 def test_progress_tells_how_far_the_gap_has_closed(dataset: Dataset) -> None:
