@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from ifru.evaluation.tightened import tightened
+from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifru.proof.duality import Spectrum
 from tests.proof.graphs import GraphCase, graph_case
@@ -134,6 +136,27 @@ def test_the_dual_point_of_the_optimum_serves_every_version(
     proof = small.prove(theta, dual=best.dual)
     assert suboptimal <= proof.gap <= suboptimal + 2 * best.gap + 1e-9 * best.objective
     assert proof.direction is None
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+@pytest.mark.parametrize(("loss", "graph"), KINDS)
+def test_the_bound_after_a_deletion_covers_the_distance_to_the_retrained_model(
+    loss: str, graph: str, layers: int
+) -> None:
+    """The deleted interactions leave the loss, the penalty and the graph."""
+    before = graph_case(31, loss=loss, graph=graph, layers=layers, l2=0.1, size=6)
+    stale = before.optimum()
+    table = before.interactions.copy()
+    table.delete(np.flatnonzero(table.alive)[::7])
+    after = GraphCase(table, before.config)
+    retrained = after.optimum()
+    theta = Parameters.unstacked(stale, table.users)
+    found = tightened(theta, table, after.config, random=torch.Generator().manual_seed(7))
+    true, left = after.distance(stale, retrained), after.prove(retrained).rms_bound
+    assert true - left <= found.proof.rms_bound <= 6 * true
+    assert found.proof.gap <= found.own.gap
+    assert found.proof.failure_probability <= 1e-12
+    assert not found.rank_limited
 
 
 @pytest.mark.parametrize(("loss", "graph"), KINDS)

@@ -12,6 +12,7 @@ from ifru.interactions import Dataset, Interactions
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.models.lightgcn import LightGCNConfig
 from ifru.objective.parameters import Parameters
 from ifru.proof import trimmed
 from ifru.training import PROVEN, TrainedModel, fit, rank, train
@@ -169,3 +170,17 @@ def test_progress_tells_how_far_the_gap_has_closed(dataset: Dataset) -> None:
     train(dataset, [MFConfig(rank=1, l2=0.1)], grow=True, report=lambda what, share: seen.append(what))
     assert seen[0] == "training at rank 1"
     assert any(re.fullmatch(r"training at rank 2 \(gap \de-\d+ at 1\)", what) for what in seen)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_rows_that_are_passed_along_a_graph_grow_too(dataset: Dataset, layers: int) -> None:
+    """From one dimension to the optimum of more than it needs, and no further."""
+    config = LightGCNConfig(rank=1, l2=0.02, layers=layers)
+    found = grown(dataset.train, config, seed=0, device=CPU, dtype=torch.float64)
+    assert found.proof.relative_gap <= PROVEN[torch.float64]
+    assert found.tried[0].relative_gap > 1e-3
+    largest = config.model_copy(update={"rank": 25})
+    whole = fit(dataset.train, largest, seed=1, device=CPU, dtype=torch.float64)
+    assert found.trained.objective == pytest.approx(whole.objective, rel=1e-7)
+    assert 1 < found.config.rank < 25
+    assert found.trained.theta.shape == (55, found.config.rank)
