@@ -102,13 +102,13 @@ class Dataset:
 
     def delete(self, deletion: Deletion) -> Deletion:
         """Delete rows, and forget the ids of entities that have none left; returns what was still alive."""
-        retired = Deletion(self.train.delete(deletion.train), self.holdout.delete(deletion.holdout))
+        deleted = Deletion(self.train.delete(deletion.train), self.holdout.delete(deletion.holdout))
         for ids, side in ((self.users, "user"), (self.items, "item")):
-            touched = np.union1d(getattr(self.train, side)[retired.train], getattr(self.holdout, side)[retired.holdout])
+            touched = np.union1d(getattr(self.train, side)[deleted.train], getattr(self.holdout, side)[deleted.holdout])
             left = getattr(self.train, f"{side}_degree")[touched] + getattr(self.holdout, f"{side}_degree")[touched]
             for row in touched[left == 0]:
                 ids.forget(int(row))
-        return retired
+        return deleted
 
     def copy(self) -> Dataset:
         """An independent data set with the same row positions."""
