@@ -113,7 +113,6 @@ def assemble(
     prove = settings.prove and _provable(manifest.model)
     return Service(
         pipeline=Pipeline(model, answered, streams, decoder, reporter, _utc),
-        source=streams.source,
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
         reporter=reporter,

@@ -127,7 +127,7 @@ class CurvatureCache:
         self._staleness[rows] += share
 
     def remove(self, point: Linearised, interactions: Int64) -> None:
-        """Take interactions [M] out of the blocks that hold them: already deleted, but θ and slopes still know them."""
+        """Take interactions [M] out of the blocks that hold them: already deleted, but the point still knows them."""
         table = self._objective.interactions
         sides = []
         for end, first in ((table.user[interactions], 0), (table.item[interactions], table.users)):

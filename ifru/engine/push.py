@@ -1,4 +1,5 @@
-"""Local push: rows pay their debt by block steps, the densest first, and pass on what that does to their neighbours.
+"""Local push: block-Newton steps of single rows, those with most decrement per interaction first, each followed by the
+exact change of its neighbours' gradient.
 
 After the local push of personalised PageRank (Andersen, Chung and Lang 2006), on blocks of rows. A round is two
 half-steps, users and then items. Rows of one side are not coupled, so a half-step is Gauss-Seidel and one batched
@@ -40,7 +41,7 @@ UNBOUNDED = Budget()
 
 @dataclass(frozen=True)
 class Pushed:
-    """rows [S], ascending: those that moved. left: energy of the debt afterwards, as predicted; `State.settle` tells.
+    """rows [S], ascending: those that moved. left: the squared decrements' sum, as predicted; `State.settle` tells.
 
     waiting: the part of it that bounds what the steps of waiting rows pass on. iterations: half-steps.
     """
@@ -57,13 +58,13 @@ class Pushed:
 class _Step:
     """Block steps [S, K] of rows [S] of one side, ascending.
 
-    energy: what they pay off. left: energy of the whole debt afterwards, as predicted. cut: whether rows had to stay
-    behind for the budget.
+    decrement: what they take away. left: the sum of all afterwards, as predicted. cut: whether rows stayed behind for
+    the budget.
     """
 
     rows: Tensor
     step: Tensor
-    energy: float
+    decrement: float
     left: float
     cut: bool
 
@@ -78,13 +79,13 @@ class Push:
         # Scratch over all rows, clean between pushes.
         self.has_moved = torch.zeros_like(state.rows, dtype=torch.bool)
 
-    def run(self, touched: Tensor, owed: float, allowed: float, budget: Budget = UNBOUNDED) -> Pushed:
-        """Push until the energy of the debt is `allowed` at most, or the budget is spent.
+    def run(self, touched: Tensor, total: float, allowed: float, budget: Budget = UNBOUNDED) -> Pushed:
+        """Push until the squared decrements sum to `allowed` at most, or the budget is spent.
 
-        touched [T]: rows whose debt the batch has changed, ascending. owed: energy of the whole debt, which is settled.
+        touched [T]: rows whose gradient the batch has changed, ascending. total: the sum before, of a settled state.
         What the last half-step and the waiting rows pass on waits for `State.settle`.
         """
-        self.frontier.open(touched, owed, allowed)
+        self.frontier.open(touched, total, allowed)
         return _Course(self, touched, allowed, budget).run()
 
 
@@ -99,7 +100,7 @@ class _Course:
         self._halves = self._read = self._count = 0
         # Rows in the order in which they first moved, and where they were.
         self._origins: list[tuple[Tensor, Tensor]] = []
-        # Of the energy that a side's last half-step paid off, the share that came back as its neighbours' debt.
+        # Of what a side's last half-step took away, the share that came back in its neighbours.
         self._returned = [1.0, 1.0]
 
     def run(self) -> Pushed:
@@ -113,7 +114,7 @@ class _Course:
                     reason = self._last(step)
                     if reason is not None:
                         return self._finish(reason, step)
-                    self._spread(side, step)
+                    self._carry_out(side, step)
         return self._finish(Reason.ROUNDS, None)
 
     def _step(self, side: int) -> _Step | None:
@@ -128,9 +129,9 @@ class _Course:
             return None
         self._halves += 1
         step = self._block_step(rows)
-        energy = -float((step * self._state.point.gradient[rows]).sum())
+        decrement = -float((step * self._state.point.gradient[rows]).sum())
         rest = self._frontier.total - float(self._state.decrements[rows].sum())
-        return _Step(rows, step, energy, rest + self._returned[side] * energy, cut)
+        return _Step(rows, step, decrement, rest + self._returned[side] * decrement, cut)
 
     def _within_budget(self, rows: Tensor) -> tuple[Tensor, bool]:
         """Rows [S] less the thinnest of those that would exceed the budget of rows; and whether there are such."""
@@ -146,20 +147,20 @@ class _Course:
         return rows[density.argsort(descending=True)[:kept]].sort().values, True
 
     def _block_step(self, rows: Tensor) -> Tensor:
-        """−B_e⁻¹ r_e [S, K]; for rows whose blocks the cache has no room for, the best step along their diagonal's."""
+        """−B_e⁻¹ g_e [S, K]; for rows whose blocks the cache has no room for, the best step along their diagonal's."""
         state = self._state
-        preconditioner, debt = state.preconditioner(rows), state.point.gradient[rows]
-        step = -preconditioner.apply(debt)
+        preconditioner, gradient = state.preconditioner(rows), state.point.gradient[rows]
+        step = -preconditioner.apply(gradient)
         fallback = preconditioner.fallback
         if fallback is not None:
             along = step[fallback.at]
-            slope, curvature = (along * debt[fallback.at]).sum(1), (along * fallback.products(step)).sum(1)
+            slope, curvature = (along * gradient[fallback.at]).sum(1), (along * fallback.products(step)).sum(1)
             length = torch.where(curvature > 0, -slope / curvature, 0)
             step[fallback.at] = length[:, None] * along
         return step
 
     def _last(self, step: _Step) -> Reason | None:
-        """Why this half-step is the last one, which need not be spread before the answer; None where it is not."""
+        """Why this half-step is the last one; None where it is not. Its effect on others may wait for the answer."""
         if step.left <= self._allowed:
             return Reason.TOLERANCE
         if step.cut:
@@ -170,19 +171,19 @@ class _Course:
                 return Reason.INTERACTIONS
         return Reason.MILLISECONDS if self._now() >= self._end else None
 
-    def _spread(self, side: int, step: _Step) -> None:
-        """Make a step, and the debt of its rows and of all their neighbours exact."""
+    def _carry_out(self, side: int, step: _Step) -> None:
+        """Make a step, and the gradient of its rows and of all their neighbours exact."""
         state, rows = self._state, step.rows
-        before, rest = state.point.theta[rows], step.left - self._returned[side] * step.energy
+        before, rest = state.point.theta[rows], step.left - self._returned[side] * step.decrement
         self._note(rows)
         state.point.theta[rows] += step.step
         changed = state.local.update_side(rows, before, self._waiting.heavy)
         self._read += changed.interactions_read
         state.read_since_exact += changed.interactions_read
-        self._waiting.spread(rows, changed.gains, changed.reached)
-        self._frontier.paid(rows)
-        self._frontier.owes(changed.reached, changed.penalised)
-        self._returned[side] = max(self._frontier.total - rest, 0.0) / step.energy if step.energy > 0 else 1.0
+        self._waiting.note(rows, changed.gains, changed.reached)
+        self._frontier.moved(rows)
+        self._frontier.changed(changed.reached, changed.penalised)
+        self._returned[side] = max(self._frontier.total - rest, 0.0) / step.decrement if step.decrement > 0 else 1.0
 
     def _note(self, rows: Tensor) -> None:
         """Rows [S] are about to move: remember where those are that do so for the first time."""
@@ -192,7 +193,7 @@ class _Course:
         self._has_moved[fresh] = True
 
     def _finish(self, reason: Reason, last: _Step | None) -> Pushed:
-        """Take the steps that need not be spread before the answer, and leave to the state what they pass on.
+        """Take the steps whose effect on others need not be known before the answer, and leave that to the state.
 
         These are the last half-step, the waiting rows', and one of all touched rows, whose blocks are at hand.
         """

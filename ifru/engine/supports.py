@@ -1,6 +1,6 @@
 """Pruning: which rows an update moves.
 
-*residual*: the rows that owe most for each of their interactions, now or once the first of them have moved.
+*residual*: the rows of highest decrement per interaction, now or once the first of them have moved.
 
 *k_hop*: IFRU's importance. Zhang et al., *Recommendation Unlearning via Influence Function* (arXiv 2307.02147), section
 on importance-based pruning, and the authors' code. The importance of a row is the share of its interactions that is
@@ -133,7 +133,7 @@ def _above(decrements: Tensor, ridge: Tensor, allowed: float) -> tuple[Tensor, f
 
 
 def importance(table: Interactions, deleted: Int64, hops: int) -> NDArray[np.float64]:
-    """m [R] after some hops. deleted [M]: positions, retired already, that count as if they were there."""
+    """m [R] after some hops. deleted [M]: positions, already deleted, that count as if they were there."""
     users, rows = table.users, table.users + table.items
     removed = np.bincount(np.concatenate([table.user[deleted], table.item[deleted] + users]), minlength=rows)
     degree = np.concatenate([table.user_degree, table.item_degree]) + removed + 1

@@ -1,9 +1,9 @@
-"""Heavy rows that wait with their step: to pass it on would cost as many interactions as they have.
+"""Rows of high degree that wait with their step, whose effect on others would cost a read of all their interactions.
 
-A step δ of row e changes its neighbours' debt by an energy of at most gain_e·‖δ‖², to first order, and the block step
-is not longer than ‖r_e‖/ridge_e. So what a waiting row will pass on is bounded without being read. A row waits where
-that bound is well below what it owes; the bound then stands for its energy, and once that is among the densest,
-the row no longer waits.
+A step δ of row e changes its neighbours' gradients by Σ_f ‖Δg_f‖²/ridge_f ≤ gain_e·‖δ‖², to first order; the block step
+is not longer than ‖g_e‖/ridge_e. So what a waiting row will do to others is bounded without being read. A row waits
+where that bound is well below its own decrement; the bound then stands for its decrement, and once that is among the
+highest per interaction, the row no longer waits.
 
 Axes: S listed rows.
 """
@@ -21,7 +21,7 @@ HEAVY = 1024
 """A row with so many interactions may wait."""
 
 _WORTH = 0.5
-"""A row waits where its bound is at most this share of its energy."""
+"""A row waits where its bound is at most this share of its decrement."""
 
 
 class Waiting:
@@ -32,7 +32,7 @@ class Waiting:
         self._state = state
         # As a ridge, which is in proportion to the number of interactions.
         self.heavy = heavy * state.objective.l2
-        # Infinite until a row has been spread once: what is not known is not bounded.
+        # Infinite until a row's step was carried out once: what is not known is not bounded.
         self._gains = torch.full_like(state.objective.ridge, math.inf)
         # Scratch over all rows, clean between pushes.
         self._waits = torch.zeros_like(state.rows, dtype=torch.bool)
@@ -44,15 +44,15 @@ class Waiting:
         holds = ridge >= self.heavy
         if not bool(holds.any()):
             return holds, self._state.decrements[:0]
-        energy = self._state.decrements[rows]
+        decrements = self._state.decrements[rows]
         bounds = self._gains[rows] * self._state.point.gradient[rows].square().sum(1) / ridge.square()
-        holds &= ~self._waits[rows] & (bounds <= _WORTH * energy)
+        holds &= ~self._waits[rows] & (bounds <= _WORTH * decrements)
         self._held.append(rows[holds])
         self._waits[rows[holds]] = True
         return holds, bounds[holds].double()
 
-    def spread(self, rows: Tensor, gains: Tensor, reached: Tensor) -> None:
-        """Rows [S] have been spread, which told their gains [S] and reached others: none of these waits any more."""
+    def note(self, rows: Tensor, gains: Tensor, reached: Tensor) -> None:
+        """Rows [S] have moved, which told their gains [S] and reached others: none of these waits any more."""
         self._gains[rows] = gains
         if self._held:
             self._waits[rows] = self._waits[reached] = False

@@ -14,7 +14,7 @@ from torch import Tensor
 from ifru.engine.state import State, incident
 
 _ADVANCED = 3.0
-"""Reading an interaction at the end of a step on all rows: its slopes, and what they add to the gradient."""
+"""Reading an interaction at the end of a step on all rows: its loss derivatives, and their part of the gradient."""
 
 _SETTLED = 8.0
 """Reading an interaction of moved rows, which lie scattered, with the blocks that are built anew for it."""
@@ -29,7 +29,7 @@ _COUPLED = 1.5
 """Reading an interaction inside a support, whose rows lie scattered."""
 
 _CALL = 1e6
-"""Interactions of one column that are read while one step of a push is set up; a solve sets up as much once."""
+"""Fixed overhead of one step of a push, or of one solve, in interactions × columns."""
 
 
 def of_all_rows(state: State, tolerance: float) -> float:
