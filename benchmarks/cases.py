@@ -59,7 +59,7 @@ def build(name: str, base: Base, seed: int, kept: Kept) -> Case:
 def retrained(name: str, base: Base, deletion: Deletion, kept: Kept) -> Case:
     """The case of a deletion. Raises IfruError where it leaves nothing to train on."""
     retained = base.train.copy()
-    retained.retire(deletion.train)
+    retained.delete(deletion.train)
     if retained.retained == 0:
         raise IfruError(f"case {name!r} deletes every training row; take a smaller number")
     had = np.concatenate([base.train.user_degree, base.train.item_degree]) > 0

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import torch
 import typer
 
-from benchmarks.base import Base, trained
+from benchmarks.base import CPU, Base, trained
 from benchmarks.facts import listed
 from benchmarks.kept import Kept
 from benchmarks.setups import FOLDER, SETUPS, default_setup, load
-from benchmarks.warm_up import warm_up
 from ifru.cli.output import print_json, progress
 from ifru.errors import IfruError
+from ifru.models import MFConfig
 from ifru.training import Report, silent
+from ifru.training.warm_up import warm_up
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,7 +68,7 @@ class Run:
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         self.report("compiling", None)
-        warm_up()
+        warm_up(MFConfig(rank=1, l2=0.1), CPU, (torch.float32, torch.float64))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -150,5 +150,5 @@ def test_interactions_mean_their_rows_and_unknown_ones_none(dataset: Dataset) ->
 def test_an_unknown_or_erased_subject_means_nothing(dataset: Dataset, kind: str) -> None:
     assert len(resolve(request(type=kind, subject="nobody"), dataset)) == 0
     known = request(type=kind, subject="u1" if kind == "erase_user" else "i1")
-    dataset.retire(resolve(known, dataset))
+    dataset.delete(resolve(known, dataset))
     assert len(resolve(known, dataset)) == 0

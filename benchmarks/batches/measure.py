@@ -99,4 +99,4 @@ def _answered(
         taken.append((apply.seconds, settle.seconds))
         if len(taken) >= repeats or sum(map(sum, taken)) > ENOUGH:
             middle = sorted(taken, key=sum)[len(taken) // 2]
-            return *middle, left(case, engine.tables.stacked())
+            return *middle, left(case, engine.parameters.stacked())

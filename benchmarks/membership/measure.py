@@ -75,7 +75,7 @@ def _models(setting: Setting, pool: Pool) -> dict[str, Tensor]:
     base = setting.base
     retained = base.train.copy()
     members = retained.with_companions(pool.deleted)
-    retained.retire(members)
+    retained.delete(members)
     return {
         "before": base.theta.float(),
         **dict(forgetting(setting, base.theta, base.train, pool.deleted)),

@@ -41,7 +41,7 @@ class Pool:
     def without(self, rows: Int64) -> Interactions:
         """The table without some rows, and without the negatives that were drawn for them."""
         left = self.table.copy()
-        left.retire(left.with_companions(rows))
+        left.delete(left.with_companions(rows))
         return left
 
 

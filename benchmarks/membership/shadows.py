@@ -94,9 +94,9 @@ def forgetting(setting: Setting, theta: Tensor, table: Interactions, rows: Int64
         engine = Engine(setting.base.config, Parameters.unstacked(theta.float(), table.users), dataset, asked)
         for batch in batches:
             engine.apply(Deletion(table.with_companions(batch), NOTHING))
-        yield name, engine.tables.stacked()
+        yield name, engine.parameters.stacked()
     engine.refine()
-    yield "refined", engine.tables.stacked()
+    yield "refined", engine.parameters.stacked()
 
 
 def _present(setting: Setting, random: np.random.Generator) -> Bool:

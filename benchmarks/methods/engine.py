@@ -53,4 +53,4 @@ def _measured(case: Case, budget: Budget, settings: EngineSettings) -> Point:
     said = f"says {update.influence:.3g}, exact {settled.influence:.3g}"
     stages = ", ".join(f"{stage} {duration(spent)}" for stage, spent in update.seconds.items() if spent >= _SHORT)
     label = f"tolerance {settings.tolerance:g}, by {update.method}, {said}; {stages}"
-    return Point(seconds, engine.tables.stacked(), f"ifru, {settings.support}", label, settling.seconds)
+    return Point(seconds, engine.parameters.stacked(), f"ifru, {settings.support}", label, settling.seconds)

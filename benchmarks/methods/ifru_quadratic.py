@@ -39,23 +39,25 @@ def neighbourhood(case: Case, hops: int) -> Tensor:
 
 def goal(case: Case, support: Tensor) -> Tensor:
     """g [S, K]."""
-    objective = model_of(case.base.config).objective(case.base.train, CPU, torch.float32)
     theta = case.base.theta.float()
-    rows, pulled = objective.pull(theta, objective.slopes(theta), torch.from_numpy(case.deletion.train))
-    return torch.zeros_like(theta).index_copy(0, rows.long(), pulled)[support]
+    table = case.base.train.copy()
+    objective = model_of(case.base.config).objective(table, CPU, torch.float32)
+    table.delete(case.deletion.train)
+    change = objective.remove(objective.at(theta), case.deletion.train)
+    return torch.zeros_like(theta).index_copy(0, change.rows, -change.direct)[support]
 
 
 def compiled(case: Case, support: Tensor) -> Product:
     """Products by this project's compiled loops: the same numbers as the published ones, sooner."""
     base = case.base
     objective = model_of(base.config).objective(base.train, CPU, torch.float32)
-    theta = base.theta.float()
-    slopes = objective.slopes(theta)
-    along = torch.zeros_like(theta)
+    point = objective.at(base.theta.float())
+    along = torch.zeros_like(point.theta)
 
     def product(p: Tensor) -> Tensor:
         along[support] = p
-        return objective.product(theta, slopes, along)[support] / base.train.retained
+        product: Tensor = point.product(along)[support] / base.train.retained
+        return product
 
     return product
 

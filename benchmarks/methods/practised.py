@@ -105,7 +105,7 @@ def epochs(config: ModelConfig, table: Interactions, schedule: Schedule, watch: 
     item = torch.from_numpy(table.item[kept].astype(np.int64)) + table.users
     label = torch.from_numpy(table.label[kept])
     objective = model_of(config).objective(table, CPU, torch.float32)
-    theta = torch.nn.Parameter(initial(table.users + table.items, model_of(config).width, _SEED, objective))
+    theta = torch.nn.Parameter(initial(objective, _SEED))
     optimiser = torch.optim.Adam([theta], lr=schedule.rate, fused=True)
     for _ in range(_EPOCHS):
         with watch:

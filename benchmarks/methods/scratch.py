@@ -26,7 +26,7 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
     objective = model_of(config).objective(retained, CPU, torch.float32)
 
     def start() -> Tensor:
-        return initial(retained.users + retained.items, model_of(config).width, _SEED, objective)
+        return initial(objective, _SEED)
 
     def trained(plan: Plan, theta: Tensor) -> Tensor:
         return minimise(objective, theta, plan).theta

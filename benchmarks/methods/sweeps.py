@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,9 +13,10 @@ from benchmarks.cases import Case
 from benchmarks.methods.checkpoints import doubling
 from benchmarks.methods.protocol import Budget, Point
 from benchmarks.timing import Stopwatch
-from ifru.curvature.inverse import apply, inverse_blocks
+from ifru.curvature.preconditioner import apply, inverse_blocks
 from ifru.models import model_of
 from ifru.objective import Objective
+from ifru.objective.pairwise import PairwisePoint
 
 _SWEEPS = 256
 _COARSE = 32
@@ -39,6 +41,5 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
 
 def _step(objective: Objective, theta: Tensor, rows: Tensor) -> None:
     """Rows of one side are not coupled with each other, so their steps can be taken at once."""
-    slopes = objective.slopes(theta)
-    inverses = inverse_blocks(objective, theta, slopes, rows)
-    theta[rows] -= apply(inverses, objective.gradient(theta, slopes, rows))
+    point = cast("PairwisePoint", objective.at(theta))
+    theta[rows] -= apply(inverse_blocks(point, rows), point.gradient_of(rows))

@@ -28,9 +28,9 @@ def run(case: Case, budget: Budget) -> Iterator[Point]:
     )
 
     def closure() -> Tensor:
-        at = theta.detach()
-        theta.grad = objective.gradient(at, objective.slopes(at))
-        return torch.tensor(objective.value(at), dtype=torch.float64)
+        point = objective.at(theta.detach())
+        theta.grad = point.gradient
+        return torch.tensor(point.value, dtype=torch.float64)
 
     watch, done = Stopwatch(budget.clock), 0
     for wanted in doubling(_COARSE if budget.coarse else _ITERATIONS):

@@ -59,7 +59,7 @@ def from_data(before: Tensor, retained: Interactions, config: ModelConfig) -> Ev
     """
     before = before.double()
     objective = model_of(config).objective(retained, CPU, torch.float64)
-    pull = -objective.gradient(before, objective.slopes(before))
+    pull = -objective.at(before).gradient
     emptied = (objective.ridge == 0) & (before != 0).any(1)
     pull = _with_emptied(pull, before, emptied, config)
     typical = _typical(before, retained.users, config)

@@ -78,7 +78,7 @@ def _attacked(base: Base, size: int, repeat: int, deletion: Deletion, seed: int,
     pairs = _pairs(train, deletion)
     before = base.theta.float()
     retained = train.copy()
-    retained.retire(deletion.train)
+    retained.delete(deletion.train)
 
     def measured(seen: str, candidates: Tensor, naive: Tensor | None) -> Measured:
         hit = None if naive is None else _share(naive, pairs)
@@ -99,9 +99,9 @@ def _versions(
     engines = {name: ready(base, settings) for name, settings in (("update", EngineSettings()), ("loose", LOOSE))}
     for name, engine in engines.items():
         engine.apply(deletion)
-        yield name, engine.tables.stacked()
+        yield name, engine.parameters.stacked()
     engines["update"].refine()
-    yield "refined", engines["update"].tables.stacked()
+    yield "refined", engines["update"].parameters.stacked()
     yield "retrained", scratch(base, retained, deletion.train, seed + 1, kept).float()
 
 

@@ -46,7 +46,7 @@ def deletions(base: Base, random: np.random.Generator) -> Drawn:
     batches = []
     for _ in range(number):
         of = str(random.choice(KINDS[:-1])) if kind == "sequence" else kind
-        batches.append(dataset.retire(_batch(dataset, of, random)))
+        batches.append(dataset.delete(_batch(dataset, of, random)))
     return Drawn(kind, tuple(batches))
 
 

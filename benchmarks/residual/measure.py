@@ -108,13 +108,13 @@ def _answered(number: int, drawn: Drawn, truth: Truth, asked: EngineSettings, se
     engine = ready(base, asked)
     for batch in drawn.batches[:-1]:
         engine.apply(batch)
-    before = _without(engine.tables, case.emptied)
+    before = _without(engine.parameters, case.emptied)
     update = engine.apply(drawn.batches[-1])
     settled = engine.settle()
-    after, exact = _without(engine.tables, case.emptied), case.exact
+    after, exact = _without(engine.parameters, case.emptied), case.exact
     random = torch.Generator().manual_seed(seed)
-    own = prove(engine.tables, engine.dataset.train, base.config, random=random)
-    tightened = prove(engine.tables, engine.dataset.train, base.config, random=random, dual=truth.dual)
+    own = prove(engine.parameters, engine.dataset.train, base.config, random=random)
+    tightened = prove(engine.parameters, engine.dataset.train, base.config, random=random, dual=truth.dual)
     whole = difference(before, exact, users)
     left = {"all": difference(after, exact, users) / whole if whole > 0 else None}
     for name, table, rows in _pairs(engine, drawn):

@@ -130,7 +130,7 @@ def _answers(
     start = clock()
     engine = Engine(CONFIG, Parameters.unstacked(theta, own.train.users), own, settings(support, tolerance))
     build_up = clock() - start
-    unasked = engine.state.total_energy
+    unasked = engine.state.total_decrement
     first_debt = 0.0
     apply, settle, read, read_settling, methods, influence = [], [], [], [], [], []
     for batch in batches:
@@ -174,7 +174,7 @@ def _scratch(dataset: Dataset, batch: Deletion, patience: float, clock: Clock, s
         if expected > patience or not smaller.scratch.measured:
             return Scratch(expected, measured=False)
     retained = dataset.copy()
-    retained.train.retire(batch.train)
+    retained.train.delete(batch.train)
     start = clock()
     _trained(retained, _SCRATCH_SEED)
     return Scratch(clock() - start, measured=True)

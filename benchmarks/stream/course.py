@@ -81,7 +81,7 @@ def _refine(engine: Engine, seconds: _Seconds) -> None:
 def _mark(engine: Engine, number: int, settled: Settled, case: Case, seconds: _Seconds) -> Mark:
     return Mark(
         requests=number,
-        left=left(case, engine.tables.stacked()),
+        left=left(case, engine.parameters.stacked()),
         influence=settled.influence,
         total=settled.total,
         resident=resident(),

@@ -61,13 +61,15 @@ class Model:
         quality: Mapping[str, float] = NO_QUALITY,
     ) -> Manifest:
         """Commit the version after the newest. Raises StoreError, CommitLost or CommitUnknown."""
-        width = self.engine.tables.user.shape[1]
-        no_rows, no_values = torch.empty(0, dtype=torch.int64), torch.empty(0, width)
+        tables = {} if update is None else update.parameters.tables
+        nothing = torch.empty(0, dtype=torch.int64), torch.empty(0, self.engine.parameters.user.shape[1])
+        user_rows, user_values = (each.cpu() for each in tables.get("user", nothing))
+        item_rows, item_values = (each.cpu() for each in tables.get("item", nothing))
         change = Change(
-            user_rows=no_rows if update is None else update.user_rows.cpu(),
-            user_values=no_values if update is None else update.user_values.cpu(),
-            item_rows=no_rows if update is None else update.item_rows.cpu(),
-            item_values=no_values if update is None else update.item_values.cpu(),
+            user_rows=user_rows,
+            user_values=user_values,
+            item_rows=item_rows,
+            item_values=item_values,
             deletion=Deletion.nothing() if update is None else update.deletion,
             positions=positions,
             events=events,
@@ -100,5 +102,5 @@ class Model:
         return self.manifest.version + 1 - self.manifest.base >= self._full_every
 
     def _full(self) -> FullState:
-        tables = self.engine.tables
+        tables = self.engine.parameters
         return FullState(Parameters.of(tables.user.cpu(), tables.item.cpu()), self.engine.dataset)

@@ -119,7 +119,7 @@ class Pipeline:
         """Publish a better version of the same data, where there is one. stop(): asked all the time."""
         with watch.stage("refine"):
             update = self._model.refine(stop)
-        if update is None or len(update.user_rows) + len(update.item_rows) == 0:
+        if update is None or len(update.parameters) == 0:
             return
         with watch.stage("commit"):
             self._answered.add(self._model.publish(update, {}, (), ()))
@@ -137,7 +137,7 @@ class Pipeline:
     def prove(self, prover: Prover) -> None:
         """Have the newest version proven; `take` publishes what comes of it."""
         model = self._model
-        prover.start(model.manifest.version, model.engine.config, model.engine.tables, model.dataset)
+        prover.start(model.manifest.version, model.engine.config, model.engine.parameters, model.dataset)
 
     def take(self, proven: Proven, watch: Stopwatch) -> None:
         """Publish what was found about the newest version; about an older one it is of no use any more.

@@ -21,6 +21,7 @@ from ifru.engine.settings import EngineSettings
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
 from ifru.snapshots import Reader, Store, Version, Writer, event_hash, open_store, probe, read_hash_key
+from ifru.training.warm_up import warm_up
 from ifrud.batcher import Batcher, BatchPolicy
 from ifrud.exits import Exit, exit_for
 from ifrud.model import Model
@@ -149,16 +150,16 @@ def _knowledge(settings: Settings, store: Store) -> Knowledge:
 
 
 def _engine(newest: Version, settings: EngineSection) -> Engine:
-    engine = Engine(
+    device = _device(settings.device)
+    warm_up(newest.manifest.model, device, (newest.tables.user.dtype,))
+    return Engine(
         newest.manifest.model,
         newest.tables,
         newest.dataset,
         EngineSettings(**settings.model_dump(exclude={"device"})),
-        device=_device(settings.device),
+        device=device,
         carried=Carried(newest.manifest.residual.batch_energy, newest.manifest.residual.added_energy),
     )
-    engine.warm_up()
-    return engine
 
 
 def _device(name: str) -> torch.device:

@@ -17,15 +17,15 @@ import torch
 from ifru.cli.options import device_of, dtype_of
 from ifru.cli.output import progress
 from ifru.cli.train import publish
-from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
-from ifru.evaluation.verify import Published, Verification, verify, warm_up
+from ifru.evaluation.verify import Published, Verification, verify
 from ifru.interactions import Interactions
 from ifru.interactions.labels import LabelRule
 from ifru.models import MFConfig, ModelConfig
 from ifru.requests import resolve
 from ifru.snapshots import Reader, Version, open_store
 from ifru.training import TrainedModel, train
+from ifru.training.warm_up import warm_up
 from ifrud.streams.outboxes import open_outbox
 from ifrud_demo.data import SEED, Data, generated, movielens_or_generated, own
 from ifrud_demo.errors import DemoError
@@ -102,7 +102,7 @@ def _compile(config: ModelConfig) -> None:
     """Have the compiled loops ready, for the daemon too, so that no request waits for a compiler."""
     with progress() as report:
         report("compiling", None)
-        warm_up(config, EngineSettings(), device_of("auto"), torch.float32)
+        warm_up(config, device_of("auto"), (torch.float32,))
 
 
 def _train(config: ModelConfig, data: Data, places: Places) -> tuple[TrainedModel, float]:
@@ -168,7 +168,7 @@ def _check(before: Version, after: Version, planned: Plan) -> None:
     """Raises DemoError where the daemon has deleted anything else than what was asked for."""
     expected = before.copy().dataset
     for request in planned.requests:
-        expected.retire(resolve(request, expected))
+        expected.delete(resolve(request, expected))
     for name in ("train", "holdout"):
         wanted, found = getattr(expected, name), getattr(after.dataset, name)
         if not _same(wanted, found):

@@ -15,15 +15,11 @@ from torch import Tensor
 from ifru.curvature.downdate import lower_penalty, take_out
 from ifru.curvature.factors import Factors, degrees
 from ifru.curvature.gram import gram_rows, largest_degree
-from ifru.curvature.inverse import inverse_blocks
-from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonals
+from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonals, inverse_blocks
 from ifru.interactions.table import Int64
-from ifru.kernels import blocks as block_kernels
-from ifru.kernels import gram as gram_kernels
-from ifru.kernels import vectors as vector_kernels
-from ifru.objective import Objective, Slopes
+from ifru.objective import Linearised, Objective
 
-DRIFT = 0.25
+STALENESS = 0.25
 """A block is rebuilt when so large a share of its inputs has moved since it was built; see `docs/engine.md`."""
 
 EXACTNESS = 1e-4
@@ -43,7 +39,7 @@ _CHUNK_BYTES = 1 << 26
 class Counters:
     """What was done, in rows.
 
-    hits: served as held. misses: not held. rebuilds: held, but drifted or past down-dating. down_dates: taken out of.
+    hits: served as held. misses: not held. rebuilds: held, but stale or past down-dating. down_dates: taken out of.
     evictions: pushed out by the budget. gram: of small degree, which are never held.
     """
 
@@ -61,11 +57,11 @@ class CurvatureCache:
     A held block has traces of the interactions that it was built from. A deletion is taken out of it at once
     (`remove`): by a down-date, or by blanking the block until it is next needed and built anew. A down-date takes out
     what an interaction weighs now; where its inputs had moved since the block was built, that leaves a trace, and
-    where the trace is too large, `purge` blanks the block. Moves are reported (`drifted`); after some, it is rebuilt.
+    where the trace is too large, `finish_deletions` blanks the block. Moves add staleness; after some, it is rebuilt.
     """
 
-    def __init__(self, objective: Objective, width: int, budget_bytes: int) -> None:
-        table, rows = objective.interactions, len(objective.ridge)
+    def __init__(self, objective: Objective, budget_bytes: int) -> None:
+        table, rows, width = objective.interactions, len(objective.ridge), objective.layout.width
         self.counters = Counters()
         self._objective = objective
         self._budget_bytes = budget_bytes
@@ -81,14 +77,14 @@ class CurvatureCache:
         # A stack of free places, the first on top.
         self._free: Int64 = np.arange(self.capacity)[::-1].copy()
         self._free_count = self.capacity
-        self._drift = np.zeros(rows)
+        self._staleness = np.zeros(rows)
         self._error = np.zeros(rows)
-        # λ times the deleted interactions whose penalty is still in a block; `purge` takes it out.
+        # λ times the deleted interactions whose penalty is still in a block; `finish_deletions` takes it out.
         self._penalty = np.zeros(rows)
-        self._tainted: list[Int64] = []
+        self._unfinished: list[Int64] = []
         self._tick = 0
 
-    def preconditioner(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Preconditioner:
+    def preconditioner(self, point: Linearised, rows: Tensor) -> Preconditioner:
         """M⁻¹ of rows [S], ascending and unique; blocks that are not held are built at θ.
 
         Where rows need more than the budget, the cache keeps what it has, and the others take their diagonals.
@@ -101,37 +97,37 @@ class CurvatureCache:
         many, few = np.flatnonzero(degree >= self._smallest), np.flatnonzero(degree < self._smallest)
         few = few[np.cumsum(degree[few]) * self._row_bytes <= self._budget_bytes]
         self.counters.gram += len(few)
-        self._hold(theta, slopes, numbers[many])
+        self._hold(point, numbers[many])
         place = self._place[numbers[many]]
         held = many[place >= 0]
         parts: list[Part] = [Blocks.of(self._blocks, place[place >= 0], held)]
         if len(few) > 0:
-            parts.append(gram_rows(self._objective, theta, slopes, numbers[few], few))
+            parts.append(gram_rows(point, numbers[few], few))
         if len(held) + len(few) == len(numbers):
             return Preconditioner(tuple(parts))
         left = np.setdiff1d(np.arange(len(numbers)), np.concatenate([held, few]), assume_unique=True)
-        return Preconditioner(tuple(parts), diagonals(self._objective, theta, slopes, numbers[left], left))
+        return Preconditioner(tuple(parts), diagonals(point, numbers[left], left))
 
     def _at_hand(self, numbers: Int64) -> Preconditioner | None:
         """M⁻¹ of rows [S] that are all held as they are needed, with the least effort; None where one is not."""
         place = self._place[numbers]
-        if len(place) == 0 or place.min() < 0 or self._drift[numbers].max() > DRIFT:
+        if len(place) == 0 or place.min() < 0 or self._staleness[numbers].max() > STALENESS:
             return None
         self._tick += 1
         self.counters.hits += len(numbers)
         self._used[place] = self._tick
         return Preconditioner((Blocks.of(self._blocks, place, np.arange(len(place))),))
 
-    def energies(self, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> Tensor:
+    def decrements(self, point: Linearised, rows: Tensor, debt: Tensor) -> Tensor:
         """r_e·B_e⁻¹ r_e [S], in float64, of the debt [S, K] of rows."""
-        return self.preconditioner(theta, slopes, rows).energies(debt)
+        return self.preconditioner(point, rows).decrements(debt)
 
-    def drifted(self, rows: Int64, share: NDArray[np.float64] | float) -> None:
+    def add_staleness(self, rows: Int64, share: NDArray[np.float64] | float) -> None:
         """A share of the inputs of rows' blocks [S] has moved: one for all, or one each [S]."""
-        self._drift[rows] += share
+        self._staleness[rows] += share
 
-    def remove(self, theta: Tensor, slopes: Slopes, interactions: Int64) -> None:
-        """Take interactions [M] out of the blocks that hold them: already retired, but θ and slopes still know them."""
+    def remove(self, point: Linearised, interactions: Int64) -> None:
+        """Take interactions [M] out of the blocks that hold them: already deleted, but θ and slopes still know them."""
         table = self._objective.interactions
         sides = []
         for end, first in ((table.user[interactions], 0), (table.item[interactions], table.users)):
@@ -141,30 +137,23 @@ class CurvatureCache:
         rows, lost = np.unique(np.concatenate([sides[0][0], sides[1][0]]), return_counts=True)
         left = degrees(table, rows)
         share = lost / (left + lost)
-        sound = (left >= self._smallest) & (share <= _LARGEST_LOSS) & (self._drift[rows] <= DRIFT)
-        self._error[rows] += self._drift[rows] * share
+        sound = (left >= self._smallest) & (share <= _LARGEST_LOSS) & (self._staleness[rows] <= STALENESS)
+        self._error[rows] += self._staleness[rows] * share
         self._blank(rows[~sound])
         self._vacate(rows[left < self._smallest])
         listed = [some[sound[np.searchsorted(rows, ends)]] for ends, some in sides]
-        factors = self._objective.factors(theta, slopes, listed[0], listed[1])
+        factors = point.factors(listed[0], listed[1])
         self._down_date(rows[sound], Factors(factors, np.concatenate([[0], np.cumsum(lost[sound])])))
 
-    def purge(self) -> None:
+    def finish_deletions(self) -> None:
         """Finish down-dates, and blank the blocks that are not exact even then. A local answer does not wait for it."""
-        for rows in self._tainted:
+        for rows in self._unfinished:
             waiting = rows[(self._place[rows] >= 0) & (self._penalty[rows] > 0)]
             penalty, error = (torch.from_numpy(each[waiting]).to(self._blocks) for each in (self._penalty, self._error))
             error = lower_penalty(self._blocks, self._place[waiting], penalty, error)
             self._error[waiting], self._penalty[waiting] = error.cpu().numpy(), 0
             self._blank(waiting[self._error[waiting] > EXACTNESS])
-        self._tainted.clear()
-
-    def warm_up(self) -> None:
-        """Load every compiled loop."""
-        kind = self._blocks.cpu().numpy().dtype
-        block_kernels.load(kind)
-        gram_kernels.load(kind)
-        vector_kernels.load(kind)
+        self._unfinished.clear()
 
     def _down_date(self, rows: Int64, factors: Factors) -> None:
         error = torch.from_numpy(self._error[rows]).to(self._blocks)
@@ -173,14 +162,14 @@ class CurvatureCache:
         sound = np.isfinite(self._error[rows])
         self.counters.down_dates += int(sound.sum())
         self._blank(rows[~sound])
-        self._tainted.append(rows[sound])
+        self._unfinished.append(rows[sound])
 
-    def _hold(self, theta: Tensor, slopes: Slopes, numbers: Int64) -> None:
+    def _hold(self, point: Linearised, numbers: Int64) -> None:
         """Hold the blocks of rows [S]: of all where the budget allows, else of as many as there is room for."""
         self._tick += 1
         known = self._place[numbers] >= 0
         old, missing = numbers[known], numbers[~known]
-        stale = old[self._drift[old] > DRIFT]
+        stale = old[self._staleness[old] > STALENESS]
         self.counters.hits += len(old) - len(stale)
         self.counters.rebuilds += len(stale)
         self.counters.misses += len(missing)
@@ -192,16 +181,16 @@ class CurvatureCache:
         places = self._free[self._free_count : self._free_count + len(missing)][::-1]
         self._place[missing], self._owner[places], self._used[places] = places, missing, self._tick
         # Nothing is there yet, should building it fail.
-        self._drift[missing] = np.inf
+        self._staleness[missing] = np.inf
         if len(missing) + len(stale) > 0:
-            self._build(theta, slopes, np.union1d(missing, stale))
+            self._build(point, np.union1d(missing, stale))
 
-    def _build(self, theta: Tensor, slopes: Slopes, rows: Int64) -> None:
+    def _build(self, point: Linearised, rows: Int64) -> None:
         device = self._blocks.device
         for some in torch.split(torch.from_numpy(rows), max(_CHUNK_BYTES // self._block_bytes, 1)):
-            fresh = inverse_blocks(self._objective, theta, slopes, some.to(device))
+            fresh = inverse_blocks(point, some.to(device))
             self._blocks[torch.from_numpy(self._place[some.numpy()]).to(device)] = fresh
-        self._drift[rows] = self._error[rows] = self._penalty[rows] = 0
+        self._staleness[rows] = self._error[rows] = self._penalty[rows] = 0
 
     def _evict(self, count: int) -> None:
         """Free the places of the rows that were used longest ago."""
@@ -212,7 +201,7 @@ class CurvatureCache:
     def _blank(self, rows: Int64) -> None:
         """Leave nothing in the blocks of held rows; they are built anew when they are next needed."""
         self._blocks[torch.from_numpy(self._place[rows]).to(self._blocks.device)] = 0
-        self._drift[rows], self._penalty[rows] = np.inf, 0
+        self._staleness[rows], self._penalty[rows] = np.inf, 0
 
     def _vacate(self, rows: Int64) -> None:
         """Give up the places of held rows."""

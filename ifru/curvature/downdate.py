@@ -19,6 +19,7 @@ from torch import Tensor
 from ifru.curvature.factors import Factors
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
+from ifru.kernels.dispatch import compiled
 
 _LEAST_DETERMINANT = 0.1
 """Of I − WPWᵀ. Below it so little of the block is left in some direction that its inverse loses digits."""
@@ -32,8 +33,7 @@ def take_out(inverses: Tensor, place: Int64, factors: Factors, error: Tensor) ->
 
     error [S]: the relative error of each so far; returns what it is now. Infinite: the block has to be built anew.
     """
-    compiled = inverses.device.type == "cpu"
-    determinant, size = (taken_out if compiled else taken_out_by_torch)(inverses, place, factors)
+    determinant, size = (taken_out if compiled(inverses.device) else taken_out_by_torch)(inverses, place, factors)
     rounding = _rounding(inverses)
     # An error E of P puts w·Ew into a determinant, which is as large as E is beside P where ‖w‖²‖P‖ is 1.
     weight = size.new_zeros(len(size)).index_add_(0, factors.owner, factors.values.square().sum(1))
@@ -66,8 +66,8 @@ def taken_out_by_torch(inverses: Tensor, place: Int64, factors: Factors) -> tupl
 
 def lower_penalty(inverses: Tensor, place: Int64, penalty: Tensor, error: Tensor) -> Tensor:
     """Take δ = penalty [S] out of inverses place [S] of [C, K, K], in place; error [S] as in `take_out`."""
-    compiled = inverses.device.type == "cpu"
-    ratio, dropped = (penalty_lowered if compiled else penalty_lowered_by_torch)(inverses, place, penalty)
+    lowered = penalty_lowered if compiled(inverses.device) else penalty_lowered_by_torch
+    ratio, dropped = lowered(inverses, place, penalty)
     sound, ratio = ratio <= _LARGEST_RATIO, ratio.clamp(max=_LARGEST_RATIO)
     return torch.where(sound, (error + _rounding(inverses)) / (1 - ratio).square() + dropped, torch.inf)
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Int64, Interactions, ranges
-from ifru.objective import Objective, Slopes
+from ifru.objective import Linearised
 
 
 @dataclass(frozen=True)
@@ -52,23 +52,21 @@ def degrees(table: Interactions, rows: Int64) -> Int64:
     return np.concatenate([table.user_degree[rows[:border]], table.item_degree[rows[border:] - table.users]])
 
 
-def of_rows(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64) -> Factors:
+def of_rows(point: Linearised, rows: Int64) -> Factors:
     """Factors of all retained interactions of rows [S], ascending."""
-    table = objective.interactions
+    table = point.objective.interactions
     border = int(np.searchsorted(rows, table.users))
     users, items = rows[:border], rows[border:] - table.users
     of_users = ranges(table.user_start[users], table.user_start[users + 1])
     of_items = table.item_rows[ranges(table.item_start[items], table.item_start[items + 1])]
     of_users, of_items = of_users[table.alive[of_users]], of_items[table.alive[of_items]]
     start = np.concatenate([[0], np.cumsum(degrees(table, rows))])
-    return Factors(objective.factors(theta, slopes, of_users, of_items), start)
+    return Factors(point.factors(of_users, of_items), start)
 
 
-def by_chunk(
-    objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, chunk_bytes: int = 1 << 26
-) -> Iterator[tuple[slice, Factors]]:
+def by_chunk(point: Linearised, rows: Int64, chunk_bytes: int = 1 << 26) -> Iterator[tuple[slice, Factors]]:
     """Factors of rows [S], ascending, some consecutive rows at a time; a row of very many interactions comes alone."""
-    size = degrees(objective.interactions, rows) * theta.shape[1] * theta.element_size()
+    size = degrees(point.objective.interactions, rows) * point.theta.shape[1] * point.theta.element_size()
     chunk = (np.cumsum(size) - size) // chunk_bytes
     for first, last in pairwise([*np.flatnonzero(np.diff(chunk, prepend=-1)), len(rows)]):
-        yield slice(first, last), of_rows(objective, theta, slopes, rows[first:last])
+        yield slice(first, last), of_rows(point, rows[first:last])

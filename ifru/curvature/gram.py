@@ -17,8 +17,8 @@ from torch import Tensor
 from ifru.curvature.factors import Factors, of_rows
 from ifru.interactions.table import Int64
 from ifru.kernels import gram as kernels
-from ifru.kernels.blocks import is_long
-from ifru.objective import Objective, Slopes
+from ifru.kernels.dispatch import compiled, is_long
+from ifru.objective import Linearised
 
 LARGEST_SHARE = 0.25
 """Up to this share of K interactions a row takes this form. Applying it costs 2nK products to a block's K², and making
@@ -52,7 +52,7 @@ class GramRows:
 
     def into(self, x: Tensor, out: Tensor) -> None:
         """out <- B⁻¹x for these rows of x; a row without interactions gives zero."""
-        if x.device.type == "cpu":
+        if compiled(x.device):
             values, start = self.whitened.values.numpy(), self.whitened.start
             multiply = kernels.multiply_many if is_long(values.size) else kernels.multiply_some
             multiply(values, start, self.ridge.numpy(), self.at.numpy(), x.numpy(), out.numpy())
@@ -60,11 +60,11 @@ class GramRows:
             out[self.at] = product(self.whitened, self.ridge, x[self.at])
 
 
-def gram_rows(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, at: Int64) -> GramRows:
+def gram_rows(point: Linearised, rows: Int64, at: Int64) -> GramRows:
     """The Gram form of rows [S], ascending, at θ; at [S]: where they stand in what they are applied to."""
-    factors = of_rows(objective, theta, slopes, rows)
-    ridge = objective.ridge[torch.from_numpy(rows).to(objective.device)]
-    if objective.device.type == "cpu":
+    factors = of_rows(point, rows)
+    ridge = point.objective.ridge[torch.from_numpy(rows).to(point.objective.device)]
+    if compiled(point.objective.device):
         work = factors.values.shape[1] * int(np.square(factors.degrees).sum())
         whiten = kernels.whiten_many if is_long(work) else kernels.whiten_some
         failed = whiten(factors.values.numpy(), factors.start, ridge.numpy())
@@ -72,7 +72,7 @@ def gram_rows(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, 
             raise ArithmeticError(f"{failed} of {len(rows)} curvature blocks are not positive definite")
     else:
         factors = whitened(factors, ridge)
-    return GramRows(factors, ridge, torch.from_numpy(at).to(objective.device))
+    return GramRows(factors, ridge, torch.from_numpy(at).to(point.objective.device))
 
 
 def whitened(factors: Factors, ridge: Tensor) -> Factors:

@@ -1,5 +1,7 @@
 """M⁻¹ for a set of rows: the inverses of their diagonal blocks, each row's in the form that suits it.
 
+A block B_e = Σ w·ℓ''·JJᵀ + λ·deg(e)·I is well conditioned by its penalty, so that its inverse can be held as such.
+
 Axes: S rows of the set, P rows of one form among them, C held blocks, K columns of a row.
 """
 
@@ -15,14 +17,15 @@ from torch import Tensor
 
 from ifru.curvature.factors import by_chunk, degrees
 from ifru.curvature.gram import gram_rows, largest_degree
-from ifru.curvature.inverse import apply, inverse_blocks
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
-from ifru.objective import Objective, Slopes
-from ifru.solvers.vectors import dot_rows
+from ifru.kernels.dispatch import compiled, is_long
+from ifru.kernels.tables import dot_rows
+from ifru.objective import Linearised
 
 _CHUNK_BYTES = 1 << 26
-"""Bound on the blocks that are built together."""
+_BUILT_BYTES = 1 << 28
+"""Bounds on the blocks that are made for a moment, and on those that are built together to be kept."""
 
 
 class Part(Protocol):
@@ -49,7 +52,7 @@ class Blocks:
     def of(inverses: Tensor, place: Int64, at: Int64) -> Blocks:
         device = inverses.device
         places = torch.from_numpy(place).to(device)
-        if device.type != "cpu":
+        if not compiled(device):
             everything = len(place) == len(inverses) and bool((place == np.arange(len(place))).all())
             inverses, places = inverses if everything else inverses[places], torch.arange(len(place), device=device)
         return Blocks(inverses, places, torch.from_numpy(at).to(device))
@@ -57,15 +60,15 @@ class Blocks:
     def split(self, border: int) -> tuple[Blocks, Blocks]:
         count = _before(self.at, border)
         before, after = self.at[:count], self.at[count:] - border
-        if self.inverses.device.type == "cpu":
+        if compiled(self.inverses.device):
             return Blocks(self.inverses, self.place[:count], before), Blocks(self.inverses, self.place[count:], after)
         # Off the CPU the place of each is its number.
         first, second = self.inverses[:count], self.inverses[count:]
         return Blocks(first, self.place[:count], before), Blocks(second, self.place[count:] - count, after)
 
     def into(self, x: Tensor, out: Tensor) -> None:
-        if x.device.type == "cpu":
-            many = kernels.is_long(len(self.at) * x.shape[1] ** 2)
+        if compiled(x.device):
+            many = is_long(len(self.at) * x.shape[1] ** 2)
             multiply = kernels.multiply_many if many else kernels.multiply_some
             stack = self.inverses.numpy().reshape(-1, x.shape[1])
             multiply(stack, self.place.numpy(), self.at.numpy(), x.numpy(), out.numpy())
@@ -77,12 +80,10 @@ class Blocks:
 class Diagonals:
     """Rows [P] whose blocks are too many to hold: preconditioned by their diagonals alone, inverses [P, K].
 
-    Energies and products are those of the blocks all the same, made of their interactions, a chunk at a time.
+    Decrements and products are those of the blocks all the same, made of their interactions, a chunk at a time.
     """
 
-    objective: Objective
-    theta: Tensor
-    slopes: Slopes
+    point: Linearised
     rows: Int64
     inverses: Tensor
     at: Tensor
@@ -97,39 +98,34 @@ class Diagonals:
     def into(self, x: Tensor, out: Tensor) -> None:
         out[self.at] = self.inverses * x[self.at]
 
-    def energies(self, x: Tensor) -> Tensor:
+    def decrements(self, x: Tensor) -> Tensor:
         """x_e·B_e⁻¹ x_e [P] of these rows of x, in float64."""
         mine, width = x[self.at], x.shape[1]
         size = max(_CHUNK_BYTES // (width * width * x.element_size()), 1)
         parts = [torch.empty(0, dtype=torch.float64, device=x.device)]
         for first in range(0, len(self.rows), size):
             some = slice(first, first + size)
-            parts.append(whole(self.objective, self.theta, self.slopes, self.rows[some]).energies(mine[some]))
+            parts.append(whole(self.point, self.rows[some]).decrements(mine[some]))
         return torch.cat(parts)
 
     def products(self, x: Tensor) -> Tensor:
         """B x [P, K] of these rows of x."""
-        mine = x[self.at]
-        out = self.objective.ridge[torch.from_numpy(self.rows).to(x.device), None] * mine
-        for some, factors in by_chunk(self.objective, self.theta, self.slopes, self.rows):
-            along = (factors.values * mine[some][factors.owner]).sum(1, keepdim=True)
-            out[some].index_add_(0, factors.owner, along * factors.values)
-        return out
+        return blocks_product(self.point, self.rows, x[self.at])
 
 
 @dataclass(frozen=True)
 class Preconditioner:
-    """M⁻¹ of a set of rows, made once and applied many times. coarse: rows whose diagonals stand for their blocks."""
+    """M⁻¹ of a set of rows, made once and applied many times. fallback: rows whose diagonals stand for their blocks."""
 
     parts: tuple[Part, ...]
-    coarse: Diagonals | None = None
+    fallback: Diagonals | None = None
 
     def split(self, border: int) -> tuple[Preconditioner, Preconditioner]:
         """M⁻¹ of the set's rows before a border, and of the others."""
         parts = [part.split(border) for part in self.parts]
-        coarse = (None, None) if self.coarse is None else self.coarse.split(border)
+        fallback = (None, None) if self.fallback is None else self.fallback.split(border)
         first, second = (tuple(halves[side] for halves in parts) for side in (0, 1))
-        return Preconditioner(first, coarse[0]), Preconditioner(second, coarse[1])
+        return Preconditioner(first, fallback[0]), Preconditioner(second, fallback[1])
 
     def apply(self, x: Tensor) -> Tensor:
         """M⁻¹x [S, K]."""
@@ -137,53 +133,99 @@ class Preconditioner:
         out = torch.empty_like(x)
         for part in self.parts:
             part.into(x, out)
-        if self.coarse is not None:
-            self.coarse.into(x, out)
+        if self.fallback is not None:
+            self.fallback.into(x, out)
         return out
 
     def blocks_times(self, x: Tensor, in_metric: Tensor) -> Tensor:
-        """B x [S, K], where M x is at hand, which is the same for all rows but the coarse ones."""
-        if self.coarse is None:
+        """B x [S, K], where M x is at hand, which is the same for all rows but the fallback ones."""
+        if self.fallback is None:
             return in_metric
         out = in_metric.clone()
-        out[self.coarse.at] = self.coarse.products(x)
+        out[self.fallback.at] = self.fallback.products(x)
         return out
 
-    def energies(self, x: Tensor, scaled: Tensor | None = None) -> Tensor:
+    def decrements(self, x: Tensor, scaled: Tensor | None = None) -> Tensor:
         """x_e·B_e⁻¹ x_e [S], in float64; exact for every row. scaled: M⁻¹x, where it is at hand."""
-        energies = dot_rows(x, self.apply(x) if scaled is None else scaled)
-        if self.coarse is not None:
-            energies[self.coarse.at] = self.coarse.energies(x)
-        return energies
+        decrements = dot_rows(x, self.apply(x) if scaled is None else scaled)
+        if self.fallback is not None:
+            decrements[self.fallback.at] = self.fallback.decrements(x)
+        return decrements
 
 
-def whole(
-    objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, budget_bytes: float = math.inf
-) -> Preconditioner:
+def whole(point: Linearised, rows: Int64, budget_bytes: float = math.inf) -> Preconditioner:
     """M⁻¹ of rows [S], ascending, at θ, with nothing cached; past a budget, rows take their diagonals."""
-    small = degrees(objective.interactions, rows) <= largest_degree(theta.shape[1])
+    small = degrees(point.objective.interactions, rows) <= largest_degree(point.theta.shape[1])
     few, many = np.flatnonzero(small), np.flatnonzero(~small)
-    room = int(min(budget_bytes / (theta.shape[1] ** 2 * theta.element_size()), len(many)))
+    room = int(min(budget_bytes / (point.theta.shape[1] ** 2 * point.theta.element_size()), len(many)))
     many, left = many[:room], many[room:]
     parts: list[Part] = []
     if len(few) > 0:
-        parts.append(gram_rows(objective, theta, slopes, rows[few], few))
+        parts.append(gram_rows(point, rows[few], few))
     if len(many) > 0:
-        listed = torch.from_numpy(rows[many]).to(objective.device)
-        parts.append(Blocks.of(inverse_blocks(objective, theta, slopes, listed), np.arange(len(many)), many))
-    coarse = diagonals(objective, theta, slopes, rows[left], left) if len(left) > 0 else None
-    return Preconditioner(tuple(parts), coarse)
+        listed = torch.from_numpy(rows[many]).to(point.objective.device)
+        parts.append(Blocks.of(inverse_blocks(point, listed), np.arange(len(many)), many))
+    fallback = diagonals(point, rows[left], left) if len(left) > 0 else None
+    return Preconditioner(tuple(parts), fallback)
 
 
-def diagonals(objective: Objective, theta: Tensor, slopes: Slopes, rows: Int64, at: Int64) -> Diagonals:
+def blocks_product(point: Linearised, rows: Int64, x: Tensor) -> Tensor:
+    """B x [S, K] of rows [S], ascending, made of their interactions, a chunk at a time."""
+    out = point.objective.ridge[torch.from_numpy(rows).to(x.device), None] * x
+    for some, factors in by_chunk(point, rows):
+        along = (factors.values * x[some][factors.owner]).sum(1, keepdim=True)
+        out[some].index_add_(0, factors.owner, along * factors.values)
+    return out
+
+
+def diagonals(point: Linearised, rows: Int64, at: Int64) -> Diagonals:
     """The diagonals of the blocks of rows [P], ascending; at [P]: where they stand in the set."""
-    device = objective.device
-    diagonal = objective.ridge[torch.from_numpy(rows).to(device), None].repeat(1, theta.shape[1])
-    for some, factors in by_chunk(objective, theta, slopes, rows):
+    device = point.objective.device
+    diagonal = point.objective.ridge[torch.from_numpy(rows).to(device), None].repeat(1, point.theta.shape[1])
+    for some, factors in by_chunk(point, rows):
         diagonal[some].index_add_(0, factors.owner, factors.values.square())
     inverses = torch.where(diagonal > 0, 1 / diagonal, 0)
-    return Diagonals(objective, theta, slopes, rows, inverses, torch.from_numpy(at).to(device))
+    return Diagonals(point, rows, inverses, torch.from_numpy(at).to(device))
 
 
 def _before(at: Tensor, border: int) -> int:
     return int((at < border).sum())
+
+
+def inverse(blocks: Tensor) -> Tensor:
+    """B⁻¹ [S, K, K] of positive definite blocks [S, K, K]; a zero block (a row without interactions) gives zero.
+
+    Raises ArithmeticError where a block is neither.
+    """
+    width = blocks.shape[1]
+    out = torch.empty_like(blocks)
+    if compiled(blocks.device):
+        failed = kernels.invert(blocks.numpy().reshape(-1, width), width, out.numpy().reshape(-1, width))
+    else:
+        empty = (blocks.diagonal(dim1=1, dim2=2).sum(1) == 0)[:, None, None]
+        eye = torch.eye(width, dtype=blocks.dtype, device=blocks.device)
+        factors, info = torch.linalg.cholesky_ex(torch.where(empty, eye, blocks))
+        out, failed = torch.cholesky_inverse(factors).masked_fill(empty, 0), int((info != 0).sum())
+    if failed:
+        raise ArithmeticError(f"{failed} of {len(blocks)} curvature blocks are not positive definite")
+    return out
+
+
+def inverse_blocks(point: Linearised, rows: Tensor) -> Tensor:
+    """B⁻¹ [S, K, K] of some rows, built in chunks."""
+    width = point.theta.shape[1]
+    chunk = max(_BUILT_BYTES // (width * width * point.theta.element_size()), 1)
+    out = point.theta.new_empty(len(rows), width, width)
+    for first in range(0, len(rows), chunk):
+        part = slice(first, first + chunk)
+        out[part] = inverse(point.blocks(rows[part]))
+    return out
+
+
+def apply(inverses: Tensor, x: Tensor) -> Tensor:
+    """B⁻¹ x [S, K], row by row."""
+    if not compiled(x.device):
+        return torch.bmm(inverses, x[:, :, None])[:, :, 0]
+    out = torch.empty_like(x)
+    kernels.multiply(inverses.numpy().reshape(-1, x.shape[1]), x.contiguous().numpy(), out.numpy())
+    return out

@@ -1,40 +1,39 @@
 """The influence engine: it keeps the debt, and pays it off where it matters.
 
-    debt      r = ∇L(θ; retained data), exact and current, for every row
-    deletion  adds to the debt of the rows it touches
-    update    moves the rows of a support, and with them the debt of those rows and their neighbours
+    debt      g = ∇L(θ; retained data), exact and current, for every row
+    deletion  changes the gradient of the rows it touches, and of those that a model passes on to them
+    update    moves the rows of a support, and with them the gradient of those rows and their neighbours
     what is left is measured, published and carried to the next batch; nothing is dropped
 
-Axes: R = U + I rows (users first), S rows of a support, T touched rows, K columns of a row.
+Axes: R rows of θ (users first), S rows of a support, T touched rows, K columns of a row.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ifru.curvature.cache import Counters, CurvatureCache
-from ifru.engine.choice import of_all_rows, of_push, of_support
-from ifru.engine.densest import densest
-from ifru.engine.k_hop import k_hop
+from ifru.engine import work
 from ifru.engine.push import Budget, Push
-from ifru.engine.residual import Support, choose
 from ifru.engine.settings import EngineSettings
 from ifru.engine.solve import on_support
 from ifru.engine.state import Removal, State, incident
-from ifru.engine.stopwatch import Stopwatch
+from ifru.engine.supports import Support, Supports, densest
 from ifru.engine.update import NOTHING_CARRIED, Carried, Settled, Update
+from ifru.errors import IfruError
 from ifru.interactions import Dataset, Deletion
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Parameters
-from ifru.solvers.pcg import Limits, Reason, never
+from ifru.solvers.pcg import Limits, never
+from ifru.solvers.reason import Reason
 from ifru.solvers.trust_region import LOOSE, descend
 
 _ROUNDS = 2
@@ -46,13 +45,22 @@ _AIM = 0.7
 _EACH = _AIM / math.sqrt(2)
 """Where two things leave something, a support and the solve on it, each may leave so much."""
 
-_REACH = 2.0
-"""Bound on a step, in lengths of the plain block step; on all rows it moves with what steps gain. Useful steps have 1.1
-to 2 such lengths. Longer ones are refused on all rows, after many products. On a support nobody checks before they are
-published, and they turn its rows against all others, which costs it nothing."""
+_RADIUS = 2.0
+"""Bound on a step, in lengths of the plain block step. Useful steps have 1.1 to 2 such lengths. On all rows the bound
+moves with what steps gain. A solve on a support cannot see rows outside, so nothing else limits its step."""
 
 _EXACTEST = 0.01
-"""No linear solve aims lower than this share of its right-hand side: re-linearising on the debt is worth more."""
+"""No linear solve aims lower than this share of its right-hand side: re-linearising is worth more."""
+
+
+class UnsupportedSupport(IfruError):
+    """A support that a model does not offer."""
+
+    def __init__(self, support: str, model: str) -> None:
+        super().__init__(
+            f"engine.support is {support!r}, which needs a model whose scores depend on their own two rows; "
+            f"{model} allows auto, k_hop and global"
+        )
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class _Answer:
 
     moved: Tensor
     method: str
-    reason: str
+    reason: Reason
     influence: float
     iterations: int
     interactions_read: int
@@ -70,12 +78,8 @@ class _Answer:
         """This answer, followed by another one."""
         moved = torch.unique(torch.cat([self.moved, other.moved]))
         iterations = self.iterations + other.iterations
-        return replace(
-            other,
-            moved=moved,
-            iterations=iterations,
-            interactions_read=self.interactions_read + other.interactions_read,
-        )
+        read = self.interactions_read + other.interactions_read
+        return replace(other, moved=moved, iterations=iterations, interactions_read=read)
 
 
 class Engine:
@@ -88,29 +92,33 @@ class Engine:
     def __init__(
         self,
         config: ModelConfig,
-        tables: Parameters,
+        parameters: Parameters,
         dataset: Dataset,
         settings: EngineSettings,
         device: torch.device | str = "cpu",
         carried: Carried = NOTHING_CARRIED,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """tables: a stationary point, or what an engine with the same data has left.
+        """parameters: a stationary point, or what an engine with the same data has left.
 
         carried: what the engine said whose work this one goes on with. now: a clock, in seconds.
+        Raises UnsupportedSupport where the settings name a support that the model does not offer.
         """
         self.config, self.dataset, self.settings = config, dataset, settings
-        objective = model_of(config).objective(dataset.train, torch.device(device), tables.user.dtype)
-        cache = CurvatureCache(objective, tables.user.shape[1], settings.cache_bytes)
-        self.state = State(objective, tables.stacked(), cache)
-        self._now, self._watch = now, Stopwatch(now)
-        self._push = Push(self.state, now)
+        theta = parameters.stacked()
+        objective = model_of(config).objective(dataset.train, torch.device(device), theta.dtype)
+        if settings.support in ("residual", "push") and not objective.capabilities.row_local:
+            raise UnsupportedSupport(settings.support, config.name)
+        self.state = State(objective, theta, CurvatureCache(objective, settings.cache_bytes))
+        self._now = now
+        self._seconds: dict[str, float] = {}
+        self._supports, self._push = Supports(self.state, settings), Push(self.state, now)
         self._added, self._batch = carried.added, carried.batch
 
     @property
-    def tables(self) -> Parameters:
-        """The parameters as they are now: views, which the next update changes."""
-        return Parameters.unstacked(self.state.theta, self.dataset.train.users)
+    def parameters(self) -> Parameters:
+        """As they are now: views, which the next update changes."""
+        return self.state.objective.layout.parameters(self.state.point.theta)
 
     @property
     def carried(self) -> Carried:
@@ -129,53 +137,34 @@ class Engine:
         (`reason` tells). Where another support is forced, the influence is as predicted, and `settle` tells.
         Rows that are deleted already are passed over.
         """
-        self._watch = Stopwatch(self._now)
-        with self._watch.stage("settle"):
+        self._seconds = {}
+        with self._stage("settle"):
             self.state.settle()
-        with self._watch.stage("debt"):
-            retired = self.dataset.retire(deletion)
-            removal = self.state.remove(retired.train)
+        with self._stage("debt"):
+            deleted = self.dataset.delete(deletion)
+            removal = self.state.remove(deleted.train)
         if len(removal.touched) > 0:
-            self._added += removal.energy
-            self._batch = self.state.total_energy
-        answer = self._answer(removal, retired.train)
-        return self._update(retired, torch.cat([removal.emptied, answer.moved]), answer)
-
-    def warm_up(self) -> None:
-        """Load what an update runs and change nothing, so that the first batch is answered as fast as the next."""
-        state = self.state
-        state.cache.warm_up()
-        self._push.warm_up()
-        rows = state.objective.ridge.nonzero()[:1, 0]
-        support = choose(state, rows, 0.0)
-        on_support(state, support.rows, Limits(0.5, 1))
-        state.objective.product(state.theta, state.slopes, state.debt)
-        for side, of_users in ((self.tables.user, True), (self.tables.item, False)):
-            state.objective.across(state.theta, state.slopes, side, of_users)
-        state.objective.advance(state.theta, state.slopes, torch.zeros_like(state.theta))
-        nothing = np.empty(0, dtype=np.int64)
-        state.objective.pull(state.theta, state.slopes, rows[:0])
-        state.objective.factors(state.theta, state.slopes, nothing, nothing)
-        state.objective.spread_side(state.theta[rows[:0]], state.theta, state.slopes, rows[:0], state.debt, math.inf)
-        state.move(rows, torch.zeros_like(state.theta[rows]))
-        state.settle()
+            self._added += removal.added
+            self._batch = self.state.total_decrement
+        answer = self._answer(removal, deleted.train)
+        return self._update(deleted, torch.cat([removal.emptied, answer.moved]), answer)
 
     def settle(self) -> Settled:
         """Make the debt exact after an update; the next update does it otherwise."""
         read = self.state.settle()
-        energy = self.state.total_energy
-        total = math.sqrt(energy / self._added) if self._added > 0 else 0.0
-        return Settled(self._influence(energy), total, read)
+        left = self.state.total_decrement
+        total = math.sqrt(left / self._added) if self._added > 0 else 0.0
+        return Settled(self._influence(left), total, read)
 
     def refine(self, stop: Callable[[], bool] = never) -> Update | None:
         """Pay off the debt of all batches on all rows, down to `settings.refined`; None where it is paid.
 
         stop(): asked before every product with the Hessian. A solve that was stopped keeps what it has.
         """
-        self._watch = Stopwatch(self._now)
-        with self._watch.stage("settle"):
+        self._seconds = {}
+        with self._stage("settle"):
             self.state.settle()
-        if self._influence(self.state.total_energy) <= self.settings.refined:
+        if self._influence(self.state.total_decrement) <= self.settings.refined:
             return None
         answer = self._on_all_rows(self.settings.refined, stop)
         return self._update(Deletion.nothing(), answer.moved, answer)
@@ -190,87 +179,82 @@ class Engine:
             case "k_hop":
                 return self._by_importance(deleted)
             case "residual":
-                return self._on_support(self._chosen(removal.touched))
-            case "global":
-                return self._on_all_rows(self.settings.tolerance, never)
-            case "auto":
+                return self._by_residual(self._chosen(removal.touched))
+            case "auto" if self.state.objective.capabilities.row_local:
                 return self._cheapest(removal.touched)
+            case _:
+                return self._on_all_rows(self.settings.tolerance, never)
 
     def _cheapest(self, touched: Tensor) -> _Answer:
         """Local answers, settled each, as long as they are predicted to be cheaper than all rows; then all rows."""
         state, tolerance, seeds = self.state, self.settings.tolerance, touched
         answer = self._nothing()
         for _ in range(_ROUNDS):
-            most = of_all_rows(state, tolerance)
+            most = work.of_all_rows(state, tolerance)
             # To choose a support reads what its seeds have.
             if incident(state.objective, seeds) > most:
                 break
             support = self._chosen(seeds)
-            solved, pushed = of_support(state, support.rows, tolerance), of_push(state, seeds, _AIM * tolerance)
+            solved = work.of_support(state, support.rows, tolerance)
+            pushed = work.of_push(state, seeds, _AIM * tolerance)
             if min(solved, pushed) > most:
                 break
-            local = self._on_support(support) if solved <= pushed else self._by_push(seeds)
+            local = self._by_residual(support) if solved <= pushed else self._by_push(seeds)
             answer = answer.then(local).then(self._settled(local.method))
             if answer.influence <= tolerance:
                 return answer
-            seeds = densest(state.energy, state.objective.ridge, self._allowed())
+            seeds = densest(state.decrements, state.objective.ridge, self._allowed())
         return answer.then(self._on_all_rows(tolerance, never))
 
     def _nothing(self) -> _Answer:
-        influence = self._influence(self.state.total_energy)
-        return _Answer(self.state.rows[:0], "none", "nothing_to_move", influence, 0, 0)
+        influence = self._influence(self.state.total_decrement)
+        return _Answer(self.state.rows[:0], "none", Reason.NOTHING_TO_MOVE, influence, 0, 0)
 
     def _allowed(self) -> float:
-        """Energy that the rows outside of a support may keep."""
+        """What the squared decrements of the rows outside of a support may sum to."""
         return (_EACH * self.settings.tolerance) ** 2 * self._batch
 
     def _chosen(self, seeds: Tensor) -> Support:
-        with self._watch.stage("choose"):
-            return choose(self.state, seeds, self._allowed())
+        with self._stage("choose"):
+            return self._supports.residual(seeds, self._allowed())
 
     def _by_push(self, touched: Tensor) -> _Answer:
         """One push from the touched rows; what it leaves is as predicted."""
         settings = self.settings
         budget = Budget(settings.push_rows, settings.push_interactions, settings.push_milliseconds)
-        with self._watch.stage("solve"):
+        with self._stage("solve"):
             allowed = (_AIM * settings.tolerance) ** 2 * self._batch
-            pushed = self._push.run(touched, self.state.total_energy, allowed, budget)
+            pushed = self._push.run(touched, self.state.total_decrement, allowed, budget)
         influence = self._influence(pushed.left)
         return _Answer(pushed.rows, "push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
 
     def _by_importance(self, deleted: Int64) -> _Answer:
         """One solve on the most important rows around what is deleted; what it leaves is as predicted."""
-        state, settings = self.state, self.settings
-        with self._watch.stage("choose"):
-            chosen = k_hop(self.dataset.train, deleted, settings.k_hop_hops, settings.k_hop_share)
-        rows = torch.from_numpy(chosen).to(state.rows.device)
-        inside = math.sqrt(float(state.energy[rows].sum()))
-        outside = max(self._batch - inside**2, 0.0)
-        limits = Limits(settings.tolerance, settings.products, _REACH * inside)
-        with self._watch.stage("solve"):
-            found = on_support(state, rows, limits, settings.k_hop_damping)
-            state.move(rows, found.solution.x)
-        influence = self._influence(found.left**2 + outside)
-        read = found.interactions_read
-        return _Answer(rows, "k_hop", found.solution.reason, influence, found.solution.iterations, read)
+        with self._stage("choose"):
+            support = self._supports.k_hop(deleted)
+        return self._on_support("k_hop", support, self.settings.tolerance, self.settings.k_hop_damping)
 
-    def _settled(self, method: str) -> _Answer:
-        """What a local answer really leaves: it does not see all that it sets off in the rows around it."""
-        with self._watch.stage("settle"):
-            read = self.state.settle_move()
-        influence = self._influence(self.state.total_energy)
-        return _Answer(self.state.rows[:0], method, Reason.TOLERANCE, influence, 0, read)
-
-    def _on_support(self, support: Support) -> _Answer:
-        inside = math.sqrt(float(self.state.energy[support.rows].sum()))
+    def _by_residual(self, support: Support) -> _Answer:
+        inside = math.sqrt(float(self.state.decrements[support.rows].sum()))
         goal = _EACH * self.settings.tolerance * math.sqrt(self._batch) / inside if inside > 0 else 1.0
-        limits = Limits(min(goal, 0.5), self.settings.products, _REACH * inside)
-        with self._watch.stage("solve"):
-            found = on_support(self.state, support.rows, limits)
+        return self._on_support("residual", support, min(goal, 0.5))
+
+    def _on_support(self, method: str, support: Support, tolerance: float, damping: float = 0.0) -> _Answer:
+        inside = math.sqrt(float(self.state.decrements[support.rows].sum()))
+        limits = Limits(tolerance, self.settings.products, _RADIUS * inside)
+        with self._stage("solve"):
+            found = on_support(self.state, support.rows, limits, damping)
             self.state.move(support.rows, found.solution.x)
         influence = self._influence(found.left**2 + support.outside)
         read = support.interactions_read + found.interactions_read
-        return _Answer(support.rows, "residual", found.solution.reason, influence, found.solution.iterations, read)
+        return _Answer(support.rows, method, found.solution.reason, influence, found.solution.iterations, read)
+
+    def _settled(self, method: str) -> _Answer:
+        """What a local answer really leaves: it does not see all that it sets off in the rows around it."""
+        with self._stage("settle"):
+            read = self.state.settle_move()
+        influence = self._influence(self.state.total_decrement)
+        return _Answer(self.state.rows[:0], method, Reason.TOLERANCE, influence, 0, read)
 
     def _on_all_rows(self, tolerance: float, stop: Callable[[], bool]) -> _Answer:
         """Newton steps on all rows until the exact residual influence is at most `tolerance`."""
@@ -281,36 +265,39 @@ class Engine:
                 return None
             return Limits(max(_AIM * tolerance * batch / norm, _EXACTEST), self.settings.products)
 
-        with self._watch.stage("solve"):
-            # To eliminate a side takes its blocks at their word: they must not have the deleted penalties any more.
+        with self._stage("solve"):
+            # Elimination solves with the blocks themselves: the deleted penalties must have left them.
             if _AIM * tolerance < LOOSE:
-                state.cache.purge()
-            steps = self.settings.steps
-            descent = descend(state.objective, state.point(), state.metric, limits, steps, stop, reach=_REACH)
+                state.cache.finish_deletions()
+            start = state.settled_point()
+            descent = descend(start, state.metric, limits, self.settings.steps, stop, radius=_RADIUS)
             state.arrive(descent)
         read = descent.products * self.dataset.train.retained
-        influence = self._influence(state.total_energy)
-        reason = Reason.TOLERANCE if descent.reason == "stationary" else descent.reason
+        influence = self._influence(state.total_decrement)
+        reason = Reason.TOLERANCE if descent.reason is Reason.STATIONARY else descent.reason
         moved = state.objective.ridge.nonzero()[:, 0]
         return _Answer(moved, "global", reason, influence, descent.products, read)
 
-    def _influence(self, energy: float) -> float:
-        return math.sqrt(energy / self._batch) if self._batch > 0 else 0.0
+    def _influence(self, decrement: float) -> float:
+        return math.sqrt(decrement / self._batch) if self._batch > 0 else 0.0
 
     def _update(self, deletion: Deletion, rows: Tensor, answer: _Answer) -> Update:
-        theta, users = self.state.theta, self.dataset.train.users
-        rows = rows.sort().values
-        border = int((rows < users).sum())
         return Update(
             deletion=deletion,
-            user_rows=rows[:border],
-            user_values=theta[rows[:border]],
-            item_rows=rows[border:] - users,
-            item_values=theta[rows[border:]],
+            parameters=self.state.objective.layout.update(self.state.point.theta, rows),
             influence=answer.influence,
             method=answer.method,
             reason=answer.reason,
             iterations=answer.iterations,
             interactions_read=answer.interactions_read,
-            seconds=self._watch.seconds,
+            seconds=self._seconds,
         )
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Count the seconds of what happens inside to a stage."""
+        start = self._now()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + self._now() - start

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.engine.densest import densest
 from ifru.engine.state import State
+from ifru.engine.supports import densest
 from ifru.kernels import frontier as kernels
+from ifru.kernels.dispatch import compiled
 
 _WITHIN = 1 / 16
 """A half-step takes the rows whose energy per interaction is at least this share of the best row's."""
@@ -40,7 +41,7 @@ class Frontier:
 
     def open(self, touched: Tensor, owed: float, allowed: float) -> None:
         """Start with the touched rows [T], and with others that carry much where those carry too much together."""
-        energy, ridge = self._state.energy, self._state.objective.ridge
+        energy, ridge = self._state.decrements, self._state.objective.ridge
         known, by_penalty = float(energy[touched].sum()), float(self._by_penalty(touched).sum())
         self._scale = known / by_penalty if by_penalty > 0 else 1.0
         self.total = owed
@@ -58,8 +59,8 @@ class Frontier:
 
     def dense(self, side: int) -> Tensor:
         """Rows [S] of a side, ascending, whose energy per interaction is near the best of both sides."""
-        energy, ridge = self._state.energy, self._state.objective.ridge
-        if energy.device.type == "cpu":
+        energy, ridge = self._state.decrements, self._state.objective.ridge
+        if compiled(energy.device):
             tables = energy.numpy(), ridge.numpy(), self._listed.numpy(), self._counts
             found = kernels.dense(*tables, self._users, side, _WITHIN, _TINY, self._found.numpy())
             return self._found[:found].clone()
@@ -73,8 +74,8 @@ class Frontier:
 
     def owes(self, rows: Tensor, owed: Tensor) -> None:
         """The debt of rows [S] has changed, to ‖r_e‖²/ridge_e [S]: those that were not active become so."""
-        energy = self._state.energy
-        if energy.device.type == "cpu":
+        energy = self._state.decrements
+        if compiled(energy.device):
             tables = self._active.numpy(), energy.numpy(), self._listed.numpy(), self._counts
             self.total += kernels.owe(rows.numpy(), owed.numpy(), self._scale, self._users, *tables)
             return
@@ -83,8 +84,8 @@ class Frontier:
 
     def put(self, rows: Tensor, energy: Tensor) -> None:
         """Set the energies [S] of rows."""
-        self.total += float((energy - self._state.energy[rows]).sum())
-        self._state.energy[rows] = energy
+        self.total += float((energy - self._state.decrements[rows]).sum())
+        self._state.decrements[rows] = energy
 
     def _add(self, rows: Tensor) -> None:
         self._active[rows] = True
@@ -101,7 +102,7 @@ class Frontier:
 
     def _by_penalty(self, rows: Tensor) -> Tensor:
         """‖r_e‖²/ridge_e [S], in float64."""
-        owed: Tensor = self._state.debt[rows].square().sum(1) / self._state.objective.ridge[rows]
+        owed: Tensor = self._state.point.gradient[rows].square().sum(1) / self._state.objective.ridge[rows]
         return owed.double()
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor
@@ -20,16 +19,7 @@ from torch import Tensor
 from ifru.engine.frontier import Frontier
 from ifru.engine.state import State, incident
 from ifru.engine.waiting import HEAVY, Waiting
-
-
-class Stop(StrEnum):
-    """Why a push ended."""
-
-    TOLERANCE = "tolerance"
-    ROWS = "rows"
-    INTERACTIONS = "interactions"
-    MILLISECONDS = "milliseconds"
-    ROUNDS = "rounds"
+from ifru.solvers.reason import Reason
 
 
 @dataclass(frozen=True)
@@ -58,7 +48,7 @@ class Pushed:
     rows: Tensor
     left: float
     waiting: float
-    reason: Stop
+    reason: Reason
     iterations: int
     interactions_read: int
 
@@ -87,13 +77,6 @@ class Push:
         self.frontier, self.waiting = Frontier(state), Waiting(state, heavy)
         # Scratch over all rows, clean between pushes.
         self.has_moved = torch.zeros_like(state.rows, dtype=torch.bool)
-
-    def warm_up(self) -> None:
-        """Load the compiled loops that no other part of an update runs."""
-        nothing, energy = self.state.rows[:0], self.state.energy[:0]
-        self.frontier.open(nothing, 0.0, 0.0)
-        self.frontier.owes(nothing, energy)
-        self.frontier.dense(0)
 
     def run(self, touched: Tensor, owed: float, allowed: float, budget: Budget = UNBOUNDED) -> Pushed:
         """Push until the energy of the debt is `allowed` at most, or the budget is spent.
@@ -124,14 +107,14 @@ class _Course:
         for _ in range(self._budget.rounds):
             for side in (0, 1):
                 if self._frontier.total <= self._allowed:
-                    return self._finish(Stop.TOLERANCE, None)
+                    return self._finish(Reason.TOLERANCE, None)
                 step = self._step(side)
                 if step is not None:
                     reason = self._last(step)
                     if reason is not None:
                         return self._finish(reason, step)
                     self._spread(side, step)
-        return self._finish(Stop.ROUNDS, None)
+        return self._finish(Reason.ROUNDS, None)
 
     def _step(self, side: int) -> _Step | None:
         """The step of a side's dense rows, of those that do not wait."""
@@ -145,8 +128,8 @@ class _Course:
             return None
         self._halves += 1
         step = self._block_step(rows)
-        energy = -float((step * self._state.debt[rows]).sum())
-        rest = self._frontier.total - float(self._state.energy[rows].sum())
+        energy = -float((step * self._state.point.gradient[rows]).sum())
+        rest = self._frontier.total - float(self._state.decrements[rows].sum())
         return _Step(rows, step, energy, rest + self._returned[side] * energy, cut)
 
     def _within_budget(self, rows: Tensor) -> tuple[Tensor, bool]:
@@ -157,7 +140,7 @@ class _Course:
         room = self._budget.rows - self._count
         if int(fresh.sum()) <= room:
             return rows, False
-        density = self._state.energy[rows] / self._state.objective.ridge[rows]
+        density = self._state.decrements[rows] / self._state.objective.ridge[rows]
         density[~fresh] = math.inf
         kept = room + int((~fresh).sum())
         return rows[density.argsort(descending=True)[:kept]].sort().values, True
@@ -165,50 +148,50 @@ class _Course:
     def _block_step(self, rows: Tensor) -> Tensor:
         """−B_e⁻¹ r_e [S, K]; for rows whose blocks the cache has no room for, the best step along their diagonal's."""
         state = self._state
-        preconditioner, debt = state.cache.preconditioner(state.theta, state.slopes, rows), state.debt[rows]
+        preconditioner, debt = state.preconditioner(rows), state.point.gradient[rows]
         step = -preconditioner.apply(debt)
-        coarse = preconditioner.coarse
-        if coarse is not None:
-            along = step[coarse.at]
-            slope, curvature = (along * debt[coarse.at]).sum(1), (along * coarse.products(step)).sum(1)
+        fallback = preconditioner.fallback
+        if fallback is not None:
+            along = step[fallback.at]
+            slope, curvature = (along * debt[fallback.at]).sum(1), (along * fallback.products(step)).sum(1)
             length = torch.where(curvature > 0, -slope / curvature, 0)
-            step[coarse.at] = length[:, None] * along
+            step[fallback.at] = length[:, None] * along
         return step
 
-    def _last(self, step: _Step) -> Stop | None:
+    def _last(self, step: _Step) -> Reason | None:
         """Why this half-step is the last one, which need not be spread before the answer; None where it is not."""
         if step.left <= self._allowed:
-            return Stop.TOLERANCE
+            return Reason.TOLERANCE
         if step.cut:
-            return Stop.ROWS
+            return Reason.ROWS
         if self._budget.interactions is not None:
             reads = round(incident(self._state.objective, step.rows))
             if self._read + reads > self._budget.interactions:
-                return Stop.INTERACTIONS
-        return Stop.MILLISECONDS if self._now() >= self._end else None
+                return Reason.INTERACTIONS
+        return Reason.MILLISECONDS if self._now() >= self._end else None
 
     def _spread(self, side: int, step: _Step) -> None:
         """Make a step, and the debt of its rows and of all their neighbours exact."""
         state, rows = self._state, step.rows
-        before, rest = state.theta[rows], step.left - self._returned[side] * step.energy
+        before, rest = state.point.theta[rows], step.left - self._returned[side] * step.energy
         self._note(rows)
-        state.theta[rows] += step.step
-        spread = state.objective.spread_side(before, state.theta, state.slopes, rows, state.debt, self._waiting.heavy)
-        self._read += spread.interactions_read
-        state.read_since_exact += spread.interactions_read
-        self._waiting.spread(rows, spread.gains, spread.reached)
+        state.point.theta[rows] += step.step
+        changed = state.local.update_side(rows, before, self._waiting.heavy)
+        self._read += changed.interactions_read
+        state.read_since_exact += changed.interactions_read
+        self._waiting.spread(rows, changed.gains, changed.reached)
         self._frontier.paid(rows)
-        self._frontier.owes(spread.reached, spread.owed)
+        self._frontier.owes(changed.reached, changed.penalised)
         self._returned[side] = max(self._frontier.total - rest, 0.0) / step.energy if step.energy > 0 else 1.0
 
     def _note(self, rows: Tensor) -> None:
         """Rows [S] are about to move: remember where those are that do so for the first time."""
         fresh = rows[~self._has_moved[rows]]
-        self._origins.append((fresh, self._state.theta[fresh]))
+        self._origins.append((fresh, self._state.point.theta[fresh]))
         self._count += len(fresh)
         self._has_moved[fresh] = True
 
-    def _finish(self, reason: Stop, last: _Step | None) -> Pushed:
+    def _finish(self, reason: Reason, last: _Step | None) -> Pushed:
         """Take the steps that need not be spread before the answer, and leave to the state what they pass on.
 
         These are the last half-step, the waiting rows', and one of all touched rows, whose blocks are at hand.
@@ -217,7 +200,7 @@ class _Course:
         rows = state.rows[:0] if last is None else last.rows
         self._note(rows)
         waiting = self._waiting.close()
-        bound = float(state.energy[waiting].sum())
+        bound = float(state.decrements[waiting].sum())
         others = self._within_budget(torch.unique(torch.cat([waiting, self._touched])))[0]
         self._note(others)
         rows = torch.unique(torch.cat([rows, others]))
@@ -225,5 +208,5 @@ class _Course:
         moved, before = (torch.cat(parts) for parts in zip(*self._origins, strict=True))
         self._has_moved[moved] = False
         state.move(rows, self._block_step(rows), changed)
-        state.drifted(moved, before)
+        state.add_staleness(moved, before)
         return Pushed(moved.sort().values, left, bound, reason, self._halves, self._read)

@@ -1,11 +1,15 @@
 """The model, its data and its debt, kept consistent: the one place where parameters move.
 
-Axes: N interactions, R = U + I rows (users first), S listed rows, T touched rows, K columns of a row.
+The debt is the gradient of the retained objective. What it weighs is the squared block Newton decrement of each row,
+g_e·B_e⁻¹ g_e; their sum is the energy of the debt in the documents and in manifests.
+
+Axes: R rows of θ (users first), S listed rows, T touched rows, K columns of a row.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -13,16 +17,16 @@ from torch import Tensor
 from ifru.curvature.cache import CurvatureCache
 from ifru.curvature.preconditioner import Preconditioner
 from ifru.interactions.table import Int64
-from ifru.objective import Objective
-from ifru.solvers.trust_region import Descent, Point
-from ifru.solvers.vectors import total
+from ifru.kernels.tables import total
+from ifru.objective import Linearised, Objective, RowLocal
+from ifru.solvers.trust_region import Descent
 
 _SCATTERED = 1.3
 """An interaction of moved rows, which lie scattered, costs so many of a pass over all."""
 
 _EXACT_AFTER = 8
-"""Settlements read each interaction so often, on average, before the debt is computed anew: that ends the drift of its
-incremental sums, and costs little beside them at any size of the data."""
+"""Settlements read each interaction so often, on average, before the gradient is computed anew: that ends the drift of
+its incremental sums, and costs little beside them at any size of the data."""
 
 
 @dataclass(frozen=True)
@@ -30,129 +34,141 @@ class Removal:
     """What a deletion did to the debt.
 
     touched [T]: rows that lost interactions and have some left. emptied: rows that have none left, now zero.
-    energy: energy of what the deletion added to the debt.
+    added: sum of the squared decrements of what the deletion added to the gradient.
     """
 
     touched: Tensor
     emptied: Tensor
-    energy: float
+    added: float
 
 
 class State:
-    """θ [R, K], the slopes [N] at it, its debt r = ∇L [R, K] and the energy r_e·B_e⁻¹ r_e [R] of each row.
+    """A point, which holds θ [R, K] and the gradient there, and the squared decrements [R] of its rows.
 
-    Between `move` and `settle` the debt is that of before the move; everything else that reads it settles first.
-    read_since_exact: interactions whose change was added to the debt since it was last computed anew. An engine whose
-    state has raised an error is lost.
+    Between `move` and `settle` gradient and decrements are those of before the move; everything else that reads them
+    settles first. read_since_exact: interactions whose change was added to the gradient since it was last computed
+    anew. A state that has raised an error is lost.
     """
 
     def __init__(self, objective: Objective, theta: Tensor, cache: CurvatureCache) -> None:
         self.objective, self.cache = objective, cache
-        self.theta = theta.to(objective.device, objective.dtype).clone()
+        self.point = objective.at(theta.to(objective.device, objective.dtype).clone())
         self.rows = torch.arange(len(theta), device=objective.device)
         self.read_since_exact = 0
         self._moved: tuple[Tensor, Tensor, Tensor] | None = None
-        self._drifts: list[tuple[Tensor, float]] = []
-        start = Point.at(objective, self.theta)
-        self._value, self.slopes, self.debt = start.value, start.slopes, start.gradient
-        self.energy = cache.energies(self.theta, self.slopes, self.rows, self.debt)
+        self._stale: list[tuple[Tensor, float]] = []
+        self.decrements = cache.decrements(self.point, self.rows, self.point.gradient)
 
     @property
-    def total_energy(self) -> float:
-        """Energy of the whole debt."""
-        return total(self.energy)
+    def local(self) -> RowLocal:
+        """The point of a model whose scores depend on their own two rows alone."""
+        return cast("RowLocal", self.point)
+
+    @property
+    def total_decrement(self) -> float:
+        """Sum of the squared decrements of all rows."""
+        return total(self.decrements)
+
+    def preconditioner(self, rows: Tensor) -> Preconditioner:
+        """M⁻¹ of rows [S], ascending, as near to the point as the cache keeps it."""
+        return self.cache.preconditioner(self.point, rows)
 
     def remove(self, interactions: Int64) -> Removal:
-        """Take interactions [M], already retired in the table, out of the objective and into the debt."""
+        """Take interactions, just deleted from the table, out of the objective and into the debt."""
         self.settle()
-        objective = self.objective
-        listed = torch.from_numpy(interactions).to(objective.device)
-        rows, pulled = objective.pull(self.theta, self.slopes, listed)
-        objective.retire(interactions)
-        self.cache.remove(self.theta, self.slopes, interactions)
-        self.slopes.first[listed] = 0
-        self.slopes.second[listed] = 0
-        self.debt[rows] -= pulled
-        empty = objective.ridge[rows] == 0
-        emptied, touched = rows[empty], rows[~empty]
-        for table in (self.theta, self.debt, self.energy):
+        self.cache.remove(self.point, interactions)
+        change = self.objective.remove(self.point, interactions)
+        self.point = change.point
+        gradient, empty = self.point.gradient, self.objective.ridge[change.rows] == 0
+        emptied, touched = change.rows[empty], change.rows[~empty]
+        for table in (self.point.theta, gradient, self.decrements):
             table[emptied] = 0
-        preconditioner = self.cache.preconditioner(self.theta, self.slopes, touched)
-        added = preconditioner.energies(pulled[~empty])
-        self.energy[touched] = preconditioner.energies(self.debt[touched])
+        if change.spillover is None:
+            preconditioner = self.preconditioner(touched)
+            added = preconditioner.decrements(change.direct[~empty])
+            self.decrements[touched] = preconditioner.decrements(gradient[touched])
+        else:
+            self.cache.add_staleness(self.rows.cpu().numpy(), change.staleness)
+            preconditioner = self.preconditioner(self.rows)
+            changed = change.spillover.index_add(0, change.rows, change.direct)
+            added = preconditioner.decrements(changed.masked_fill(self.objective.ridge[:, None] == 0, 0))
+            self.decrements = preconditioner.decrements(gradient)
         return Removal(touched, emptied, float(added.sum()))
 
     def move(self, rows: Tensor, step: Tensor, changed: Tensor | None = None) -> None:
-        """θ [S] += step [S, K] for rows, ascending; what that does to the debt waits for `settle`.
+        """θ [S] += step [S, K] for rows, ascending; what that does to the gradient waits for `settle`.
 
-        changed [V]: rows whose debt is exact after earlier moves, but whose energy is not.
+        changed: rows whose gradient is exact after earlier moves, but whose decrement is not.
         """
         self.settle_move()
-        self._moved = (rows, self.theta[rows], self.rows[:0] if changed is None else changed)
-        self.theta[rows] += step
+        theta = self.point.theta
+        self._moved = (rows, theta[rows], self.rows[:0] if changed is None else changed)
+        theta[rows] += step
 
-    def drifted(self, rows: Tensor, before: Tensor) -> None:
+    def add_staleness(self, rows: Tensor, before: Tensor) -> None:
         """Rows [S] have moved from `before` [S, K]: once the answer is out, the cache is told which blocks see it."""
-        self._drifts.append((rows.sort().values, _share(self.theta[rows] - before, before)))
+        self._stale.append((rows.sort().values, _share(self.point.theta[rows] - before, before)))
 
-    def point(self) -> Point:
+    def settled_point(self) -> Linearised:
         """Where a descent on all rows starts."""
         self.settle_move()
-        return Point(self.theta, self._value, self.slopes, self.debt)
+        return self.point
 
-    def metric(self, point: Point) -> Preconditioner:
+    def metric(self, point: Linearised) -> Preconditioner:
         """M⁻¹ of all rows, as near to a point as the cache keeps it."""
-        self.cache.drifted(self.rows.cpu().numpy(), _share(point.theta - self.theta, self.theta))
-        return self.cache.preconditioner(point.theta, point.slopes, self.rows)
+        self.cache.add_staleness(self.rows.cpu().numpy(), _share(point.theta - self.point.theta, self.point.theta))
+        return self.cache.preconditioner(point, self.rows)
 
     def arrive(self, descent: Descent) -> None:
         """Take over the point where a descent ended."""
-        point = descent.point
-        self.theta, self.slopes, self.debt, self._value = point.theta, point.slopes, point.gradient, point.value
-        self.energy = descent.energy
+        self.point, self.decrements = descent.point, descent.decrements
         self.read_since_exact = 0
 
     def settle(self) -> int:
-        """Make the debt exact after a move, and the cache after a deletion; returns the number of interactions read."""
-        self.cache.purge()
+        """Make gradient and cache exact after a move and a deletion; returns the number of interactions read."""
+        self.cache.finish_deletions()
         return self.settle_move()
 
     def settle_move(self) -> int:
-        """Make the debt exact after a move; what the cache owes to a deletion waits until the answer is out."""
+        """Make the gradient exact after a move; what the cache owes to a deletion waits until the answer is out."""
         if self._moved is None:
             return 0
         rows, before, changed = self._moved
         self._moved = None
-        if not self._drifts:
-            self.drifted(rows, before)
-        reached = [self._drift(*drift) for drift in self._drifts]
-        self._drifts.clear()
+        if not self._stale:
+            self.add_staleness(rows, before)
+        if not self.objective.capabilities.row_local:
+            return self._pass_over_all(rows, before)
+        reached = [self._tell_cache(*stale) for stale in self._stale]
+        self._stale.clear()
         reads, retained = incident(self.objective, rows), self.objective.interactions.retained
         self.read_since_exact += int(reads)
         if _SCATTERED * reads > retained or self.read_since_exact > _EXACT_AFTER * retained:
-            self._pass_over_all(rows, before)
-            return retained
-        read = self.objective.spread(before, self.theta, self.slopes, rows, self.debt)
+            return self._pass_over_all(rows, before)
+        read = self.local.update(rows, before)
         near = torch.unique(torch.cat([rows, changed, *reached]))
-        self.energy[near] = self.cache.energies(self.theta, self.slopes, near, self.debt[near])
+        self.decrements[near] = self.cache.decrements(self.point, near, self.point.gradient[near])
         return read
 
-    def _drift(self, rows: Tensor, share: float) -> Tensor:
-        """Tell the cache of a move; returns the rows whose debt it has changed."""
-        near, met = self.objective.neighbours(rows)
+    def _tell_cache(self, rows: Tensor, share: float) -> Tensor:
+        """Tell the cache of a move; returns the rows whose gradient it has changed."""
+        near, met = self.local.neighbours(rows)
         degree = (self.objective.ridge[near] / self.objective.l2).clamp(min=1)
-        self.cache.drifted(near.cpu().numpy(), (share * (met / degree).clamp(max=1)).double().cpu().numpy())
+        self.cache.add_staleness(near.cpu().numpy(), (share * (met / degree).clamp(max=1)).double().cpu().numpy())
         return near
 
-    def _pass_over_all(self, rows: Tensor, before: Tensor) -> None:
-        """Settle a move of rows [S] from `before` [S, K], and compute the debt of all rows anew."""
-        step, start = torch.zeros_like(self.theta), self.theta.clone()
-        step[rows], start[rows] = self.theta[rows] - before, before
-        ahead = self.objective.advance(start, self.slopes, step)
-        self.slopes, self.debt = ahead.slopes, ahead.gradient
-        self._value += ahead.change
-        self.energy = self.cache.energies(self.theta, self.slopes, self.rows, self.debt)
+    def _pass_over_all(self, rows: Tensor, before: Tensor) -> int:
+        """Settle a move of rows [S] from `before` [S, K] by computing the gradient of all rows anew."""
+        for _, share in self._stale:
+            self.cache.add_staleness(self.rows.cpu().numpy(), share)
+        self._stale.clear()
+        theta, step = self.point.theta, torch.zeros_like(self.point.theta)
+        step[rows] = theta[rows] - before
+        theta[rows] = before
+        self.point, _ = self.point.advance(step)
+        self.decrements = self.cache.decrements(self.point, self.rows, self.point.gradient)
         self.read_since_exact = 0
+        return self.objective.interactions.retained
 
 
 def _share(step: Tensor, before: Tensor) -> float:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import Tensor
-
 from ifru.interactions import Deletion
+from ifru.objective.parameters import ParameterUpdate
+from ifru.solvers.reason import Reason
 
 
 @dataclass(frozen=True)
 class Carried:
-    """What the next engine on the same model has to know: energies that the debt alone does not tell.
+    """What the next engine on the same model has to know, and the debt alone does not tell: sums of squared decrements.
 
-    batch: energy of the debt when the newest batch had been added. added: all energy that batches have added since the
-    last full retrain.
+    batch: of the debt when the newest batch had been added. added: of all that batches have added since the last full
+    retrain. Documents and manifests call them energies.
     """
 
     batch: float = 0.0
@@ -27,9 +27,8 @@ NOTHING_CARRIED = Carried()
 
 @dataclass(frozen=True)
 class Update:
-    """One influence update: what it deleted, which rows it set to which values, and how far it got.
+    """One influence update: what it deleted, which parameters it set to which values, and how far it got.
 
-    user_rows, item_rows [S]: row numbers in their own table. user_values, item_values [S, K]: their new values.
     influence: the residual influence; where a support was forced it is predicted, and `Settled` is exact.
     method, reason: which support was used, and why the solve ended there.
     iterations: products with the Hessian. interactions_read: interactions visited, once per product.
@@ -37,13 +36,10 @@ class Update:
     """
 
     deletion: Deletion
-    user_rows: Tensor
-    user_values: Tensor
-    item_rows: Tensor
-    item_values: Tensor
+    parameters: ParameterUpdate
     influence: float
     method: str
-    reason: str
+    reason: Reason
     iterations: int
     interactions_read: int
     seconds: dict[str, float]

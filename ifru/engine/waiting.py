@@ -43,9 +43,9 @@ class Waiting:
         ridge = self._state.objective.ridge[rows]
         holds = ridge >= self.heavy
         if not bool(holds.any()):
-            return holds, self._state.energy[:0]
-        energy = self._state.energy[rows]
-        bounds = self._gains[rows] * self._state.debt[rows].square().sum(1) / ridge.square()
+            return holds, self._state.decrements[:0]
+        energy = self._state.decrements[rows]
+        bounds = self._gains[rows] * self._state.point.gradient[rows].square().sum(1) / ridge.square()
         holds &= ~self._waits[rows] & (bounds <= _WORTH * energy)
         self._held.append(rows[holds])
         self._waits[rows[holds]] = True

@@ -21,12 +21,13 @@ from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.evaluation.quality import Float64, auc, scores
 from ifru.evaluation.tightened import tightened
-from ifru.interactions import Columns, Dataset, Deletion, Ids, Interactions
+from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.table import Int32, Int64
 from ifru.models import ModelConfig
 from ifru.objective.parameters import Parameters
 from ifru.requests import Request, resolve
 from ifru.training import Report, fit, polish, silent
+from ifru.training.warm_up import warm_up
 
 NEIGHBOURS = 20_000
 """Neighbouring pairs that are compared at most."""
@@ -204,7 +205,7 @@ def verify(
     deletion, unknown = _meant(requests, dataset)
     if published is None:
         report("compiling", None)
-        warm_up(config, task.settings, device, task.dtype)
+        warm_up(config, device, (task.dtype,))
         answer = _answered(task, tables, dataset, deletion)
     else:
         answer = _taken(task, published, dataset, deletion)
@@ -266,14 +267,14 @@ def _answered(task: _Task, tables: Parameters, dataset: Dataset, deletion: Delet
         influence=update.influence,
         settled=settled.influence,
         dataset=engine.dataset,
-        model=_Model.trained_on(engine.dataset.train, task.config, engine.tables),
+        model=_Model.trained_on(engine.dataset.train, task.config, engine.parameters),
         seconds=(spent[0], spent[1], sum(spent[2:])),
     )
 
 
 def _taken(task: _Task, published: Published, dataset: Dataset, deletion: Deletion) -> _Answer:
     left = dataset.copy()
-    left.retire(deletion)
+    left.delete(deletion)
     return _Answer(
         method=published.method,
         reason=published.reason,
@@ -325,26 +326,3 @@ def _distance(task: _Task, answer: _Answer, retrained: _Model, seed: int) -> Dis
     random = torch.Generator().manual_seed(seed)
     found = tightened(answer.model.tables, train, task.config, random=random, solution=retrained.tables)
     return Distance(true, found.proof.rms_bound)
-
-
-def warm_up(config: ModelConfig, settings: EngineSettings, device: torch.device, dtype: torch.dtype) -> None:
-    """Compile what training and updating run, on a few rows: loops are compiled for a precision when they first run.
-
-    What is compiled is kept on disk, for later processes too.
-    """
-    user, item = (part.reshape(-1).astype(np.int32) for part in np.mgrid[0:8, 0:8])
-    label = ((user + item) % 2).astype(np.float32)
-    for support in ("residual", "global"):
-        table = Interactions(Columns(user, item, label, np.ones(64, dtype=np.float32), None, np.arange(64)), 8, 8)
-        nothing = Interactions(Columns(user[:0], item[:0], label[:0], label[:0], None, np.arange(0)), 8, 8)
-        names = [str(row) for row in range(8)]
-        theta = fit(table, config, seed=0, device=device, dtype=dtype).theta
-        engine = Engine(
-            config,
-            Parameters.unstacked(theta, 8),
-            Dataset(table, nothing, Ids(names), Ids(names)),
-            settings.model_copy(update={"support": support}),
-            device,
-        )
-        engine.apply(Deletion(np.arange(2), np.arange(0)))
-        engine.settle()

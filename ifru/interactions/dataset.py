@@ -65,9 +65,9 @@ class Dataset:
             self.holdout.with_companions(self.holdout.rows_of_pair(user, item)),
         )
 
-    def retire(self, deletion: Deletion) -> Deletion:
+    def delete(self, deletion: Deletion) -> Deletion:
         """Delete rows, and forget the ids of entities that have none left; returns what was still alive."""
-        retired = Deletion(self.train.retire(deletion.train), self.holdout.retire(deletion.holdout))
+        retired = Deletion(self.train.delete(deletion.train), self.holdout.delete(deletion.holdout))
         for ids, side in ((self.users, "user"), (self.items, "item")):
             touched = np.union1d(getattr(self.train, side)[retired.train], getattr(self.holdout, side)[retired.holdout])
             left = getattr(self.train, f"{side}_degree")[touched] + getattr(self.holdout, f"{side}_degree")[touched]

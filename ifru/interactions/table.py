@@ -107,7 +107,7 @@ class Interactions:
         companions = self._sampled[ranges(first, last)]
         return np.unique(np.concatenate([rows, companions[self.alive[companions]]]))
 
-    def retire(self, rows: Int64) -> Int64:
+    def delete(self, rows: Int64) -> Int64:
         """Delete rows; returns those that were still alive, ascending and unique."""
         rows = np.unique(rows)
         rows = rows[self.alive[rows]]

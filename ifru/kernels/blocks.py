@@ -13,14 +13,6 @@ from numba import njit, prange
 
 from ifru.kernels.row_vectors import add, dot
 
-_LONG = 1 << 20
-"""Products from which a loop is worth waking the other threads, which takes tens of microseconds."""
-
-
-def is_long(products: int) -> bool:
-    """Whether a loop of so many products should run on all cores."""
-    return products > _LONG
-
 
 @njit(cache=True, parallel=True)
 def multiply(blocks, x, out):
@@ -172,13 +164,3 @@ def _multiply_into(a, b, out):
             add(out, i, a[i, j], b, j, width)
         size += dot(out, i, out, i, width)
     return size
-
-
-def load(kind: np.dtype[np.floating]) -> None:
-    """Compile or load the loops that a cache runs, for values of a type."""
-    none, rows, values = np.empty(0, np.int64), np.empty((0, 1), kind), np.empty(0, kind)
-    multiply_some(rows, none, none, rows, rows)
-    multiply_many(rows, none, none, rows, rows)
-    invert(rows, 1, rows)
-    take_out(rows, none, rows, np.zeros(1, np.int64), values, values)
-    lower_penalty(rows, none, values, 1.0, 1.0, values, values)

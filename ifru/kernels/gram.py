@@ -78,13 +78,3 @@ def _multiply(whitened, first, last, ridge, m, x, out):
         out[m, k] = x[m, k] / ridge
     for z in range(first, last):
         add(out, m, -dot(whitened, z, x, m, width) / ridge, whitened, z, width)
-
-
-def load(kind: np.dtype[np.floating]) -> None:
-    """Compile or load all of them, for values of a type."""
-    none, rows, values = np.empty(0, np.int64), np.empty((0, 1), kind), np.empty(0, kind)
-    start = np.zeros(1, np.int64)
-    for whiten in (whiten_some, whiten_many):
-        whiten(rows, start, values)
-    for multiply in (multiply_some, multiply_many):
-        multiply(rows, start, values, none, rows, rows)

@@ -6,7 +6,6 @@ Axes: n numbers of a table, S rows, K columns of a row.
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit, prange
 
 from ifru.kernels.row_vectors import dot as dot_of_rows
@@ -80,15 +79,3 @@ def dot_rows_many(a, b, out):
     """`dot_rows` on all cores."""
     for m in prange(len(a)):
         out[m] = dot_of_rows(a, m, b, m, a.shape[1])
-
-
-def load(kind: np.dtype[np.floating]) -> None:
-    """Compile or load all loops, for values of a type."""
-    numbers, rows = np.zeros(1, kind), np.zeros((1, 1), kind)
-    dot(numbers, numbers)
-    dot_many(numbers, numbers, 1)
-    for some, many in ((add_both, add_both_many), (turn_both, turn_both_many)):
-        some(numbers, numbers, numbers, numbers, 0.0)
-        many(numbers, numbers, numbers, numbers, 0.0, 1)
-    for each in (dot_rows, dot_rows_many):
-        each(rows, rows, np.zeros(1))

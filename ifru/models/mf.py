@@ -13,10 +13,13 @@ import torch
 from torch import Tensor
 
 from ifru.interactions import Interactions
+from ifru.kernels.dispatch import compiled
 from ifru.models.config import ModelConfig
 from ifru.models.registry import register
-from ifru.objective import Capabilities, CompiledObjective, Objective, TorchObjective
+from ifru.objective import Capabilities, Objective
+from ifru.objective.bilinear import BilinearObjective
 from ifru.objective.losses import loss_of
+from ifru.objective.pairwise import PairwiseObjective
 from ifru.objective.parameters import Layout, Parameters
 
 
@@ -34,44 +37,28 @@ class MatrixFactorization:
     config: MFConfig
 
     @property
-    def rank(self) -> int:
-        return self.config.rank
-
-    @property
-    def bias(self) -> bool:
-        return self.config.bias
-
-    @property
-    def width(self) -> int:
-        return self.rank + self.bias
-
-    @property
-    def dot_product(self) -> tuple[int, bool]:
-        return self.rank, self.bias
-
-    @property
     def capabilities(self) -> Capabilities:
         return Capabilities(compiled=True, exact_blocks=True, row_local=True, provable=True, unique_target=True)
 
     @property
     def columns(self) -> Mapping[str, int]:
-        return {"embedding": self.rank, "bias": 1} if self.bias else {"embedding": self.rank}
+        return {"embedding": self.config.rank, "bias": 1} if self.config.bias else {"embedding": self.config.rank}
 
     def layout(self, users: int, items: int) -> Layout:
         return Layout({"user": users, "item": items}, self.columns)
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
         loss = loss_of(self.config.loss)
-        if device.type == "cpu":
-            return CompiledObjective(self, loss, self.config.l2, interactions, dtype)
-        return TorchObjective(self, loss, self.config.l2, interactions, device, dtype)
+        if compiled(device):
+            return BilinearObjective(self, loss, self.config.l2, interactions, dtype)
+        return PairwiseObjective(self, loss, self.config.l2, interactions, device, dtype)
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:
         return parameters
 
     def scores(self, user: Tensor, item: Tensor) -> Tensor:
-        score = (user[:, : self.rank] * item[:, : self.rank]).sum(1)
-        return score + user[:, -1] + item[:, -1] if self.bias else score
+        score = (user[:, : self.config.rank] * item[:, : self.config.rank]).sum(1)
+        return score + user[:, -1] + item[:, -1] if self.config.bias else score
 
     def jacobians(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         return self._seen_from_the_other_side(item, 1.0), self._seen_from_the_other_side(user, 1.0)
@@ -80,9 +67,9 @@ class MatrixFactorization:
         return self._seen_from_the_other_side(along_item, 0.0), self._seen_from_the_other_side(along_user, 0.0)
 
     def _seen_from_the_other_side(self, rows: Tensor, constant: float) -> Tensor:
-        if not self.bias:
+        if not self.config.bias:
             return rows
-        return torch.cat([rows[:, : self.rank], torch.full_like(rows[:, :1], constant)], dim=1)
+        return torch.cat([rows[:, : self.config.rank], torch.full_like(rows[:, :1], constant)], dim=1)
 
 
 register(MFConfig, MatrixFactorization)

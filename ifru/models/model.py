@@ -35,11 +35,6 @@ class Model(Protocol):
         """What a row is made of: name -> number of columns."""
         ...
 
-    @property
-    def width(self) -> int:
-        """K: columns of a row."""
-        ...
-
     def layout(self, users: int, items: int) -> Layout:
         """Its parameters, for so many users and items."""
         ...

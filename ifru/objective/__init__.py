@@ -1,16 +1,5 @@
 """The training objective and its derivatives, by compiled loops where there are some, else by torch operators."""
 
-from ifru.objective.compiled import CompiledObjective
-from ifru.objective.protocol import Advance, Capabilities, Coupling, Objective, Slopes, Spread
-from ifru.objective.torch_path import TorchObjective
+from ifru.objective.protocol import Capabilities, Coupling, GradientChange, Linearised, Objective, RowLocal, SideUpdate
 
-__all__ = [
-    "Advance",
-    "Capabilities",
-    "CompiledObjective",
-    "Coupling",
-    "Objective",
-    "Slopes",
-    "Spread",
-    "TorchObjective",
-]
+__all__ = ["Capabilities", "Coupling", "GradientChange", "Linearised", "Objective", "RowLocal", "SideUpdate"]

@@ -1,22 +1,23 @@
-"""The training objective, and every derivative of it that unlearning needs.
+"""The seam between models and everything that computes with them: an objective, and all that is known of it at one θ.
 
     L(θ) = Σ_z w_z·ℓ(s_z(θ), y_z) + (λ/2)(‖p_u‖² + ‖q_i‖²)        over the retained interactions z = (u, i)
 
-Axes: N interactions (deleted ones keep their place and count nothing), M listed ones, R = U + I rows (users first),
-K columns of a row, S rows of a support.
+Axes: N interactions (deleted ones keep their place and count nothing), M listed ones, R rows of θ (users first, then
+items), K columns of a row, S listed rows, T rows that lost interactions, V rows that listed ones share an interaction
+with.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
 
-from ifru.interactions.table import Int64, Interactions
-from ifru.objective.losses import Loss
-from ifru.objective.score import PairwiseModel
+from ifru.interactions import Interactions
+from ifru.interactions.table import Int64
+from ifru.objective.parameters import Layout
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,9 @@ class Capabilities:
     """What a model offers beyond the seam: declared by it, never inferred.
 
     compiled: there are compiled loops for the CPU. exact_blocks: Gauss-Newton's diagonal blocks are the Hessian's own.
-    row_local: a score depends on its own two rows alone. provable: there is a dual problem, so that a
-    version can be proven. unique_target: all minimisers score alike, so that "the retrained model" means one thing.
+    row_local: a score depends on its own two rows alone, and the points of its objective are `RowLocal`. provable:
+    there is a dual problem, so that a version can be proven. unique_target: all minimisers score alike, so that "the
+    retrained model" means one thing.
     """
 
     compiled: bool = False
@@ -35,144 +37,156 @@ class Capabilities:
     unique_target: bool = False
 
 
-@dataclass(frozen=True)
-class Slopes:
-    """first [N] = w·ℓ'(s), second [N] = w·ℓ''(s), at the parameters they were computed at."""
-
-    first: Tensor
-    second: Tensor
-
-
-@dataclass(frozen=True)
-class Advance:
-    """Where a step leads: θ [R, K], the slopes there, ∇L [R, K], and the change of L, to the digits of the step."""
-
-    theta: Tensor
-    slopes: Slopes
-    gradient: Tensor
-    change: float
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What the move of one side's rows [S] reached.
-
-    reached [V]: rows of the other side whose debt changed. owed [V]: ‖r_f‖²/ridge_f of theirs, in float64.
-    gains [S]: bound on Σ_f ‖Δr_f‖²/ridge_f over neighbours f for a step of length 1, to first order, where no pair is
-    recorded twice; infinite where none is known. interactions_read: interactions visited.
-    """
-
-    reached: Tensor
-    owed: Tensor
-    gains: Tensor
-    interactions_read: int
-
-
-class Coupling(Protocol):
-    """How the rows [S] of a support pull at each other: the off-diagonal part of H_SS, from the interactions in it."""
+class Linearised(Protocol):
+    """L and its derivatives at one θ, computed once."""
 
     @property
-    def interactions(self) -> int:
-        """Number of retained interactions with both ends in the support."""
+    def objective(self) -> Objective:
+        """Whose L it is."""
+        ...
+
+    @property
+    def theta(self) -> Tensor:
+        """[R, K]."""
+        ...
+
+    @property
+    def gradient(self) -> Tensor:
+        """∇L [R, K]."""
+        ...
+
+    @property
+    def value(self) -> float:
+        """L where the point was made, plus the exact change of every step since; what was deleted since stays in it."""
         ...
 
     def product(self, x: Tensor) -> Tensor:
-        """That part of H_SS x [S, K], exact."""
+        """∇²L x [R, K], exact: with the second derivative of the score, not Gauss-Newton's."""
+        ...
+
+    def advance(self, x: Tensor) -> tuple[Self, float]:
+        """Where a step x [R, K] leads, and the change of L, to the digits of the step. This point stays as it is."""
+        ...
+
+    def blocks(self, rows: Tensor) -> Tensor:
+        """Diagonal blocks [S, K, K] to precondition with: positive definite wherever a row has interactions.
+
+        They are Σ fᵀf + λ·degree·I over the factors f of a row's interactions; see `factors`.
+        """
+        ...
+
+    def factors(self, of_users: Int64, of_items: Int64) -> Tensor:
+        """Factors [M, K] of interactions in their users' blocks, then of others in their items' blocks."""
         ...
 
 
+@dataclass(frozen=True)
+class GradientChange:
+    """What a deletion does to ∇L, exactly, and the point afterwards.
+
+    rows [T], ascending: those that lost interactions. direct [T, K]: minus what the deleted terms gave, penalty
+    included. spillover [R, K]: what the terms that stay give more, because the model passes rows along the deleted
+    interactions; None where it does not. staleness: share by which the rows have moved
+    that diagonal blocks are made of.
+    """
+
+    rows: Tensor
+    direct: Tensor
+    spillover: Tensor | None
+    point: Linearised
+    staleness: float = 0.0
+
+
 class Objective(Protocol):
-    """L on one device. Implementations agree to rounding; which one is used is a matter of speed."""
+    """L of one model on one data set and one device. Deleting interactions changes it in place."""
 
     interactions: Interactions
-    model: PairwiseModel
-    loss: Loss
+    layout: Layout
+    capabilities: Capabilities
     l2: float
     device: torch.device
     dtype: torch.dtype
     ridge: Tensor
     """[R]: λ times the number of a row's retained interactions."""
 
+    def at(self, theta: Tensor) -> Linearised:
+        """Everything at θ [R, K], which is not copied."""
+        ...
+
+    def remove(self, point: Linearised, interactions: Int64) -> GradientChange:
+        """Take out interactions [M] that have just been deleted from the table. `point` is used up.
+
+        Rows without interactions left have no gradient afterwards; their θ is the caller's to clear.
+        """
+        ...
+
+
+class Coupling(Protocol):
+    """What H_SS is besides the diagonal blocks of a support of S rows."""
+
     @property
-    def exact_blocks(self) -> bool:
-        """Whether Gauss-Newton's diagonal blocks are the Hessian's: where a score is linear in each of its two rows."""
+    def interactions(self) -> int:
+        """Interactions that one product reads."""
         ...
 
-    def retire(self, interaction: Int64) -> None:
-        """Interactions [M], already retired in `interactions`, count nothing from now on."""
+    def product(self, x: Tensor) -> Tensor:
+        """H_SS x less the blocks' part [S, K], exact."""
         ...
 
-    def scores(self, theta: Tensor, interaction: Tensor | None = None) -> Tensor:
-        """s [N], or [M] of some interactions."""
+
+@dataclass(frozen=True)
+class SideUpdate:
+    """What a move of one side's rows [S] changed.
+
+    reached [V]: rows of the other side whose gradient changed. penalised [V]: ‖g_f‖²/ridge_f of theirs, in float64.
+    gains [S]: bound on Σ_f ‖Δg_f‖²/ridge_f over neighbours f for a step of length 1, to first order, where no pair is
+    recorded twice; infinite where none is known. interactions_read: interactions visited.
+    """
+
+    reached: Tensor
+    penalised: Tensor
+    gains: Tensor
+    interactions_read: int
+
+
+class RowLocal(Linearised, Protocol):
+    """What a model offers whose scores depend on their own two rows: work on few rows reads only what these touch.
+
+    `update` and `update_side` change the point in place.
+    """
+
+    def coupling(self, rows: Tensor) -> Coupling:
+        """H_SS of rows [S], ascending, without its blocks."""
         ...
 
-    def value(self, theta: Tensor) -> float:
-        """L, summed in float64."""
+    def cross(self, x: Tensor, of_users: bool) -> Tensor:
+        """The off-diagonal part of ∇²L times x of one side: [U, K] to [I, K], or back."""
         ...
 
-    def slopes(self, theta: Tensor) -> Slopes:
-        """The derivatives of the weighted losses in their scores."""
-        ...
+    def gradient_along(self, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor, int]:
+        """What a step [S, K] of rows [S], ascending, adds to the gradient of their neighbours, to first order.
 
-    def gradient(self, theta: Tensor, slopes: Slopes, rows: Tensor | None = None) -> Tensor:
-        """∇L [R, K], or [S, K] of some rows."""
-        ...
-
-    def product(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Tensor:
-        """∇²L x [R, K], exact: with the second derivative of the score, not Gauss-Newton's."""
-        ...
-
-    def across(self, theta: Tensor, slopes: Slopes, x: Tensor, of_users: bool) -> Tensor:
-        """What x of one side does to the other by the off-diagonal part of ∇²L: [U, K] to [I, K], or back."""
-        ...
-
-    def advance(self, theta: Tensor, slopes: Slopes, x: Tensor) -> Advance:
-        """Take a step x [R, K] on all rows, from θ with its slopes."""
-        ...
-
-    def blocks(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Tensor:
-        """Gauss-Newton diagonal blocks B_e [S, K, K]: positive definite wherever the row has interactions."""
-        ...
-
-    def factors(self, theta: Tensor, slopes: Slopes, of_users: Int64, of_items: Int64) -> Tensor:
-        """√(w·ℓ'')·J [M, K]: of interactions in their users' blocks, then of others in their items' blocks."""
-        ...
-
-    def pull(self, theta: Tensor, slopes: Slopes, interaction: Tensor) -> tuple[Tensor, Tensor]:
-        """rows [S], ascending, and their part [S, K] of ∇L that comes from some interactions, penalty included."""
-        ...
-
-    def coupling(self, theta: Tensor, slopes: Slopes, rows: Tensor) -> Coupling:
-        """The coupling of rows [S], ascending, at θ."""
-        ...
-
-    def pull_along(self, theta: Tensor, slopes: Slopes, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor, int]:
-        """What a step [S, K] of rows [S], ascending, adds to the debt of others, to first order.
-
-        Returns the rows [V], ascending, that it reaches, what it adds to each [V, K], and the interactions read. What
-        it does to the debt of the moved rows by their own blocks is left out.
+        Returns the neighbours [V], ascending, what it adds to each [V, K], and the interactions read. What the moved
+        rows' own blocks do is left out.
         """
         ...
 
     def neighbours(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows [V], ascending, that have an interaction with one of rows [S], and those rows themselves.
+        """Rows [V], ascending, that share an interaction with one of rows [S], and those rows themselves.
 
-        With them, how many of each one's interactions that is [V], deleted ones included.
+        With them, how many of each one's interactions these are [V], deleted ones included.
         """
         ...
 
-    def spread(self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor) -> int:
-        """Carry the move of rows [S], ascending, from `before` [S, K] to `theta` over to all that depends on it.
+    def update(self, rows: Tensor, before: Tensor) -> int:
+        """Make the gradient exact again after rows [S], ascending, of θ were moved from `before` [S, K].
 
-        Updates `slopes` of their interactions and `debt` [R, K] of them and their neighbours in place, exactly.
         Returns the number of interactions read.
         """
         ...
 
-    def spread_side(
-        self, before: Tensor, theta: Tensor, slopes: Slopes, rows: Tensor, debt: Tensor, heavy: float
-    ) -> Spread:
-        """`spread` for rows [S], ascending, of one side: what it costs does not depend on the size of the model.
+    def update_side(self, rows: Tensor, before: Tensor, heavy: float) -> SideUpdate:
+        """`update` for rows [S], ascending, of one side: what it costs does not depend on the size of the model.
 
         heavy: gains are measured for rows with so large a ridge.
         """

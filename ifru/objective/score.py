@@ -1,29 +1,30 @@
-"""What the engine knows of a model whose score depends on its own two rows.
+"""What the pairwise objective asks of a model: a score of two rows, and its derivatives.
 
 Axes: n pairs, K columns of a row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
+from ifru.objective.protocol import Capabilities
 
-class PairwiseModel(Protocol):
-    """A score s(p, q) of a user row p and an item row q, with its derivatives.
 
-    The engine adds nothing to these three: block, debt and push follow from them (design: 'Two families of models').
-    """
+class PairwiseScore(Protocol):
+    """A score s(p, q) of a user row p and an item row q."""
 
     @property
-    def width(self) -> int:
-        """K: the number of columns of a row, the same on both sides."""
+    def capabilities(self) -> Capabilities:
+        """What follows from its form."""
         ...
 
     @property
-    def dot_product(self) -> tuple[int, bool] | None:
-        """(rank, bias) where the score is a dot product of rows, for which there are compiled loops; None otherwise."""
+    def columns(self) -> Mapping[str, int]:
+        """What a row is made of: name -> number of columns, K in all; the same on both sides."""
         ...
 
     def scores(self, user: Tensor, item: Tensor) -> Tensor:
@@ -35,5 +36,25 @@ class PairwiseModel(Protocol):
         ...
 
     def curvature(self, user: Tensor, item: Tensor, along_user: Tensor, along_item: Tensor) -> tuple[Tensor, Tensor]:
-        """∇²s applied to a direction: its user part [n, K] and its item part [n, K]."""
+        """∇²s times a direction: its user part [n, K] and its item part [n, K]."""
         ...
+
+
+class Differentiated:
+    """Jacobians and curvature of `score`, which a model writes for one pair of rows [K] alone, by torch.func."""
+
+    def score(self, user: Tensor, item: Tensor) -> Tensor:
+        """s of one user row [K] and one item row [K]: a scalar, twice differentiable."""
+        raise NotImplementedError
+
+    def scores(self, user: Tensor, item: Tensor) -> Tensor:
+        found: Tensor = torch.func.vmap(self.score)(user, item)
+        return found
+
+    def jacobians(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        of_user, of_item = torch.func.vmap(torch.func.grad(self.score, argnums=(0, 1)))(user, item)
+        return of_user, of_item
+
+    def curvature(self, user: Tensor, item: Tensor, along_user: Tensor, along_item: Tensor) -> tuple[Tensor, Tensor]:
+        found = torch.func.jvp(self.jacobians, (user, item), (along_user, along_item))[1]
+        return found[0], found[1]

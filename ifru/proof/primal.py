@@ -21,7 +21,7 @@ _CHUNK = 1 << 13
 
 def in_float64(tables: Parameters, retained: Retained, config: ModelConfig) -> Parameters:
     """The tables in float64, on the CPU. Raises ProofError where their shapes or values do not fit."""
-    width = model_of(config).width
+    width = sum(model_of(config).columns.values())
     for name, table, rows in (
         ("user", tables.user, len(retained.user_degree)),
         ("item", tables.item, len(retained.item_degree)),

@@ -40,7 +40,7 @@ def replay(version: Version, manifest: Manifest, delta: Delta) -> Version:
     """
     for table, part in ((version.tables.user, delta.user), (version.tables.item, delta.item)):
         table.numpy()[part.rows] = part.values
-    version.dataset.retire(delta.deletion)
+    version.dataset.delete(delta.deletion)
     return checked(Version(manifest, version.tables, version.dataset))
 
 

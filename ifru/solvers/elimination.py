@@ -15,41 +15,42 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from ifru.curvature.preconditioner import Preconditioner
-from ifru.objective import Objective, Slopes
-from ifru.solvers.pcg import Limits, Reason, Solution, never, solve
-from ifru.solvers.vectors import dot
+from ifru.kernels.tables import dot
+from ifru.objective import Linearised, RowLocal
+from ifru.solvers.pcg import Limits, Solution, never, solve
+from ifru.solvers.reason import Reason
 
 
 @dataclass(frozen=True)
 class Elimination:
     """of_users: whether users are eliminated. gone, kept: M⁻¹ of the eliminated rows [E], and of the others [F]."""
 
-    objective: Objective
-    theta: Tensor
-    slopes: Slopes
+    point: RowLocal
     of_users: bool
     gone: Preconditioner
     kept: Preconditioner
 
     @staticmethod
-    def of(objective: Objective, theta: Tensor, slopes: Slopes, preconditioner: Preconditioner) -> Elimination | None:
+    def of(point: Linearised, preconditioner: Preconditioner) -> Elimination | None:
         """Of the side with more rows if its blocks are at hand, else of the other; None where neither's are.
 
         None too where blocks are not the Hessian's own. preconditioner: of all rows.
         """
-        if not objective.exact_blocks:
+        capabilities, table = point.objective.capabilities, point.objective.interactions
+        if not (capabilities.exact_blocks and capabilities.row_local):
             return None
-        sides = preconditioner.split(objective.interactions.users)
-        users_first = objective.interactions.users >= objective.interactions.items
+        sides = preconditioner.split(table.users)
+        users_first = table.users >= table.items
         for of_users in (users_first, not users_first):
             gone, kept = sides if of_users else reversed(sides)
-            if gone.coarse is None:
-                return Elimination(objective, theta, slopes, of_users, gone, kept)
+            if gone.fallback is None:
+                return Elimination(cast("RowLocal", point), of_users, gone, kept)
         return None
 
     def solve(
@@ -62,19 +63,19 @@ class Elimination:
         """
         b_gone, b_kept = self._sides(b)
         first = self._sides(scaled)[0].contiguous()
-        right = b_kept - self._across(first, self.of_users)
+        right = b_kept - self._cross(first, self.of_users)
         right_scaled = self.kept.apply(right)
         right_norm = math.sqrt(max(dot(right, right_scaled), 0.0))
         aim = limits.tolerance * norm / right_norm if right_norm > 0 else 1.0
 
         def product(direction: Tensor, in_metric: Tensor) -> Tensor:
-            back = self._across(self.gone.apply(self._across(direction, not self.of_users)), self.of_users)
+            back = self._cross(self.gone.apply(self._cross(direction, not self.of_users)), self.of_users)
             return self.kept.blocks_times(direction, in_metric) - back
 
         found = solve(product, self.kept.apply, right, replace(limits, tolerance=aim), stop, right_scaled)
         if found.reason is Reason.STOPPED and found.iterations == 0:
             return replace(found, x=torch.zeros_like(b), residual=b)
-        x_gone = first - self.gone.apply(self._across(found.x, not self.of_users))
+        x_gone = first - self.gone.apply(self._cross(found.x, not self.of_users))
         settled = torch.zeros_like(b_gone)
         decrease = found.decrease + 0.5 * dot(b_gone.contiguous(), first)
         return replace(
@@ -86,12 +87,13 @@ class Elimination:
             decrease=decrease,
         )
 
-    def _across(self, x: Tensor, of_users: bool) -> Tensor:
-        return self.objective.across(self.theta, self.slopes, x, of_users)
+    def _cross(self, x: Tensor, of_users: bool) -> Tensor:
+        return self.point.cross(x, of_users)
 
     def _sides(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The eliminated rows [E, K] of x [R, K], and the others [F, K]."""
-        users, items = x[: self.objective.interactions.users], x[self.objective.interactions.users :]
+        border = self.point.objective.interactions.users
+        users, items = x[:border], x[border:]
         return (users, items) if self.of_users else (items, users)
 
     def _joined(self, gone: Tensor, kept: Tensor) -> Tensor:

@@ -10,22 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 
 import torch
 from torch import Tensor
 
-from ifru.solvers.vectors import add_both, dot, turn_both
-
-
-class Reason(StrEnum):
-    """Why a solve ended."""
-
-    TOLERANCE = "tolerance"
-    ITERATIONS = "iterations"
-    NEGATIVE_CURVATURE = "negative_curvature"
-    RADIUS = "radius"
-    STOPPED = "stopped"
+from ifru.kernels.tables import add_both, dot, turn_both
+from ifru.solvers.reason import Reason
 
 
 @dataclass(frozen=True)

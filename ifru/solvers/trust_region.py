@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from ifru.curvature.preconditioner import Preconditioner
-from ifru.objective import Objective, Slopes
+from ifru.objective import Linearised
 from ifru.solvers.elimination import Elimination
-from ifru.solvers.pcg import Limits, Reason, Solution, never, solve
+from ifru.solvers.pcg import Limits, Solution, never, solve
+from ifru.solvers.reason import Reason
 
-REACH = 10.0
+RADIUS = 10.0
 """First trust region, in lengths of the plain block step, where training starts: soft directions need several, saddles
 would take any."""
 
@@ -32,119 +33,97 @@ _RESOLVED = {torch.float32: 1e-12, torch.float64: 1e-17}
 
 
 @dataclass(frozen=True)
-class Point:
-    """θ [R, K], L at it, the slopes [N] of its interactions, and ∇L [R, K].
-
-    The value may be a rough one: a descent adds exact changes to it, and asks it only what rounding hides.
-    """
-
-    theta: Tensor
-    value: float
-    slopes: Slopes
-    gradient: Tensor
-
-    @staticmethod
-    def at(objective: Objective, theta: Tensor) -> Point:
-        slopes = objective.slopes(theta)
-        return Point(theta, objective.value(theta), slopes, objective.gradient(theta, slopes))
-
-
-@dataclass(frozen=True)
 class Step:
     """One trust-region step, taken or not: the point after it, the gradient's norm there, and the solve behind it."""
 
     number: int
     taken: bool
-    point: Point
+    point: Linearised
     norm: float
     solution: Solution
 
 
 @dataclass(frozen=True)
 class Descent:
-    """Where a descent ended, and why: "stationary", "rounding", "stopped" or "steps".
+    """Where a descent ended, and why.
 
-    energy: g_e·B_e⁻¹ g_e [R] of the gradient there, in float64, and norm: the root of their sum. products: with the
-    Hessian, in all.
+    decrements: squared Newton decrements g_e·B_e⁻¹ g_e [R] of each row's block there, in float64, and norm: the root of
+    their sum. products: with the Hessian, in all.
     """
 
-    point: Point
-    energy: Tensor
+    point: Linearised
+    decrements: Tensor
     norm: float
-    reason: str
+    reason: Reason
     products: int
 
 
 def descend(
-    objective: Objective,
-    start: Point,
-    metric: Callable[[Point], Preconditioner],
+    start: Linearised,
+    metric: Callable[[Linearised], Preconditioner],
     limits: Callable[[float, float], Limits | None],
     steps: int,
     stop: Callable[[], bool] = never,
     report: Callable[[Step], None] = lambda step: None,
-    reach: float = REACH,
+    radius: float = RADIUS,
 ) -> Descent:
     """Go down from a point until `limits` has enough.
 
     metric(point): M⁻¹ of the diagonal blocks, asked for at the start and after every step taken.
-    limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough. reach: the first
-    trust region, in lengths of the plain block step.
+    limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough. radius: of the
+    first trust region, in lengths of the plain block step.
     """
     point, slope = start, _Slope.of(metric(start), start.gradient)
     products, taken = 0, True
     for number in range(1, steps + 1):
         wanted = limits(slope.norm, point.value)
         if wanted is None:
-            return Descent(point, slope.energy, slope.norm, "stationary", products)
+            return Descent(point, slope.decrements, slope.norm, Reason.STATIONARY, products)
         if stop():
-            return Descent(point, slope.energy, slope.norm, "stopped", products)
-        bounded = Limits(wanted.tolerance, wanted.iterations, reach * slope.norm)
+            return Descent(point, slope.decrements, slope.norm, Reason.STOPPED, products)
+        bounded = Limits(wanted.tolerance, wanted.iterations, radius * slope.norm)
         eliminate = taken and wanted.tolerance < LOOSE
-        solution = _direction(objective, point, slope, bounded, stop, eliminate)
+        solution = _direction(point, slope, bounded, stop, eliminate)
         if solution.reason is Reason.STOPPED and solution.iterations == 0:
-            return Descent(point, slope.energy, slope.norm, "stopped", products)
+            return Descent(point, slope.decrements, slope.norm, Reason.STOPPED, products)
         products += solution.iterations
-        ahead = objective.advance(point.theta, point.slopes, solution.x)
-        trial = Point(ahead.theta, point.value + ahead.change, ahead.slopes, ahead.gradient)
+        trial, change = point.advance(solution.x)
         # Below rounding L cannot tell a gain, so the gradient must.
         resolvable = solution.decrease > _RESOLVED[point.theta.dtype] * abs(point.value)
         if not resolvable and not _Slope.of(slope.preconditioner, trial.gradient).norm < slope.norm:
-            return Descent(point, slope.energy, slope.norm, "rounding", products)
-        gain = -ahead.change / solution.decrease if resolvable else 1.0
-        reach = _reach(reach, solution.length / slope.norm, gain)
+            return Descent(point, slope.decrements, slope.norm, Reason.ROUNDING, products)
+        gain = -change / solution.decrease if resolvable else 1.0
+        radius = _next_radius(radius, solution.length / slope.norm, gain)
         taken = gain > 1e-4
         if taken:
             point, slope = trial, _Slope.of(metric(trial), trial.gradient)
         report(Step(number, taken, point, slope.norm, solution))
-    return Descent(point, slope.energy, slope.norm, "steps", products)
+    return Descent(point, slope.decrements, slope.norm, Reason.STEPS, products)
 
 
 @dataclass(frozen=True)
 class _Slope:
-    """A gradient g [R, K] in a metric: M⁻¹, M⁻¹g [R, K], the energy [R] of each row, and the norm."""
+    """A gradient g [R, K] in a metric: M⁻¹, M⁻¹g [R, K], the squared decrement [R] of each row, and the norm."""
 
     preconditioner: Preconditioner
     scaled: Tensor
-    energy: Tensor
+    decrements: Tensor
     norm: float
 
     @staticmethod
     def of(preconditioner: Preconditioner, gradient: Tensor) -> _Slope:
         scaled = preconditioner.apply(gradient)
-        energy = preconditioner.energies(gradient, scaled)
-        return _Slope(preconditioner, scaled, energy, math.sqrt(max(float(energy.sum()), 0.0)))
+        decrements = preconditioner.decrements(gradient, scaled)
+        return _Slope(preconditioner, scaled, decrements, math.sqrt(max(float(decrements.sum()), 0.0)))
 
 
-def _direction(
-    objective: Objective, point: Point, slope: _Slope, limits: Limits, stop: Callable[[], bool], eliminate: bool
-) -> Solution:
+def _direction(point: Linearised, slope: _Slope, limits: Limits, stop: Callable[[], bool], eliminate: bool) -> Solution:
     """A step; eliminate: whether one side may be, whose rows the trust region then does not bound."""
-    reduced = Elimination.of(objective, point.theta, point.slopes, slope.preconditioner) if eliminate else None
+    reduced = Elimination.of(point, slope.preconditioner) if eliminate else None
     if reduced is not None:
         return reduced.solve(-point.gradient, -slope.scaled, slope.norm, limits, stop)
     return solve(
-        lambda direction, _: objective.product(point.theta, point.slopes, direction),
+        lambda direction, _: point.product(direction),
         slope.preconditioner.apply,
         -point.gradient,
         limits,
@@ -153,8 +132,8 @@ def _direction(
     )
 
 
-def _reach(reach: float, length: float, gain: float) -> float:
+def _next_radius(radius: float, length: float, gain: float) -> float:
     """The usual rule: a quarter of a step that disappointed, three times one that was held back."""
     if gain < 0.25:
         return 0.25 * length
-    return 3 * reach if gain > 0.75 and length > 0.8 * reach else reach
+    return 3 * radius if gain > 0.75 and length > 0.8 * radius else radius

@@ -16,7 +16,8 @@ from torch import Tensor
 from ifru.curvature.preconditioner import whole
 from ifru.objective import Objective
 from ifru.solvers.pcg import Limits, never
-from ifru.solvers.trust_region import Point, Step, descend
+from ifru.solvers.reason import Reason
+from ifru.solvers.trust_region import Step, descend
 
 
 @dataclass(frozen=True)
@@ -52,14 +53,14 @@ class Trained:
     theta: Tensor
     objective: float
     gradient_norm: float
-    reason: str
+    reason: Reason
     products: int
 
 
-def initial(rows: int, width: int, seed: int, objective: Objective) -> Tensor:
+def initial(objective: Objective, seed: int) -> Tensor:
     """θ [R, K] to start from: small and normal, the same on every device."""
     random = torch.Generator().manual_seed(seed)
-    theta = 0.1 * torch.randn(rows, width, generator=random, dtype=torch.float64)
+    theta = 0.1 * torch.randn(len(objective.ridge), objective.layout.width, generator=random, dtype=torch.float64)
     theta = theta.to(objective.device, objective.dtype)
     theta[objective.ridge == 0] = 0
     return theta
@@ -74,20 +75,16 @@ def minimise(
 ) -> Trained:
     """Bring θ [R, K] to a stationary point of L; deterministic. stop(): asked at every product with the Hessian."""
     theta = theta.clone()
+    # Rows of one side are only independent of each other where scores depend on their own two rows.
+    sweeps = plan.sweeps if objective.capabilities.row_local else 0
     users = objective.interactions.users
-    rows = torch.arange(len(theta), device=theta.device)
-    for sweep in range(plan.sweeps):
+    rows = np.arange(len(theta))
+    for sweep in range(sweeps):
         for side in (rows[:users], rows[users:]):
-            _sweep(objective, theta, side)
-        report(Progress(sweep + 1, "sweep", objective.value(theta), math.nan, 0))
+            point = objective.at(theta)
+            theta[side] -= whole(point, side).apply(point.gradient[side])
+        report(Progress(sweep + 1, "sweep", objective.at(theta).value, math.nan, 0))
     return _newton(objective, theta, plan, report, stop)
-
-
-def _sweep(objective: Objective, theta: Tensor, rows: Tensor) -> None:
-    """One exact block-Newton step for all rows of one side, which are not coupled with each other."""
-    slopes = objective.slopes(theta)
-    preconditioner = whole(objective, theta, slopes, rows.cpu().numpy())
-    theta[rows] -= preconditioner.apply(objective.gradient(theta, slopes, rows))
 
 
 def _newton(
@@ -112,9 +109,8 @@ def _newton(
         report(Progress(step.number, "newton", step.point.value, step.norm, products))
 
     descent = descend(
-        objective,
-        Point.at(objective, theta),
-        lambda point: whole(objective, point.theta, point.slopes, rows, plan.budget_bytes),
+        objective.at(theta),
+        lambda point: whole(point, rows, plan.budget_bytes),
         limits,
         plan.steps,
         stop,

@@ -97,8 +97,7 @@ def _started(
     interactions: Interactions, config: ModelConfig, seed: int, device: torch.device, dtype: torch.dtype
 ) -> Tensor:
     objective = model_of(config).objective(interactions, device, dtype)
-    start = initial(interactions.users + interactions.items, model_of(config).width, seed, objective)
-    return minimise(objective, start, Plan(steps=0)).theta
+    return minimise(objective, initial(objective, seed), Plan(steps=0)).theta
 
 
 def _of_rank(config: ModelConfig, rank: int) -> ModelConfig:

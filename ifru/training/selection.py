@@ -65,7 +65,7 @@ def validation_split(train: Interactions, share: float, seed: int) -> tuple[Inte
     chosen = np.random.default_rng(seed).permutation(recorded)[: round(share * len(recorded))]
     rows = train.with_companions(chosen)
     fitted = train.copy()
-    fitted.retire(rows)
+    fitted.delete(rows)
     return fitted, rows
 
 
@@ -73,8 +73,7 @@ def _validated(
     config: ModelConfig, fitted: Interactions, rows: Int64, seed: int, device: torch.device, dtype: torch.dtype
 ) -> float:
     objective = model_of(config).objective(fitted, device, dtype)
-    start = initial(len(objective.ridge), model_of(config).width, seed, objective)
-    tables = Parameters.unstacked(minimise(objective, start, _PLAN).theta, fitted.users)
+    tables = Parameters.unstacked(minimise(objective, initial(objective, seed), _PLAN).theta, fitted.users)
     score = scores(config, tables, fitted.user[rows], fitted.item[rows])
     # A penalty that shrinks every score to nothing ranks nothing: what is left there is only how far training got.
     found = auc(np.where(np.abs(score) < _NOTHING, 0.0, score), fitted.label[rows])

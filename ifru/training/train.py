@@ -124,10 +124,8 @@ def fit(
 ) -> Trained:
     """Train from scratch to a stationary point of the precision; deterministic under a seed."""
     objective = model_of(config).objective(interactions, device, dtype)
-    rows = interactions.users + interactions.items
-    start = initial(rows, model_of(config).width, seed, objective)
     plan = Plan(tolerance=TOLERANCES[dtype])
-    return minimise(objective, start, plan, DescentReport(plan, report))
+    return minimise(objective, initial(objective, seed), plan, DescentReport(plan, report))
 
 
 def polish(

@@ -22,7 +22,7 @@ from ifru.interactions import Interactions
 def without(base: Base, rows: list[int]) -> tuple[Interactions, Tensor]:
     """The data without some rows, and the model retrained on it."""
     retained = base.train.copy()
-    retained.retire(np.array(rows))
+    retained.delete(np.array(rows))
     theta = base.theta.clone()
     theta[torch.from_numpy(np.concatenate([retained.user_degree, retained.item_degree]) == 0)] = 0
     return retained, stationary(retained, base.config, theta, base.stationary)
@@ -75,7 +75,7 @@ def test_the_last_interaction_of_an_item_is_found(base: Base) -> None:
     item = int(np.argmin(np.where(base.train.item_degree > 0, base.train.item_degree, 10**6)))
     rows = base.train.rows_of_item(item).tolist()
     before_last, older = without(base, rows[1:])
-    before_last.retire(np.array(rows[:1]))
+    before_last.delete(np.array(rows[:1]))
     theta = older.clone()
     theta[base.train.users + item] = 0
     newer = stationary(before_last, base.config, theta, base.stationary)

@@ -234,10 +234,10 @@ def forget(url: str, user: str) -> None:
     assert row is not None
     update = engine.apply(loaded.dataset.of_user(row))
     change = Change(
-        user_rows=update.user_rows,
-        user_values=update.user_values,
-        item_rows=update.item_rows,
-        item_values=update.item_values,
+        user_rows=update.parameters.tables["user"][0],
+        user_values=update.parameters.tables["user"][1],
+        item_rows=update.parameters.tables["item"][0],
+        item_values=update.parameters.tables["item"][1],
         deletion=update.deletion,
         positions={"requests": {0: 17}},
         events=["a keyed hash"],

@@ -9,12 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ifru.curvature.cache import DRIFT, CurvatureCache
-from ifru.curvature.inverse import inverse_blocks
-from ifru.curvature.preconditioner import Preconditioner
+from ifru.curvature.cache import STALENESS, CurvatureCache
+from ifru.curvature.preconditioner import Preconditioner, inverse_blocks
 from ifru.interactions import Columns, Interactions
 from ifru.models import MFConfig, model_of
-from ifru.objective import Objective, Slopes
+from ifru.objective import Linearised, Objective
 
 WIDTH = 8
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
@@ -37,33 +36,30 @@ class Setting:
         )
         table = Interactions(columns, 20, 30)
         self.objective: Objective = model_of(MFConfig(rank=WIDTH, l2=0.05)).objective(table, torch.device("cpu"), dtype)
-        self.theta = torch.from_numpy(random.normal(size=(50, WIDTH))).to(dtype)
-        self.slopes: Slopes = self.objective.slopes(self.theta)
+        self.point: Linearised = self.objective.at(torch.from_numpy(random.normal(size=(50, WIDTH))).to(dtype))
         self.rows = torch.arange(50)
         self.random = random
 
     def cache(self, places: int = 50) -> CurvatureCache:
-        return CurvatureCache(self.objective, WIDTH, places * WIDTH**2 * self.theta.element_size())
+        return CurvatureCache(self.objective, places * WIDTH**2 * self.point.theta.element_size())
 
     def delete(self, cache: CurvatureCache, interactions: np.ndarray) -> None:
-        gone = self.objective.interactions.retire(interactions)
-        self.objective.retire(gone)
-        cache.remove(self.theta, self.slopes, gone)
-        self.slopes.first[gone] = 0
-        self.slopes.second[gone] = 0
+        gone = self.objective.interactions.delete(interactions)
+        cache.remove(self.point, gone)
+        self.point = self.objective.remove(self.point, gone).point
 
     def some(self, count: int) -> np.ndarray:
         return self.random.choice(np.flatnonzero(self.objective.interactions.alive), count, replace=False)
 
     def asked(self, cache: CurvatureCache, rows: Tensor | None = None) -> Preconditioner:
-        return cache.preconditioner(self.theta, self.slopes, self.rows if rows is None else rows)
+        return cache.preconditioner(self.point, self.rows if rows is None else rows)
 
     def apart(self, cache: CurvatureCache) -> Tensor:
         """By how much what is handed out differs from rebuilt inverses, relatively, row by row."""
-        unit = torch.eye(WIDTH, dtype=self.theta.dtype).expand(50, WIDTH, WIDTH)
+        unit = torch.eye(WIDTH, dtype=self.point.theta.dtype).expand(50, WIDTH, WIDTH)
         preconditioner = self.asked(cache)
         found = torch.stack([preconditioner.apply(unit[:, :, k]) for k in range(WIDTH)], dim=2)
-        exact = inverse_blocks(self.objective, self.theta, self.slopes, self.rows)
+        exact = inverse_blocks(self.point, self.rows)
         return (found - exact).flatten(1).norm(dim=1) / exact.flatten(1).norm(dim=1).clamp(min=1e-30)
 
 
@@ -76,7 +72,7 @@ def test_deletions_are_taken_out_exactly(dtype: torch.dtype, tolerance: float, s
     setting.asked(cache)
     for count in batches:
         setting.delete(cache, setting.some(count))
-        cache.purge()
+        cache.finish_deletions()
     assert float(setting.apart(cache).max()) <= tolerance
 
 
@@ -102,7 +98,7 @@ def test_a_row_that_lost_much_is_built_anew() -> None:
     assert float(setting.apart(cache).max()) <= 1e-10
 
 
-def test_deletions_are_no_drift() -> None:
+def test_deletions_add_no_staleness() -> None:
     setting = Setting()
     cache = setting.cache()
     setting.asked(cache)
@@ -117,11 +113,11 @@ def test_a_block_is_rebuilt_once_its_inputs_have_moved_far() -> None:
     setting = Setting()
     cache = setting.cache()
     setting.asked(cache)
-    setting.theta += 0.01 * setting.theta.roll(1, 0)
-    setting.slopes = setting.objective.slopes(setting.theta)
-    cache.drifted(setting.rows.numpy(), 0.8 * DRIFT)
+    theta = setting.point.theta
+    setting.point = setting.objective.at(theta + 0.01 * theta.roll(1, 0))
+    cache.add_staleness(setting.rows.numpy(), 0.8 * STALENESS)
     assert float(setting.apart(cache).max()) > 1e-4
-    cache.drifted(setting.rows.numpy(), 0.8 * DRIFT)
+    cache.add_staleness(setting.rows.numpy(), 0.8 * STALENESS)
     assert float(setting.apart(cache).max()) <= 1e-10
 
 
@@ -129,13 +125,13 @@ def test_no_trace_of_a_deletion_stays_where_its_inputs_had_moved() -> None:
     setting = Setting()
     cache = setting.cache()
     setting.asked(cache)
-    setting.theta *= 1.02
-    cache.drifted(setting.rows.numpy(), 0.02)
+    setting.point.theta.mul_(1.02)
+    cache.add_staleness(setting.rows.numpy(), 0.02)
     gone = setting.objective.interactions.rows_of_user(5)[:1]
     item = 20 + int(setting.objective.interactions.item[gone[0]])
     setting.delete(cache, gone)
     assert cache.counters.down_dates == 2
-    cache.purge()
+    cache.finish_deletions()
     exact = setting.apart(cache)[[5, item]]
     assert cache.counters.rebuilds == 2
     assert float(exact.max()) <= 1e-10
@@ -182,18 +178,18 @@ def test_free_places_are_taken_before_anybody_makes_room() -> None:
     setting.asked(cache, torch.tensor([6, 7, 8, 9]))
     assert cache.counters.hits == 1 + 4
     debt = torch.ones(50, WIDTH, dtype=torch.float64)
-    exact = inverse_blocks(setting.objective, setting.theta, setting.slopes, setting.rows).sum((1, 2))
-    torch.testing.assert_close(cache.energies(setting.theta, setting.slopes, setting.rows, debt), exact)
+    exact = inverse_blocks(setting.point, setting.rows).sum((1, 2))
+    torch.testing.assert_close(cache.decrements(setting.point, setting.rows, debt), exact)
 
 
 @pytest.mark.parametrize("places", [0, 1, 20, 50])
-def test_energies_are_exact_whatever_the_budget(places: int) -> None:
+def test_decrements_are_exact_whatever_the_budget(places: int) -> None:
     setting = Setting()
     cache, debt = setting.cache(places), torch.from_numpy(setting.random.normal(size=(50, WIDTH)))
-    exact = inverse_blocks(setting.objective, setting.theta, setting.slopes, setting.rows)
+    exact = inverse_blocks(setting.point, setting.rows)
     expected = torch.einsum("sk,skj,sj->s", debt, exact, debt)
     for _ in range(2):
-        torch.testing.assert_close(cache.energies(setting.theta, setting.slopes, setting.rows, debt), expected)
+        torch.testing.assert_close(cache.decrements(setting.point, setting.rows, debt), expected)
     assert cache.counters.evictions == 0
 
 
@@ -201,7 +197,7 @@ def test_more_rows_than_the_budget_holds_build_what_fits_once() -> None:
     setting = Setting()
     cache = setting.cache(places=20)
     for _ in range(3):
-        coarse = setting.asked(cache).coarse
-        assert coarse is not None
-        assert len(coarse.rows) == 50 - 3 - 20
+        fallback = setting.asked(cache).fallback
+        assert fallback is not None
+        assert len(fallback.rows) == 50 - 3 - 20
     assert cache.counters.hits == 2 * 20

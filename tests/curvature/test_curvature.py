@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ifru.curvature.inverse import apply, inverse
+from ifru.curvature.preconditioner import apply, inverse
 
 
 @settings(deadline=None)

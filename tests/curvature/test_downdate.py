@@ -18,7 +18,7 @@ from ifru.curvature.downdate import (
     taken_out_by_torch,
 )
 from ifru.curvature.factors import Factors
-from ifru.curvature.inverse import inverse
+from ifru.curvature.preconditioner import inverse
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-10), (torch.float32, 1e-4)])
 L2 = 0.05

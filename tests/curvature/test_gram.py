@@ -9,7 +9,7 @@ from hypothesis import given
 
 from ifru.curvature.factors import of_rows
 from ifru.curvature.gram import gram_rows, product, whitened
-from ifru.curvature.inverse import apply, inverse_blocks
+from ifru.curvature.preconditioner import apply, inverse_blocks
 from ifru.kernels import gram as gram_kernels
 from tests.objective.dense_reference import Problem, numerical, problems
 
@@ -21,16 +21,15 @@ PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e
 @numerical
 @given(problem=problems())
 def test_it_is_the_inverse_of_the_block(path: str, dtype: torch.dtype, tolerance: float, problem: Problem) -> None:
-    objective = problem.objective(path, dtype)
-    theta, rows = problem.theta.to(dtype), problem.support().numpy()
-    slopes, x = objective.slopes(theta), problem.normal(len(rows), theta.shape[1]).to(dtype)
-    slopes.second[::3] = 0
-    expected = apply(inverse_blocks(objective, theta, slopes, torch.from_numpy(rows)), x)
+    point, rows = problem.point(path, dtype), problem.support().numpy()
+    x = problem.normal(len(rows), point.theta.shape[1]).to(dtype)
+    point.second[::3] = 0
+    expected = apply(inverse_blocks(point, torch.from_numpy(rows)), x)
 
     found = torch.empty_like(x)
-    gram_rows(objective, theta, slopes, rows, np.arange(len(rows))).into(x, found)
-    ridge = objective.ridge[torch.from_numpy(rows)]
-    reference = product(whitened(of_rows(objective, theta, slopes, rows), ridge), ridge, x)
+    gram_rows(point, rows, np.arange(len(rows))).into(x, found)
+    ridge = point.objective.ridge[torch.from_numpy(rows)]
+    reference = product(whitened(of_rows(point, rows), ridge), ridge, x)
 
     torch.testing.assert_close(found, expected, rtol=tolerance, atol=tolerance)
     torch.testing.assert_close(reference, expected, rtol=tolerance, atol=tolerance)

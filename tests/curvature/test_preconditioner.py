@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from hypothesis import given
 
-from ifru.curvature.inverse import inverse_blocks
-from ifru.curvature.preconditioner import Blocks, Preconditioner, diagonals, whole
+from ifru.curvature.preconditioner import Blocks, Preconditioner, diagonals, inverse_blocks, whole
 from ifru.kernels import blocks as block_kernels
 from tests.objective.dense_reference import Problem, numerical, problems
 
@@ -15,41 +14,41 @@ from tests.objective.dense_reference import Problem, numerical, problems
 @numerical
 @given(problem=problems())
 def test_the_whole_of_it_is_the_inverse_of_every_block(problem: Problem) -> None:
-    objective, theta, rows = problem.objective("compiled"), problem.theta, problem.support()
-    slopes, x = objective.slopes(theta), problem.normal(len(rows), theta.shape[1])
-    exact = torch.einsum("skj,sj->sk", inverse_blocks(objective, theta, slopes, rows), x)
+    point, rows = problem.point("compiled"), problem.support()
+    x = problem.normal(len(rows), point.theta.shape[1])
+    exact = torch.einsum("skj,sj->sk", inverse_blocks(point, rows), x)
 
-    found = whole(objective, theta, slopes, rows.numpy())
+    found = whole(point, rows.numpy())
     torch.testing.assert_close(found.apply(x), exact, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(found.energies(x), (x * exact).sum(1), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.decrements(x), (x * exact).sum(1), rtol=1e-9, atol=1e-9)
 
 
 @numerical
 @given(problem=problems())
-def test_rows_past_a_budget_take_their_diagonals_and_keep_their_energies(problem: Problem) -> None:
-    objective, theta, rows = problem.objective("compiled"), problem.theta, np.arange(len(problem.theta))
-    slopes, x = objective.slopes(theta), problem.normal(*problem.theta.shape)
-    everything, nothing = (whole(objective, theta, slopes, rows, budget) for budget in (1e9, 0))
-    assert everything.coarse is None
+def test_rows_past_a_budget_take_their_diagonals_and_keep_their_decrements(problem: Problem) -> None:
+    point, rows = problem.point("compiled"), np.arange(len(problem.theta))
+    x = problem.normal(*problem.theta.shape)
+    everything, nothing = (whole(point, rows, budget) for budget in (1e9, 0))
+    assert everything.fallback is None
     small = [part for part in nothing.parts if isinstance(part, Blocks)]
     assert small == []
-    torch.testing.assert_close(nothing.energies(x), everything.energies(x), rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(nothing.decrements(x), everything.decrements(x), rtol=1e-9, atol=1e-9)
 
 
 @numerical
 @given(problem=problems())
-def test_rows_that_take_their_diagonals_have_the_energies_and_products_of_their_blocks(problem: Problem) -> None:
-    objective, theta = problem.objective("compiled"), problem.theta
-    rows = torch.from_numpy(np.flatnonzero(objective.ridge.numpy() > 0))
-    slopes, x = objective.slopes(theta), problem.normal(len(rows), theta.shape[1])
-    blocks = objective.blocks(theta, slopes, rows)
+def test_rows_that_take_their_diagonals_have_the_decrements_and_products_of_their_blocks(problem: Problem) -> None:
+    point = problem.point("compiled")
+    rows = torch.from_numpy(np.flatnonzero(point.objective.ridge.numpy() > 0))
+    x = problem.normal(len(rows), point.theta.shape[1])
+    blocks = point.blocks(rows)
 
-    coarse = diagonals(objective, theta, slopes, rows.numpy(), np.arange(len(rows)))
-    found = Preconditioner((), coarse)
+    fallback = diagonals(point, rows.numpy(), np.arange(len(rows)))
+    found = Preconditioner((), fallback)
     torch.testing.assert_close(found.apply(x), x / blocks.diagonal(dim1=1, dim2=2), rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(found.blocks_times(x, x), torch.einsum("skj,sj->sk", blocks, x), rtol=1e-9, atol=1e-9)
-    exact = torch.einsum("sk,skj,sj->s", x, inverse_blocks(objective, theta, slopes, rows), x)
-    torch.testing.assert_close(found.energies(x), exact, rtol=1e-9, atol=1e-9)
+    exact = torch.einsum("sk,skj,sj->s", x, inverse_blocks(point, rows), x)
+    torch.testing.assert_close(found.decrements(x), exact, rtol=1e-9, atol=1e-9)
 
 
 def test_listed_blocks_change_the_listed_rows_alone_on_one_core_and_on_all() -> None:

@@ -200,7 +200,7 @@ def test_idle_time_proves_the_newest_version_once(world: World) -> None:
 def test_what_is_published_is_the_bound_of_a_better_solution(world: World) -> None:
     config, dataset = MFConfig(rank=10, l2=0.3), world.newest().dataset
     stale = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float32).theta
-    dataset.train.retire(np.arange(0, len(dataset.train), 50))
+    dataset.train.delete(np.arange(0, len(dataset.train), 50))
     tables = Parameters.unstacked(stale, dataset.train.users)
     prover = Prover()
     prover.start(1, config, tables, dataset)

@@ -38,7 +38,7 @@ class World:
     def retrained(self, rows: np.ndarray) -> Tensor:
         """θ retrained, from where it stands, without some training rows."""
         data = self.dataset.copy()
-        data.train.retire(rows)
+        data.train.delete(rows)
         objective = model_of(CONFIG).objective(data.train, torch.device("cpu"), torch.float64)
         start = self.theta.clone()
         start[objective.ridge == 0] = 0
@@ -62,7 +62,7 @@ class World:
 def world() -> World:
     dataset = split(generate(400, 300, 20_000, seed=7), LabelRule.parse("value>=4"), 0.2, seed=0)
     objective = model_of(CONFIG).objective(dataset.train, torch.device("cpu"), torch.float64)
-    trained = minimise(objective, initial(objective.ridge.shape[0], CONFIG.rank, 0, objective), Plan())
+    trained = minimise(objective, initial(objective, 0), Plan())
     assert trained.reason == "stationary"
     return World(dataset, trained.theta)
 

@@ -18,8 +18,7 @@ Draw = Callable[[int, int], np.ndarray]
 
 
 def recomputed(engine: Engine) -> torch.Tensor:
-    objective, theta = engine.state.objective, engine.state.theta
-    return objective.gradient(theta, objective.slopes(theta))
+    return engine.state.objective.at(engine.state.point.theta).gradient
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -50,7 +49,7 @@ def test_carried_debt_is_the_gradient_of_the_retained_objective(
             case _:
                 engine.settle()
     engine.settle()
-    assert torch.allclose(engine.state.debt, recomputed(engine), rtol=0, atol=1e-8)
+    assert torch.allclose(engine.state.point.gradient, recomputed(engine), rtol=0, atol=1e-8)
 
 
 def test_debt_of_many_float32_batches_stays_exact(world: World, some_rows: Draw) -> None:
@@ -59,7 +58,7 @@ def test_debt_of_many_float32_batches_stays_exact(world: World, some_rows: Draw)
         engine.apply(train_rows(part))
     engine.settle()
     exact = recomputed(engine)
-    assert float((engine.state.debt - exact).norm() / exact.norm()) < 1e-3
+    assert float((engine.state.point.gradient - exact).norm() / exact.norm()) < 1e-3
 
 
 def test_emptied_rows_are_zero_and_owe_nothing(world: World) -> None:
@@ -67,33 +66,33 @@ def test_emptied_rows_are_zero_and_owe_nothing(world: World) -> None:
     engine = world.engine()
     engine.apply(engine.dataset.of_item(item))
     row = engine.dataset.train.users + item
-    assert not engine.state.theta[row].any()
-    assert not engine.state.debt[row].any()
+    assert not engine.state.point.theta[row].any()
+    assert not engine.state.point.gradient[row].any()
     assert engine.dataset.items.name(item) is None
 
 
 def test_deleting_twice_is_deleting_once(world: World, some_rows: Draw) -> None:
     engine = world.engine()
     first = engine.apply(train_rows(some_rows(20, 6)))
-    tables = engine.state.theta.clone()
+    tables = engine.state.point.theta.clone()
     again = engine.apply(train_rows(some_rows(20, 6)))
     assert len(first.deletion) == 20
     assert len(again.deletion) == 0
     assert again.reason == "nothing_to_move"
-    assert torch.equal(engine.state.theta, tables)
+    assert torch.equal(engine.state.point.theta, tables)
 
 
 @pytest.mark.parametrize("support", ["residual", "push", "k_hop", "global"])
 def test_an_update_names_every_row_that_moved_and_no_other(world: World, some_rows: Draw, support: str) -> None:
     engine = world.engine(support=support, tolerance=0.3)
-    before = engine.state.theta.clone()
+    before = engine.state.point.theta.clone()
     update = engine.apply(train_rows(some_rows(5, 7)))
     after = before.clone()
-    after[update.user_rows] = update.user_values
-    after[update.item_rows + engine.dataset.train.users] = update.item_values
-    assert torch.equal(after, engine.state.theta)
-    moved = (before != engine.state.theta).any(1)
-    assert int(moved.sum()) == len(update.user_rows) + len(update.item_rows)
+    for first, (rows, values) in zip((0, engine.dataset.train.users), update.parameters.tables.values(), strict=True):
+        after[first + rows] = values
+    assert torch.equal(after, engine.state.point.theta)
+    moved = (before != engine.state.point.theta).any(1)
+    assert int(moved.sum()) == len(update.parameters)
 
 
 def test_the_same_requests_give_the_same_model(world: World, some_rows: Draw) -> None:
@@ -101,7 +100,7 @@ def test_the_same_requests_give_the_same_model(world: World, some_rows: Draw) ->
     for engine in twins:
         for seed in range(3):
             engine.apply(train_rows(some_rows(10, seed)))
-    assert torch.equal(twins[0].state.theta, twins[1].state.theta)
+    assert torch.equal(twins[0].state.point.theta, twins[1].state.point.theta)
 
 
 def test_refinement_stops_when_told_and_goes_on_later(world: World, some_rows: Draw) -> None:
@@ -128,8 +127,8 @@ def test_an_engine_started_anew_owes_what_the_former_owed(world: World, some_row
     former = world.engine(torch.float64, support="residual", tolerance=0.3)
     former.apply(train_rows(some_rows(50, 9)))
     settled = former.settle()
-    heir = Engine(former.config, former.tables, former.dataset.copy(), former.settings, carried=former.carried)
-    assert torch.allclose(heir.state.debt, former.state.debt, rtol=0, atol=1e-8)
+    heir = Engine(former.config, former.parameters, former.dataset.copy(), former.settings, carried=former.carried)
+    assert torch.allclose(heir.state.point.gradient, former.state.point.gradient, rtol=0, atol=1e-8)
     assert heir.settle().total == pytest.approx(settled.total, rel=0.05)
     assert heir.settle().influence == pytest.approx(settled.influence, rel=0.05)
 
@@ -140,7 +139,7 @@ def test_a_deletion_of_held_out_rows_alone_moves_nothing_and_owes_nothing(world:
     owed = engine.settle()
     update = engine.apply(Deletion(NOTHING, np.arange(5)))
     assert len(update.deletion.holdout) == 5
-    assert len(update.user_rows) + len(update.item_rows) == 0
+    assert len(update.parameters) == 0
     assert update.influence == engine.settle().influence == owed.influence
 
 
@@ -148,19 +147,8 @@ def test_a_model_whose_data_are_all_erased_is_all_zero(world: World) -> None:
     engine = world.engine()
     everything = np.arange(len(engine.dataset.train))
     engine.apply(train_rows(everything))
-    assert not engine.state.theta.any()
+    assert not engine.state.point.theta.any()
     assert engine.settle().influence == 0
-    assert engine.refine() is None
-    engine.warm_up()
-    assert not engine.state.theta.any()
-
-
-def test_warming_up_changes_nothing(world: World) -> None:
-    engine = world.engine()
-    before = engine.state.theta.clone(), engine.state.debt.clone()
-    engine.warm_up()
-    assert torch.equal(engine.state.theta, before[0])
-    assert torch.allclose(engine.state.debt, before[1], atol=1e-4)
     assert engine.refine() is None
 
 

@@ -21,7 +21,7 @@ def test_an_update_leaves_no_more_than_its_tolerance_promises(
     update = engine.apply(train_rows(rows))
     assert update.influence <= tolerance
     assert engine.settle().influence <= tolerance
-    left = world.left(engine.state.theta, rows)
+    left = world.left(engine.state.point.theta, rows)
     assert left[0] <= forget
     assert left[1] <= holdout
 
@@ -32,7 +32,7 @@ def test_refinement_ends_at_the_retrained_model(world: World, some_rows: Draw) -
     engine.apply(train_rows(rows))
     while engine.refine() is not None:
         pass
-    left = world.left(engine.state.theta, rows)
+    left = world.left(engine.state.point.theta, rows)
     assert left[0] <= 0.002
     assert left[1] <= 0.01
 
@@ -54,7 +54,7 @@ def test_a_hundred_batches_leave_no_more_than_one_batch_of_all(world: World, som
     at_once.apply(train_rows(rows))
     for part in np.array_split(np.random.default_rng(0).permutation(rows), 100):
         one_by_one.apply(train_rows(part))
-    together, apart = (world.left(engine.state.theta, rows) for engine in (at_once, one_by_one))
+    together, apart = (world.left(engine.state.point.theta, rows) for engine in (at_once, one_by_one))
     assert apart[0] <= 1.5 * together[0]
     assert apart[1] <= 1.5 * together[1]
 
@@ -64,8 +64,8 @@ def test_whole_users_are_gone_from_every_score(world: World) -> None:
     rows = np.concatenate([world.dataset.train.rows_of_user(user) for user in users])
     engine = world.engine()
     engine.apply(train_rows(rows))
-    assert (engine.tables.user[users] == 0).all()
-    forget, holdout = world.left(engine.state.theta, rows)
+    assert (engine.parameters.user[users] == 0).all()
+    forget, holdout = world.left(engine.state.point.theta, rows)
     assert forget == 0
     assert holdout <= 0.06
 
@@ -77,6 +77,6 @@ def test_residual_influence_falls_with_what_is_truly_left(world: World, some_row
         engine = world.engine(tolerance=tolerance, support="global")
         engine.apply(train_rows(rows))
         published.append(engine.settle().influence)
-        true.append(world.left(engine.state.theta, rows)[1])
+        true.append(world.left(engine.state.point.theta, rows)[1])
     assert published == sorted(published, reverse=True)
     assert true == sorted(true, reverse=True)

@@ -10,11 +10,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ifru.engine.k_hop import importance, k_hop
 from ifru.engine.solve import on_support
+from ifru.engine.supports import importance, most_important
 from ifru.interactions import Interactions
+from ifru.models import model_of
 from ifru.solvers.pcg import Limits
-from tests.engine.conftest import World, train_rows
+from tests.engine.conftest import CONFIG, World, train_rows
 from tests.objective.dense_reference import Problem, numerical, problems
 
 Draw = Callable[[int, int], np.ndarray]
@@ -43,7 +44,7 @@ def test_importance_is_a_power_of_the_mean_over_neighbours(problem: Problem, hop
     table = problem.interactions.copy()
     deleted = problem.some_alive(table)
     expected = dense_importance(table, deleted, hops)
-    table.retire(deleted)
+    table.delete(deleted)
     np.testing.assert_allclose(importance(table, deleted, hops), expected, atol=1e-12)
 
 
@@ -52,8 +53,8 @@ def test_importance_is_a_power_of_the_mean_over_neighbours(problem: Problem, hop
 def test_no_row_outside_is_more_important_than_one_inside(problem: Problem, share: float) -> None:
     table = problem.interactions.copy()
     deleted = problem.some_alive(table)
-    table.retire(deleted)
-    rows = k_hop(table, deleted, 2, share)
+    table.delete(deleted)
+    rows = most_important(table, deleted, 2, share)
     mass = importance(table, deleted, 2)
     mass[np.concatenate([table.user_degree, table.item_degree]) == 0] = 0
     assert (np.diff(rows) > 0).all()
@@ -64,9 +65,9 @@ def test_no_row_outside_is_more_important_than_one_inside(problem: Problem, shar
 
 def test_the_support_grows_with_hops_and_with_the_share(world: World, some_rows: Draw) -> None:
     table, deleted = world.dataset.train.copy(), some_rows(1, 1)
-    table.retire(deleted)
-    by_hops = [set(k_hop(table, deleted, hops, 1.0)) for hops in (0, 1, 2)]
-    by_share = [set(k_hop(table, deleted, 2, share)) for share in (0.05, 0.3, 1.0)]
+    table.delete(deleted)
+    by_hops = [set(most_important(table, deleted, hops, 1.0)) for hops in (0, 1, 2)]
+    by_share = [set(most_important(table, deleted, 2, share)) for share in (0.05, 0.3, 1.0)]
     for supports in (by_hops, by_share):
         assert supports[0] < supports[1] < supports[2]
 
@@ -86,42 +87,41 @@ def test_an_update_is_the_dense_solve_on_its_support(world: World, some_rows: Dr
     state = engine.state
     update = engine.apply(train_rows(deleted))
     assert update.method == "k_hop"
-    rows = torch.cat([update.user_rows, update.item_rows + engine.dataset.train.users])
+    (users, _), (items, _) = update.parameters.tables.values()
+    rows = torch.cat([users, items + engine.dataset.train.users])
     assert len(rows) > 10
     expected = dense_step(world, deleted, rows, damping)
-    torch.testing.assert_close(state.theta[rows] - world.theta[rows], expected, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(state.point.theta[rows] - world.theta[rows], expected, rtol=1e-5, atol=1e-7)
 
 
 def test_what_damping_holds_back_is_counted_as_left(world: World, some_rows: Draw) -> None:
     state = world.engine(torch.float64).state
-    removal = state.remove(state.objective.interactions.retire(some_rows(20, 4)))
+    removal = state.remove(state.objective.interactions.delete(some_rows(20, 4)))
     rows = removal.touched
     state.settle()
     found = on_support(state, rows, Limits(1e-12, 500), damping=0.5)
-    step = torch.zeros_like(state.theta).index_copy_(0, rows, found.solution.x)
-    left = state.debt[rows] + state.objective.product(state.theta, state.slopes, step)[rows]
-    exact = float(state.cache.energies(state.theta, state.slopes, rows, left).sum()) ** 0.5
+    step = torch.zeros_like(state.point.theta).index_copy_(0, rows, found.solution.x)
+    left = state.point.gradient[rows] + state.point.product(step)[rows]
+    exact = float(state.cache.decrements(state.point, rows, left).sum()) ** 0.5
     assert found.left == pytest.approx(exact, rel=0.02)
     assert found.left > 10 * found.solution.residual_norm
 
 
 def dense_step(world: World, deleted: np.ndarray, rows: torch.Tensor, damping: float) -> torch.Tensor:
     """−(H_SS + damping·B_S)⁻¹ r_S with the Hessian written out, column by column."""
-    data = world.engine(torch.float64)
-    data.dataset.train.retire(deleted)
-    objective = data.state.objective
-    objective.retire(deleted)
-    slopes = objective.slopes(world.theta)
+    table = world.dataset.train.copy()
+    table.delete(deleted)
+    point = model_of(CONFIG).objective(table, torch.device("cpu"), torch.float64).at(world.theta)
     width = world.theta.shape[1]
     columns = []
     for row in rows.tolist():
         for k in range(width):
             x = torch.zeros_like(world.theta)
             x[row, k] = 1
-            columns.append(objective.product(world.theta, slopes, x)[rows].reshape(-1))
+            columns.append(point.product(x)[rows].reshape(-1))
     hessian = torch.stack(columns, 1)
-    blocks = torch.block_diag(*objective.blocks(world.theta, slopes, rows))
-    debt = objective.gradient(world.theta, slopes)[rows].reshape(-1)
+    blocks = torch.block_diag(*point.blocks(rows))
+    debt = point.gradient[rows].reshape(-1)
     return -torch.linalg.solve(hessian + damping * blocks, debt).reshape(len(rows), width)
 
 
@@ -129,7 +129,6 @@ def test_the_debt_outside_the_support_is_carried(world: World, some_rows: Draw) 
     engine = world.engine(torch.float64, support="k_hop", k_hop_hops=1, k_hop_share=0.2)
     engine.apply(train_rows(some_rows(20, 3)))
     engine.settle()
-    objective, theta = engine.state.objective, engine.state.theta
-    exact = objective.gradient(theta, objective.slopes(theta))
-    assert torch.allclose(engine.state.debt, exact, rtol=0, atol=1e-8)
+    exact = engine.state.objective.at(engine.state.point.theta).gradient
+    assert torch.allclose(engine.state.point.gradient, exact, rtol=0, atol=1e-8)
     assert engine.settle().influence > engine.settings.tolerance

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from itertools import count
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 
 from ifru.curvature.cache import CurvatureCache
-from ifru.engine.push import Budget, Push, Pushed, Stop
+from ifru.engine.push import Budget, Push, Pushed
 from ifru.engine.state import State
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
+from ifru.kernels.dispatch import torch_only
 from ifru.models import MFConfig, model_of
-from ifru.objective import CompiledObjective, TorchObjective
-from ifru.objective.losses import loss_of
+from ifru.objective.pairwise import PairwisePoint
+from ifru.solvers.reason import Reason
 from ifru.training.newton import Plan, initial, minimise
 from tests.engine.conftest import CONFIG, World, train_rows
 
@@ -26,19 +29,16 @@ CPU = torch.device("cpu")
 
 
 def state_of(world: World, path: str = "compiled", cache_bytes: int = 1 << 30) -> State:
-    model, loss, table = model_of(CONFIG), loss_of(CONFIG.loss), world.dataset.train.copy()
-    if path == "compiled":
-        objective = CompiledObjective(model, loss, CONFIG.l2, table, torch.float64)
-    else:
-        objective = TorchObjective(model, loss, CONFIG.l2, table, CPU, torch.float64)
-    return State(objective, world.theta, CurvatureCache(objective, CONFIG.rank, cache_bytes))
+    with torch_only() if path == "torch" else nullcontext():
+        objective = model_of(CONFIG).objective(world.dataset.train.copy(), CPU, torch.float64)
+    return State(objective, world.theta, CurvatureCache(objective, cache_bytes))
 
 
 def forget(push: Push, rows: np.ndarray, tolerance: float, budget: Budget | None = None) -> Pushed:
     """Delete training rows and push until their influence is down to a tolerance."""
     table = push.state.objective.interactions
-    removal = push.state.remove(table.retire(rows))
-    owed = push.state.total_energy
+    removal = push.state.remove(table.delete(rows))
+    owed = push.state.total_decrement
     return push.run(removal.touched, owed, tolerance**2 * owed, budget or Budget())
 
 
@@ -48,34 +48,34 @@ def standing_clock() -> float:
 
 def assert_settles_exactly(state: State) -> None:
     state.settle()
-    slopes = state.objective.slopes(state.theta)
-    debt = state.objective.gradient(state.theta, slopes)
-    torch.testing.assert_close(state.debt, debt, rtol=0, atol=1e-8)
-    torch.testing.assert_close(state.slopes.first, slopes.first, rtol=0, atol=1e-10)
-    torch.testing.assert_close(state.slopes.second, slopes.second, rtol=0, atol=1e-10)
-    torch.testing.assert_close(
-        state.energy, state.cache.energies(state.theta, state.slopes, state.rows, state.debt), rtol=0.2, atol=1e-12
-    )
+    fresh = state.objective.at(state.point.theta)
+    assert isinstance(state.point, PairwisePoint)
+    assert isinstance(fresh, PairwisePoint)
+    torch.testing.assert_close(state.point.gradient, fresh.gradient, rtol=0, atol=1e-8)
+    torch.testing.assert_close(state.point.first, fresh.first, rtol=0, atol=1e-10)
+    torch.testing.assert_close(state.point.second, fresh.second, rtol=0, atol=1e-10)
+    decrements = state.cache.decrements(state.point, state.rows, state.point.gradient)
+    torch.testing.assert_close(state.decrements, decrements, rtol=0.2, atol=1e-12)
 
 
 @pytest.mark.parametrize("tolerance", [0.5, 0.1, 0.02])
 def test_what_is_left_is_near_what_was_predicted_and_allowed(world: World, some_rows: Draw, tolerance: float) -> None:
     push = Push(state_of(world), standing_clock)
     table = push.state.objective.interactions
-    removal = push.state.remove(table.retire(some_rows(30, 1)))
-    owed = push.state.total_energy
+    removal = push.state.remove(table.delete(some_rows(30, 1)))
+    owed = push.state.total_decrement
     pushed = push.run(removal.touched, owed, tolerance**2 * owed)
-    assert pushed.reason == Stop.TOLERANCE
+    assert pushed.reason == Reason.TOLERANCE
     assert pushed.left <= tolerance**2 * owed
     assert_settles_exactly(push.state)
-    assert push.state.total_energy <= (1.5 * tolerance) ** 2 * owed
+    assert push.state.total_decrement <= (1.5 * tolerance) ** 2 * owed
 
 
 def test_a_small_tolerance_leads_to_the_retrained_model(world: World, some_rows: Draw) -> None:
     rows = some_rows(30, 2)
     push = Push(state_of(world), standing_clock)
-    assert forget(push, rows, 3e-4).reason == Stop.TOLERANCE
-    forgotten, holdout = world.left(push.state.theta, rows)
+    assert forget(push, rows, 3e-4).reason == Reason.TOLERANCE
+    forgotten, holdout = world.left(push.state.point.theta, rows)
     assert forgotten < 3e-3
     assert holdout < 2e-2
 
@@ -85,7 +85,7 @@ def test_a_tighter_tolerance_leaves_less_of_the_deletion(world: World, some_rows
     for tolerance in (0.5, 0.2, 0.05, 0.01):
         push = Push(state_of(world), standing_clock)
         forget(push, rows, tolerance)
-        left.append(world.left(push.state.theta, rows))
+        left.append(world.left(push.state.point.theta, rows))
     for figures in zip(*left, strict=True):
         assert list(figures) == sorted(figures, reverse=True)
 
@@ -93,26 +93,26 @@ def test_a_tighter_tolerance_leaves_less_of_the_deletion(world: World, some_rows
 @pytest.mark.parametrize(
     ("budget", "reason"),
     [
-        (Budget(rows=17), Stop.ROWS),
-        (Budget(interactions=2000), Stop.INTERACTIONS),
-        (Budget(interactions=0), Stop.INTERACTIONS),
-        (Budget(milliseconds=5500), Stop.MILLISECONDS),
-        (Budget(rounds=2), Stop.ROUNDS),
+        (Budget(rows=17), Reason.ROWS),
+        (Budget(interactions=2000), Reason.INTERACTIONS),
+        (Budget(interactions=0), Reason.INTERACTIONS),
+        (Budget(milliseconds=5500), Reason.MILLISECONDS),
+        (Budget(rounds=2), Reason.ROUNDS),
     ],
 )
 def test_a_push_keeps_its_budget_and_says_which_it_was(
-    world: World, some_rows: Draw, budget: Budget, reason: Stop
+    world: World, some_rows: Draw, budget: Budget, reason: Reason
 ) -> None:
     seconds = count()
     push = Push(state_of(world), lambda: float(next(seconds)))
-    before = push.state.theta.clone()
+    before = push.state.point.theta.clone()
     pushed = forget(push, some_rows(30, 4), 1e-6, budget)
     assert pushed.reason == reason
     assert budget.rows is None or len(pushed.rows) == budget.rows
     assert budget.interactions is None or pushed.interactions_read <= budget.interactions
     assert pushed.iterations <= 2 * budget.rounds
     assert budget.milliseconds is None or next(seconds) <= 7
-    assert torch.equal((push.state.theta != before).any(1).nonzero()[:, 0], pushed.rows)
+    assert torch.equal((push.state.point.theta != before).any(1).nonzero()[:, 0], pushed.rows)
     assert_settles_exactly(push.state)
 
 
@@ -125,20 +125,20 @@ def test_the_compiled_path_pushes_as_the_torch_path_does(world: World, some_rows
         assert compiled.left == pytest.approx(reference.left, rel=1e-6)
         assert compiled.waiting == pytest.approx(reference.waiting, rel=1e-6)
         assert compiled.interactions_read == reference.interactions_read
-        torch.testing.assert_close(twins[0].state.theta, twins[1].state.theta, rtol=0, atol=1e-9)
+        torch.testing.assert_close(twins[0].state.point.theta, twins[1].state.point.theta, rtol=0, atol=1e-9)
 
 
 def test_debt_carried_from_earlier_batches_is_pushed_when_it_is_too_much(world: World, some_rows: Draw) -> None:
     push = Push(state_of(world), standing_clock)
     forget(push, some_rows(200, 5), 0.5, Budget(rows=1))
     push.state.settle()
-    carried = push.state.total_energy
+    carried = push.state.total_decrement
     table = push.state.objective.interactions
-    removal = push.state.remove(table.retire(some_rows(1, 6)))
-    pushed = push.run(removal.touched, push.state.total_energy, 0.01 * carried)
-    assert pushed.reason == Stop.TOLERANCE
+    removal = push.state.remove(table.delete(some_rows(1, 6)))
+    pushed = push.run(removal.touched, push.state.total_decrement, 0.01 * carried)
+    assert pushed.reason == Reason.TOLERANCE
     assert_settles_exactly(push.state)
-    assert push.state.total_energy < 0.03 * carried
+    assert push.state.total_decrement < 0.03 * carried
 
 
 def test_heavy_rows_wait_within_the_bound_that_is_reported(world: World, some_rows: Draw) -> None:
@@ -149,9 +149,9 @@ def test_heavy_rows_wait_within_the_bound_that_is_reported(world: World, some_ro
     at_once, later = (forget(push, some_rows(20, 8), 0.05) for push in (eager, patient))
     assert at_once.waiting == 0
     assert 0 < later.waiting < later.left
-    assert later.reason == Stop.TOLERANCE
+    assert later.reason == Reason.TOLERANCE
     assert_settles_exactly(patient.state)
-    assert patient.state.total_energy <= 1.5**2 * later.left
+    assert patient.state.total_decrement <= 1.5**2 * later.left
 
 
 def test_no_small_step_puts_more_on_its_neighbours_than_the_gain_allows(world: World) -> None:
@@ -161,20 +161,20 @@ def test_no_small_step_puts_more_on_its_neighbours_than_the_gain_allows(world: W
     for side in (alive[alive < users], alive[alive >= users]):
         for row in torch.from_numpy(random.choice(side.numpy(), 20, replace=False))[:, None]:
             step = 1e-5 * torch.from_numpy(random.normal(size=(1, CONFIG.rank)))
-            theta, debt = state.theta.clone(), state.debt.clone()
-            slopes = objective.slopes(theta)
-            theta[row] += step
-            spread = objective.spread_side(state.theta[row], theta, slopes, row, debt, 0.0)
-            added = (debt - state.debt)[spread.reached].square().sum(1) / objective.ridge[spread.reached]
-            assert float(added.sum()) <= float(spread.gains[0]) * float(step.square().sum()) * 1.001
+            point = cast("PairwisePoint", objective.at(state.point.theta.clone()))
+            point.theta[row] += step
+            found = point.update_side(row, state.point.theta[row], 0.0)
+            changed = (point.gradient - state.point.gradient)[found.reached]
+            added = changed.square().sum(1) / objective.ridge[found.reached]
+            assert float(added.sum()) <= float(found.gains[0]) * float(step.square().sum()) * 1.001
 
 
 def test_rows_whose_blocks_do_not_fit_the_cache_are_pushed_too(world: World, some_rows: Draw) -> None:
     push = Push(state_of(world, cache_bytes=20 * 12 * 12 * 8), standing_clock)
     pushed = forget(push, some_rows(30, 12), 0.1)
-    assert pushed.reason == Stop.TOLERANCE
+    assert pushed.reason == Reason.TOLERANCE
     assert_settles_exactly(push.state)
-    assert push.state.total_energy <= 1.5**2 * pushed.left
+    assert push.state.total_decrement <= 1.5**2 * pushed.left
 
 
 def test_nothing_is_left_behind_from_one_push_to_the_next(world: World, some_rows: Draw) -> None:
@@ -182,7 +182,7 @@ def test_nothing_is_left_behind_from_one_push_to_the_next(world: World, some_row
     for seed in range(3):
         forget(used, some_rows(10, seed), 0.2)
         forget(Push(state, standing_clock), some_rows(10, seed), 0.2)
-    assert torch.equal(used.state.theta, state.theta)
+    assert torch.equal(used.state.point.theta, state.point.theta)
 
 
 def test_an_engine_that_is_told_to_push_pushes(world: World, some_rows: Draw) -> None:
@@ -196,7 +196,7 @@ def test_an_engine_that_is_told_to_push_pushes(world: World, some_rows: Draw) ->
 def test_an_engine_keeps_the_budget_of_a_push(world: World, some_rows: Draw) -> None:
     engine = world.engine(support="push", tolerance=0.01, push_rows=20, push_interactions=3000)
     update = engine.apply(train_rows(some_rows(20, 11)))
-    assert len(update.user_rows) + len(update.item_rows) <= 20
+    assert len(update.parameters) <= 20
     assert update.interactions_read <= 3000
     assert update.reason in {"rows", "interactions"}
 
@@ -211,11 +211,11 @@ def reads(users: int, items: int, interactions: int) -> float:
     config = MFConfig(rank=4, l2=0.15)
     data = split(generate(users, items, interactions, seed=3), LabelRule.parse("value>=4"), 0.0, seed=0)
     objective = model_of(config).objective(data.train, CPU, torch.float64)
-    trained = minimise(objective, initial(len(objective.ridge), config.rank, 0, objective), Plan())
+    trained = minimise(objective, initial(objective, 0), Plan())
     read = []
     for seed in range(8):
         of_draw = model_of(config).objective(data.train.copy(), CPU, torch.float64)
-        push = Push(State(of_draw, trained.theta, CurvatureCache(of_draw, config.rank, 1 << 30)), standing_clock)
+        push = Push(State(of_draw, trained.theta, CurvatureCache(of_draw, 1 << 30)), standing_clock)
         rows = np.random.default_rng(seed).choice(len(data.train), 10, replace=False)
         read.append(forget(push, rows, 0.3).interactions_read)
     return float(np.mean(read))

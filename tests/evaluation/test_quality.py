@@ -62,9 +62,9 @@ def test_held_out_rows_that_were_deleted_do_not_count() -> None:
     config = MFConfig(rank=1, l2=0.1)
     tables = Parameters.of(torch.ones(1, 1), torch.tensor([[3.0], [2.0], [1.0]]))
     assert holdout_auc(config, tables, holdout) == 0.5
-    holdout.retire(np.array([2]))
+    holdout.delete(np.array([2]))
     assert holdout_auc(config, tables, holdout) == 1.0
-    holdout.retire(np.array([0]))
+    holdout.delete(np.array([0]))
     assert holdout_auc(config, tables, holdout) is None
 
 

@@ -75,7 +75,7 @@ def test_a_deleted_pair_is_ranked_again() -> None:
     values = torch.arange(ITEMS, 0.0, -1).expand(USERS, -1)
     train, holdout = table([(0, 0, 1)]), table([(0, 1, 1)])
     assert ndcg(given_by(values), train, holdout, k=1) == 1.0
-    train.retire(np.array([0]))
+    train.delete(np.array([0]))
     assert ndcg(given_by(values), train, holdout, k=1) == 0.0
 
 
@@ -89,9 +89,9 @@ def test_held_out_rows_that_were_deleted_do_not_count() -> None:
     holdout = table([(0, 0, 1), (1, ITEMS - 1, 1)])
     values = torch.arange(ITEMS, 0.0, -1).expand(USERS, -1)
     assert ndcg(given_by(values), table([]), holdout, k=1) == 0.5
-    holdout.retire(np.array([1]))
+    holdout.delete(np.array([1]))
     assert ndcg(given_by(values), table([]), holdout, k=1) == 1.0
-    holdout.retire(np.array([0]))
+    holdout.delete(np.array([0]))
     assert ndcg(given_by(values), table([]), holdout, k=1) is None
 
 

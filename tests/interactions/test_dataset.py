@@ -41,7 +41,7 @@ def test_an_id_is_forgotten_exactly_when_no_row_of_it_is_left(
         for side in ("user", "item")
     }
     for pick in chosen:
-        data.retire(of(data, pick))
+        data.delete(of(data, pick))
         for side, ids in (("user", data.users), ("item", data.items)):
             left = {int(row) for part in (data.train, data.holdout) for row in getattr(part, side)[part.alive].tolist()}
             assert {row for row in seen[side] if ids.name(row) is not None} == left
@@ -51,7 +51,7 @@ def test_an_id_is_forgotten_exactly_when_no_row_of_it_is_left(
 @given(datasets, picks)
 def test_no_negative_outlives_its_positive(data: Dataset, chosen: list[tuple[str, int, int]]) -> None:
     for pick in chosen:
-        data.retire(of(data, pick))
+        data.delete(of(data, pick))
         for part in (data.train, data.holdout):
             assert part.alive[part.origin[part.alive]].all()
 
@@ -60,7 +60,7 @@ def test_no_negative_outlives_its_positive(data: Dataset, chosen: list[tuple[str
 @given(datasets, picks)
 def test_deleting_a_user_or_an_item_leaves_no_row_of_it(data: Dataset, chosen: list[tuple[str, int, int]]) -> None:
     for kind, user, item in chosen:
-        data.retire(of(data, (kind, user, item)))
+        data.delete(of(data, (kind, user, item)))
         for part in (data.train, data.holdout):
             if kind == "user":
                 assert len(part.rows_of_user(user)) == 0
@@ -77,10 +77,10 @@ def test_what_was_retired_is_returned_once(data: Dataset, chosen: list[tuple[str
     everything = Deletion.nothing()
     for pick in chosen:
         everything = Deletion.union([everything, of(data, pick)])
-    retired = data.retire(everything)
+    retired = data.delete(everything)
     assert len(retired.train) == len(everything.train) == before[0] - data.train.retained
     assert len(retired.holdout) == len(everything.holdout) == before[1] - data.holdout.retained
-    assert len(data.retire(everything)) == 0
+    assert len(data.delete(everything)) == 0
 
 
 @settings(deadline=None)
@@ -88,7 +88,7 @@ def test_what_was_retired_is_returned_once(data: Dataset, chosen: list[tuple[str
 def test_a_copy_keeps_what_the_original_loses(data: Dataset, chosen: list[tuple[str, int, int]]) -> None:
     copy, names = data.copy(), list(data.users)
     for pick in chosen:
-        data.retire(of(data, pick))
+        data.delete(of(data, pick))
     assert list(copy.users) == names
     assert copy.train.alive.all()
     assert copy.holdout.alive.all()
@@ -98,7 +98,7 @@ def test_an_erased_item_takes_the_negatives_in_which_it_was_drawn() -> None:
     data = dataset(1, "positive:2")
     drawn = np.flatnonzero(data.train.origin != np.arange(len(data.train)))
     item = int(data.train.item[drawn[0]])
-    data.retire(data.of_item(item))
+    data.delete(data.of_item(item))
     assert not data.train.alive[drawn[0]]
     assert data.train.alive[data.train.origin[drawn[0]]]
 

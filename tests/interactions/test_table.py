@@ -73,7 +73,7 @@ def test_rows_are_sorted_by_user_and_item_and_the_pointers_agree(given_columns: 
 def test_degrees_and_lists_count_retained_rows_alone(given_columns: Columns, first: list[int], then: list[int]) -> None:
     table = table_of(given_columns)
     for rows in (first, then):
-        table.retire(within(table, rows))
+        table.delete(within(table, rows))
     assert table.retained == int(table.alive.sum()) == len(table.columns())
     for user in range(table.users):
         expected = np.flatnonzero(table.alive & (table.user == user))
@@ -89,9 +89,9 @@ def test_degrees_and_lists_count_retained_rows_alone(given_columns: Columns, fir
 def test_retiring_twice_retires_once(given_columns: Columns, rows: list[int]) -> None:
     table = table_of(given_columns)
     chosen = within(table, rows)
-    assert table.retire(chosen).tolist() == sorted(set(chosen.tolist()))
+    assert table.delete(chosen).tolist() == sorted(set(chosen.tolist()))
     kept = table.copy()
-    assert len(table.retire(chosen)) == 0
+    assert len(table.delete(chosen)) == 0
     assert table.alive.tolist() == kept.alive.tolist()
     assert table.user_degree.tolist() == kept.user_degree.tolist()
 
@@ -101,7 +101,7 @@ def test_companions_are_the_retained_negatives_of_the_rows(
     given_columns: Columns, gone: list[int], rows: list[int]
 ) -> None:
     table = table_of(given_columns)
-    table.retire(within(table, gone))
+    table.delete(within(table, gone))
     chosen = within(table, rows)
     drawn = np.flatnonzero(table.alive & np.isin(table.origin, chosen) & (table.origin != np.arange(len(table))))
     assert table.with_companions(chosen).tolist() == sorted({*chosen.tolist(), *drawn.tolist()})
@@ -110,7 +110,7 @@ def test_companions_are_the_retained_negatives_of_the_rows(
 @given(columns(), positions)
 def test_recorded_rows_of_a_pair_are_found_and_negatives_are_not(given_columns: Columns, gone: list[int]) -> None:
     table = table_of(given_columns)
-    table.retire(within(table, gone))
+    table.delete(within(table, gone))
     recorded = table.origin == np.arange(len(table))
     for user in range(table.users):
         for item in range(table.items):
@@ -122,7 +122,7 @@ def test_recorded_rows_of_a_pair_are_found_and_negatives_are_not(given_columns: 
 def test_compacted_rows_build_the_same_table_again(given_columns: Columns, gone: list[int]) -> None:
     table = table_of(given_columns)
     negatives = table.with_companions(within(table, gone))
-    table.retire(negatives)
+    table.delete(negatives)
     compacted = table.columns()
     assert rows_of(table_of(compacted).columns()) == rows_of(compacted)
     assert len(compacted) == table.retained
@@ -132,7 +132,7 @@ def test_compacted_rows_build_the_same_table_again(given_columns: Columns, gone:
 def test_a_copy_is_independent(given_columns: Columns, rows: list[int]) -> None:
     table = table_of(given_columns)
     copy = table.copy()
-    table.retire(within(table, rows))
+    table.delete(within(table, rows))
     assert copy.retained == len(copy)
     assert copy.alive.all()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ifru.curvature.inverse import apply, inverse
+from ifru.curvature.preconditioner import apply, inverse
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 1e-4)])
 

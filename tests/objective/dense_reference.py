@@ -12,9 +12,11 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
 
 from ifru.interactions import Columns, Interactions
-from ifru.models import MFConfig, ModelConfig, model_of
-from ifru.objective import CompiledObjective, Objective, TorchObjective
+from ifru.models import MFConfig, model_of
+from ifru.models.mf import MatrixFactorization
+from ifru.objective.bilinear import BilinearObjective
 from ifru.objective.losses import loss_of
+from ifru.objective.pairwise import PairwiseObjective, PairwisePoint
 
 numerical = settings(max_examples=25, deadline=None)
 """Few examples each; no deadline, since the first one compiles."""
@@ -25,17 +27,21 @@ class Problem:
     """Interactions with duplicate pairs, weights and tombstones; a model; parameters; and its source of randomness."""
 
     interactions: Interactions
-    config: ModelConfig
+    config: MFConfig
     theta: Tensor
     random: np.random.Generator
 
-    def objective(self, path: str, dtype: torch.dtype = torch.float64) -> Objective:
+    def objective(self, path: str, dtype: torch.dtype = torch.float64) -> PairwiseObjective:
         """The objective on a copy of the interactions, so that two paths can be driven through the same deletions."""
         config, table = self.config, self.interactions.copy()
-        model, loss = model_of(config), loss_of(config.loss)
+        model, loss = MatrixFactorization(config), loss_of(config.loss)
         if path == "compiled":
-            return CompiledObjective(model, loss, config.l2, table, dtype)
-        return TorchObjective(model, loss, config.l2, table, torch.device("cpu"), dtype)
+            return BilinearObjective(model, loss, config.l2, table, dtype)
+        return PairwiseObjective(model, loss, config.l2, table, torch.device("cpu"), dtype)
+
+    def point(self, path: str, dtype: torch.dtype = torch.float64) -> PairwisePoint:
+        """That objective at a copy of θ."""
+        return self.objective(path, dtype).at(self.theta.to(dtype, copy=True))
 
     def normal(self, *shape: int) -> Tensor:
         return torch.from_numpy(self.random.normal(size=shape))
@@ -69,7 +75,7 @@ def problems(draw: st.DrawFn) -> Problem:
         origin=np.arange(rows),
     )
     alive = random.random(rows) < draw(st.sampled_from([0.5, 0.9, 1.0]), label="share alive")
-    theta = torch.from_numpy(random.normal(size=(users + items, model_of(config).width)))
+    theta = torch.from_numpy(random.normal(size=(users + items, sum(model_of(config).columns.values()))))
     return Problem(Interactions(columns, users, items, alive), config, theta, random)
 
 

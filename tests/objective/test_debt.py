@@ -7,23 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
-from ifru.objective import Objective, Slopes
 from tests.objective.dense_reference import Problem, numerical, plain_gradient, problems
 
 PATHS = pytest.mark.parametrize("path", ["compiled", "torch"])
-
-
-def delete(objective: Objective, theta: Tensor, slopes: Slopes, debt: Tensor, gone: np.ndarray) -> None:
-    """Take interactions out of the objective, their slopes and the debt."""
-    place = torch.from_numpy(gone)
-    rows, parts = objective.pull(theta, slopes, place)
-    debt[rows] -= parts
-    objective.interactions.retire(gone)
-    objective.retire(gone)
-    slopes.first[place] = 0
-    slopes.second[place] = 0
 
 
 @PATHS
@@ -32,40 +19,40 @@ def delete(objective: Objective, theta: Tensor, slopes: Slopes, debt: Tensor, go
 def test_debt_carried_through_deletions_and_moves_is_the_recomputed_gradient(
     path: str, problem: Problem, steps: list[str]
 ) -> None:
-    objective, theta = problem.objective(path), problem.theta.clone()
-    slopes = objective.slopes(theta)
-    debt = objective.gradient(theta, slopes)
+    point = problem.point(path)
+    objective = point.objective
     for step in steps:
         if step == "delete":
-            delete(objective, theta, slopes, debt, problem.some_alive(objective.interactions))
+            gone = problem.some_alive(objective.interactions)
+            objective.interactions.delete(gone)
+            objective.remove(point, gone)
         else:
             rows = problem.support()
-            before = theta[rows].clone()
-            theta[rows] += problem.normal(len(rows), theta.shape[1])
-            objective.spread(before, theta, slopes, rows, debt)
-    expected = plain_gradient(problem, theta, objective.interactions)
-    torch.testing.assert_close(debt, expected, rtol=1e-8, atol=1e-8)
-    fresh = objective.slopes(theta)
-    torch.testing.assert_close(slopes.first, fresh.first, rtol=1e-8, atol=1e-8)
-    torch.testing.assert_close(slopes.second, fresh.second, rtol=1e-8, atol=1e-8)
+            before = point.theta[rows].clone()
+            point.theta[rows] += problem.normal(len(rows), point.theta.shape[1])
+            point.update(rows, before)
+    left = objective.ridge > 0
+    expected = plain_gradient(problem, point.theta, objective.interactions)
+    torch.testing.assert_close(point.gradient[left], expected[left], rtol=1e-8, atol=1e-8)
+    fresh = objective.at(point.theta)
+    torch.testing.assert_close(point.first, fresh.first, rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(point.second, fresh.second, rtol=1e-8, atol=1e-8)
 
 
 @PATHS
 @numerical
 @given(problem=problems())
-def test_spread_leaves_the_debt_of_rows_that_are_no_neighbours_untouched(path: str, problem: Problem) -> None:
-    objective, theta = problem.objective(path), problem.theta.clone()
-    slopes = objective.slopes(theta)
-    rows, table = problem.support(), objective.interactions
-    debt = objective.gradient(theta, slopes)
-    kept = debt.clone()
-    moved = np.isin(np.arange(len(theta)), rows.numpy())
+def test_an_update_leaves_the_gradient_of_rows_that_are_no_neighbours_untouched(path: str, problem: Problem) -> None:
+    point = problem.point(path)
+    rows, table = problem.support(), point.objective.interactions
+    kept = point.gradient.clone()
+    moved = np.isin(np.arange(len(kept)), rows.numpy())
     item = table.item + table.users
     reached = moved.copy()
     reached[item[table.alive & moved[table.user]]] = True
     reached[table.user[table.alive & moved[item]]] = True
-    before = theta[rows].clone()
-    theta[rows] += problem.normal(len(rows), theta.shape[1])
-    read = objective.spread(before, theta, slopes, rows, debt)
-    assert torch.equal(debt[~reached], kept[~reached])
+    before = point.theta[rows].clone()
+    point.theta[rows] += problem.normal(len(rows), point.theta.shape[1])
+    read = point.update(rows, before)
+    assert torch.equal(point.gradient[~reached], kept[~reached])
     assert read <= int((moved[table.user] | moved[item]).sum())

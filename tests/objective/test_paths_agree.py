@@ -8,100 +8,108 @@ import torch
 from hypothesis import given
 
 from ifru.interactions import Columns, Interactions
+from ifru.kernels.dispatch import torch_only
 from ifru.models import MFConfig, model_of
-from ifru.models.mf import MatrixFactorization
-from ifru.objective import CompiledObjective, TorchObjective
-from ifru.objective.losses import loss_of
+from ifru.objective.bilinear import BilinearObjective
+from ifru.objective.pairwise import PairwiseObjective, PairwisePoint
 from tests.objective.dense_reference import Problem, numerical, problems
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-3)])
 
 
+class Twins:
+    """The same point on both paths, and a comparison to a tolerance."""
+
+    def __init__(self, problem: Problem, dtype: torch.dtype, tolerance: float) -> None:
+        self.ours, self.theirs = (problem.point(path, dtype) for path in ("compiled", "torch"))
+        self.dtype, self.tolerance = dtype, tolerance
+
+    def close(self, a: torch.Tensor, b: torch.Tensor) -> None:
+        assert a.dtype == b.dtype == self.dtype
+        torch.testing.assert_close(a, b, rtol=self.tolerance, atol=self.tolerance)
+
+    def points_are_close(self, ours: PairwisePoint, theirs: PairwisePoint) -> None:
+        for name in ("theta", "gradient", "first", "second"):
+            self.close(getattr(ours, name), getattr(theirs, name))
+
+
 @PRECISIONS
 @numerical
 @given(problem=problems())
-def test_both_paths_give_the_same(dtype: torch.dtype, tolerance: float, problem: Problem) -> None:
-    def close(a: torch.Tensor, b: torch.Tensor) -> None:
-        assert a.dtype == b.dtype == dtype
-        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance)
+def test_both_paths_say_the_same_of_a_point(dtype: torch.dtype, tolerance: float, problem: Problem) -> None:
+    twins = Twins(problem, dtype, tolerance)
+    ours, theirs, close = twins.ours, twins.theirs, twins.close
+    x, rows = problem.normal(*problem.theta.shape).to(dtype), problem.support()
+    listed, users = problem.some_alive(problem.interactions), problem.interactions.users
 
-    compiled, reference = (problem.objective(path, dtype) for path in ("compiled", "torch"))
-    gone = problem.some_alive(compiled.interactions)
-    for objective in (compiled, reference):
-        objective.interactions.retire(gone)
-        objective.retire(gone)
-    theta, x, rows = problem.theta.to(dtype), problem.normal(*problem.theta.shape).to(dtype), problem.support()
-    listed = torch.from_numpy(problem.some_alive(compiled.interactions))
-    ours, theirs = compiled.slopes(theta), reference.slopes(theta)
-
-    assert compiled.value(theta) == pytest.approx(reference.value(theta), rel=tolerance)
-    close(compiled.ridge, reference.ridge)
-    close(compiled.scores(theta, listed), reference.scores(theta, listed))
-    close(ours.first, theirs.first)
-    close(ours.second, theirs.second)
-    close(compiled.gradient(theta, ours), reference.gradient(theta, theirs))
-    close(compiled.gradient(theta, ours, rows), reference.gradient(theta, theirs, rows))
-    close(compiled.product(theta, ours, x), reference.product(theta, theirs, x))
-    for of_users, side in ((True, x[: compiled.users]), (False, x[compiled.users :])):
-        close(compiled.across(theta, ours, side, of_users), reference.across(theta, theirs, side, of_users))
+    twins.points_are_close(ours, theirs)
+    assert ours.value == pytest.approx(theirs.value, rel=tolerance)
+    close(ours.objective.ridge, theirs.objective.ridge)
+    close(ours.gradient_of(rows), theirs.gradient_of(rows))
+    close(ours.product(x), theirs.product(x))
+    for of_users, side in ((True, x[:users]), (False, x[users:])):
+        close(ours.cross(side, of_users), theirs.cross(side, of_users))
     for step in (x, 1e-3 * x):
-        our_advance, their_advance = compiled.advance(theta, ours, step), reference.advance(theta, theirs, step)
-        close(our_advance.theta, their_advance.theta)
-        close(our_advance.slopes.first, their_advance.slopes.first)
-        close(our_advance.slopes.second, their_advance.slopes.second)
-        close(our_advance.gradient, their_advance.gradient)
-        assert our_advance.change == pytest.approx(their_advance.change, rel=tolerance, abs=1e-2 * tolerance)
-    close(compiled.blocks(theta, ours, rows), reference.blocks(theta, theirs, rows))
-    ours_listed, theirs_listed = (
-        o.factors(theta, s, listed.numpy(), listed.numpy()[::2]) for o, s in ((compiled, ours), (reference, theirs))
-    )
-    close(ours_listed, theirs_listed)
-    our_pull, their_pull = compiled.pull(theta, ours, listed), reference.pull(theta, theirs, listed)
-    assert torch.equal(our_pull[0], their_pull[0])
-    close(our_pull[1], their_pull[1])
-    our_near, our_added, _ = compiled.pull_along(theta, ours, rows, x[rows])
-    their_near, their_added, _ = reference.pull_along(theta, theirs, rows, x[rows])
-    assert torch.equal(our_near, their_near)
-    close(our_added, their_added)
-    for our_near, their_near in zip(compiled.neighbours(rows), reference.neighbours(rows), strict=True):
+        (our_point, our_change), (their_point, their_change) = ours.advance(step), theirs.advance(step)
+        twins.points_are_close(our_point, their_point)
+        assert our_change == pytest.approx(their_change, rel=tolerance, abs=1e-2 * tolerance)
+    close(ours.blocks(rows), theirs.blocks(rows))
+    close(ours.factors(listed, listed[::2]), theirs.factors(listed, listed[::2]))
+    for our_near, their_near in zip(ours.neighbours(rows), theirs.neighbours(rows), strict=True):
         assert torch.equal(our_near, their_near)
-    our_coupling, their_coupling = compiled.coupling(theta, ours, rows), reference.coupling(theta, theirs, rows)
+    our_near, our_added, our_read = ours.gradient_along(rows, x[rows])
+    their_near, their_added, _ = theirs.gradient_along(rows, x[rows])
+    assert torch.equal(our_near, their_near)
+    assert our_read >= 0
+    close(our_added, their_added)
+    our_coupling, their_coupling = ours.coupling(rows), theirs.coupling(rows)
     assert our_coupling.interactions == their_coupling.interactions
     close(our_coupling.product(x[rows]), their_coupling.product(x[rows]))
 
-    debts = compiled.gradient(theta, ours), reference.gradient(theta, theirs)
-    before = theta[rows].clone()
-    theta[rows] += x[rows]
-    compiled.spread(before, theta, ours, rows, debts[0])
-    reference.spread(before, theta, theirs, rows, debts[1])
-    close(*debts)
-    close(ours.first, theirs.first)
-    close(ours.second, theirs.second)
 
-    for of_users in (True, False):
-        side = rows[(rows < compiled.users) == of_users]
-        before = theta[side].clone()
-        theta[side] -= 0.5 * x[side]
-        heavy = 2.5 * problem.config.l2
-        our_spread = compiled.spread_side(before, theta, ours, side, debts[0], heavy)
-        their_spread = reference.spread_side(before, theta, theirs, side, debts[1], heavy)
-        order = our_spread.reached.argsort()
-        assert torch.equal(our_spread.reached[order], their_spread.reached)
-        close(our_spread.owed[order].to(dtype), their_spread.owed.to(dtype))
-        assert our_spread.interactions_read == their_spread.interactions_read
-        close(our_spread.gains, their_spread.gains)
-        close(*debts)
-        close(debts[0], compiled.gradient(theta, compiled.slopes(theta)))
-        close(ours.first, theirs.first)
-        close(ours.second, theirs.second)
-
-
+@PRECISIONS
 @numerical
 @given(problem=problems())
-def test_compiled_loops_are_taken_on_the_cpu(problem: Problem) -> None:
-    objective = model_of(problem.config).objective(problem.interactions, torch.device("cpu"), torch.float32)
-    assert isinstance(objective, CompiledObjective)
-    assert objective.dtype == torch.float32
+def test_both_paths_follow_the_same_deletions_and_moves(dtype: torch.dtype, tolerance: float, problem: Problem) -> None:
+    twins = Twins(problem, dtype, tolerance)
+    gone = problem.some_alive(problem.interactions)
+    changes = []
+    for point in (twins.ours, twins.theirs):
+        point.objective.interactions.delete(gone)
+        changes.append(point.objective.remove(point, gone))
+    assert torch.equal(changes[0].rows, changes[1].rows)
+    twins.close(changes[0].direct, changes[1].direct)
+    twins.points_are_close(twins.ours, twins.theirs)
+
+    x, rows = problem.normal(*problem.theta.shape).to(dtype), problem.support()
+    for point in (twins.ours, twins.theirs):
+        before = point.theta[rows].clone()
+        point.theta[rows] += x[rows]
+        point.update(rows, before)
+    twins.points_are_close(twins.ours, twins.theirs)
+
+    for of_users in (True, False):
+        side = rows[(rows < problem.interactions.users) == of_users]
+        found = []
+        for point in (twins.ours, twins.theirs):
+            before = point.theta[side].clone()
+            point.theta[side] -= 0.5 * x[side]
+            found.append(point.update_side(side, before, 2.5 * problem.config.l2))
+        order = found[0].reached.argsort()
+        assert torch.equal(found[0].reached[order], found[1].reached)
+        twins.close(found[0].penalised[order].to(dtype), found[1].penalised.to(dtype))
+        assert found[0].interactions_read == found[1].interactions_read
+        twins.close(found[0].gains, found[1].gains)
+        twins.points_are_close(twins.ours, twins.theirs)
+        twins.close(twins.ours.gradient, twins.ours.objective.at(twins.ours.theta).gradient)
+
+
+def test_compiled_loops_are_taken_on_the_cpu_unless_they_are_forbidden() -> None:
+    table = Interactions(Columns(*(np.zeros(1, kind) for kind in "iiff"), None, np.arange(1)), 1, 1)
+    model = model_of(MFConfig(rank=2, l2=0.1))
+    assert type(model.objective(table, torch.device("cpu"), torch.float32)) is BilinearObjective
+    with torch_only():
+        assert type(model.objective(table, torch.device("cpu"), torch.float32)) is PairwiseObjective
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -117,48 +125,29 @@ def test_loops_that_cores_share_give_the_same(bias: bool) -> None:
     )
     config = MFConfig(rank=5, bias=bias, l2=0.1)
     table = Interactions(columns, 90, 70, random.random(count) < 0.9)
-    theta = torch.from_numpy(random.normal(size=(160, model_of(config).width)))
+    theta = torch.from_numpy(random.normal(size=(160, 5 + bias)))
     problem = Problem(table, config, theta, random)
-    compiled, reference = (problem.objective(path) for path in ("compiled", "torch"))
-    ours, theirs = compiled.slopes(theta), reference.slopes(theta)
+    twins = Twins(problem, torch.float64, 1e-9)
     rows, step = torch.arange(0, 160, 2), problem.normal(*theta.shape)
-    debts = compiled.gradient(theta, ours), reference.gradient(theta, theirs)
 
-    our_pull, their_pull = (
-        o.pull_along(theta, s, rows, step[rows]) for o, s in ((compiled, ours), (reference, theirs))
-    )
-    assert torch.equal(our_pull[0], their_pull[0])
-    torch.testing.assert_close(our_pull[1], their_pull[1])
-    before = theta[rows].clone()
-    theta[rows] += step[rows]
-    assert compiled.spread(before, theta, ours, rows, debts[0]) > 2 * 4096
-    reference.spread(before, theta, theirs, rows, debts[1])
-    torch.testing.assert_close(*debts)
+    (near, ours, _), (same, theirs, _) = (p.gradient_along(rows, step[rows]) for p in (twins.ours, twins.theirs))
+    assert torch.equal(near, same)
+    twins.close(ours, theirs)
+    for point in (twins.ours, twins.theirs):
+        before = point.theta[rows].clone()
+        point.theta[rows] += step[rows]
+        assert point.update(rows, before) > 4096
+    twins.points_are_close(twins.ours, twins.theirs)
     for side in (rows[rows < 90], rows[rows >= 90]):
-        before = theta[side].clone()
-        theta[side] -= 0.5 * step[side]
-        our_spread = compiled.spread_side(before, theta, ours, side, debts[0], 1.0)
-        their_spread = reference.spread_side(before, theta, theirs, side, debts[1], 1.0)
-        order = our_spread.reached.argsort()
-        assert torch.equal(our_spread.reached[order], their_spread.reached)
-        torch.testing.assert_close(our_spread.owed[order], their_spread.owed)
-        torch.testing.assert_close(our_spread.gains, their_spread.gains)
-        assert our_spread.interactions_read == their_spread.interactions_read
-        torch.testing.assert_close(*debts)
-    torch.testing.assert_close(ours.first, theirs.first)
-
-
-def test_a_model_that_is_no_dot_product_is_refused_by_the_compiled_path() -> None:
-    class Other:
-        width, dot_product = 2, None
-
-    with pytest.raises(ValueError, match="dot product"):
-        CompiledObjective(Other(), None, 0.1, None, torch.float64)  # type: ignore[arg-type]
-
-
-def test_theta_is_as_wide_as_the_model_says() -> None:
-    assert model_of(MFConfig(rank=3, l2=0.1)).width == 3
-    assert model_of(MFConfig(rank=3, l2=0.1, bias=True)).width == 4
+        found = []
+        for point in (twins.ours, twins.theirs):
+            before = point.theta[side].clone()
+            point.theta[side] -= 0.5 * step[side]
+            found.append(point.update_side(side, before, 1.0))
+        order = found[0].reached.argsort()
+        assert torch.equal(found[0].reached[order], found[1].reached)
+        twins.close(found[0].gains, found[1].gains)
+        twins.points_are_close(twins.ours, twins.theirs)
 
 
 def test_interactions_beyond_one_chunk_count_like_the_others() -> None:
@@ -172,14 +161,8 @@ def test_interactions_beyond_one_chunk_count_like_the_others() -> None:
         time=None,
         origin=np.arange(rows),
     )
-    table, theta = Interactions(columns, 50, 50), torch.from_numpy(random.normal(size=(100, 2)))
-    compiled = CompiledObjective(
-        MatrixFactorization(MFConfig(rank=2, l2=0.1)), loss_of("bce"), 0.1, table, torch.float64
-    )
-    reference = TorchObjective(
-        MatrixFactorization(MFConfig(rank=2, l2=0.1)), loss_of("bce"), 0.1, table, torch.device("cpu"), torch.float64
-    )
-    slopes = reference.slopes(theta)
-    torch.testing.assert_close(reference.gradient(theta, slopes), compiled.gradient(theta, slopes))
-    torch.testing.assert_close(reference.product(theta, slopes, theta), compiled.product(theta, slopes, theta))
-    assert len(reference.scores(theta)) == rows
+    theta = torch.from_numpy(random.normal(size=(100, 2)))
+    twins = Twins(Problem(Interactions(columns, 50, 50), MFConfig(rank=2, l2=0.1), theta, random), torch.float64, 1e-7)
+    twins.points_are_close(twins.ours, twins.theirs)
+    twins.close(twins.ours.product(theta), twins.theirs.product(theta))
+    assert len(twins.theirs.first) == rows

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from ifru.interactions import Columns, Interactions
-from ifru.models import MFConfig, ModelConfig, model_of
-from ifru.objective import TorchObjective
+from ifru.models import MFConfig
+from ifru.models.mf import MatrixFactorization
 from ifru.objective.losses import loss_of
+from ifru.objective.pairwise import PairwiseObjective
 from ifru.objective.parameters import Parameters
 from ifru.proof import Dual, Proof, prove
 from ifru.training.newton import Plan, initial, minimise
@@ -22,16 +23,16 @@ class Case:
     """Interactions with duplicate pairs, weights and tombstones, and a model that has rank to spare."""
 
     interactions: Interactions
-    config: ModelConfig
+    config: MFConfig
 
-    def objective(self) -> TorchObjective:
+    def objective(self) -> PairwiseObjective:
         config = self.config
-        model, loss = model_of(config), loss_of(config.loss)
-        return TorchObjective(model, loss, config.l2, self.interactions, torch.device("cpu"), torch.float64)
+        model, loss = MatrixFactorization(config), loss_of(config.loss)
+        return PairwiseObjective(model, loss, config.l2, self.interactions, torch.device("cpu"), torch.float64)
 
     def start(self, seed: int = 0) -> Tensor:
         objective = self.objective()
-        return initial(objective.rows, model_of(self.config).width, seed, objective)
+        return initial(objective, seed)
 
     def trained(self, theta: Tensor, plan: Plan | None = None) -> Tensor:
         return minimise(self.objective(), theta, plan or Plan(tolerance=1e-10)).theta
@@ -53,7 +54,7 @@ class Case:
         """The same case after the deletion of some of its retained rows."""
         table = self.interactions.copy()
         random = np.random.default_rng(seed)
-        table.retire(np.flatnonzero(table.alive & (random.random(len(table)) < share)))
+        table.delete(np.flatnonzero(table.alive & (random.random(len(table)) < share)))
         return Case(table, self.config)
 
     def distance(self, theta: Tensor, other: Tensor) -> float:

@@ -58,8 +58,8 @@ def test_following_the_directions_leads_to_the_optimum() -> None:
 def test_rows_without_interactions_stay_zero() -> None:
     small = case(21, l2=0.02, rank=1, size=10)
     table = small.interactions
-    table.retire(table.rows_of_user(3))
-    table.retire(table.rows_of_item(4))
+    table.delete(table.rows_of_user(3))
+    table.delete(table.rows_of_item(4))
     theta = small.trained(small.start())
     direction = small.prove(theta).direction
     assert direction is not None

@@ -153,7 +153,7 @@ def test_rows_of_weight_zero_count_in_the_penalty_alone(bias: bool) -> None:
 
 def test_without_retained_rows_everything_is_optimal() -> None:
     small = case(9)
-    small.interactions.retire(np.arange(len(small.interactions)))
+    small.interactions.delete(np.arange(len(small.interactions)))
     proof = small.prove(torch.zeros_like(small.start()))
     assert (proof.objective, proof.gap, proof.rms_bound, proof.sigma, proof.retained) == (0, 0, 0, 0, 0)
 

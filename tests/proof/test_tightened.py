@@ -79,7 +79,7 @@ def updated(seed: int, loss: str, bias: bool) -> Updated:
     rows = np.random.default_rng(seed).choice(len(dataset.train), 6, replace=False)
     engine.apply(Deletion(np.sort(rows), np.arange(0)))
     engine.settle()
-    after, version = Case(dataset.train, config), engine.tables.stacked()
+    after, version = Case(dataset.train, config), engine.parameters.stacked()
     scratch = fit(dataset.train, config, seed=1, device=CPU, dtype=torch.float64).theta
     retrained = polish(dataset.train, config, scratch).theta
     return Updated(bounded(after, version), after.distance(version.double(), retrained))

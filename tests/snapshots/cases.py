@@ -70,7 +70,7 @@ class Live:
 
     def erase(self, user: int, event: int = 0, full: bool = False) -> Change:
         """Delete a user, and move their row and two items' in a way that depends on nothing but the model."""
-        deletion = self.dataset.retire(self.dataset.of_user(user))
+        deletion = self.dataset.delete(self.dataset.of_user(user))
         self.tables.user[user] = 0.0
         items = np.array([user % len(self.tables.item), (user + 1) % len(self.tables.item)])
         self.tables.item[items] += 0.5

@@ -52,7 +52,7 @@ def models(draw: st.DrawFn) -> tuple[ModelConfig, Live]:
     dataset = Dataset(draw(interactions(users, items)), draw(interactions(users, items)), Ids(ids[0]), Ids(ids[1]))
     # An id that was lost before the model was started.
     if draw(st.booleans()):
-        dataset.retire(dataset.of_user(0))
+        dataset.delete(dataset.of_user(0))
         dataset.users.forget(0)
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     tables = (torch.randn((n, config.rank + config.bias), generator=generator) for n in (users, items))
@@ -91,7 +91,7 @@ def _erase_pair(live: Live, user: int, item: int, full: bool) -> Change:
     item %= len(live.tables.item)
     whole_user = live.dataset.of_user((user + 1) % len(live.tables.user))
     both = Deletion.union([live.dataset.of_pair(user, item), whole_user])
-    deletion = live.dataset.retire(both)
+    deletion = live.dataset.delete(both)
     live.tables.user[user] -= 1.0
     live.tables.item[item] *= 2.0
     rows = np.array([user]), np.array([item])

@@ -14,9 +14,9 @@ from torch import Tensor
 from ifru.curvature.preconditioner import Preconditioner, diagonals, whole
 from ifru.interactions import Columns, Interactions
 from ifru.models import MFConfig
-from ifru.objective import Objective
 from ifru.solvers.elimination import Elimination
-from ifru.solvers.pcg import Limits, Reason, Solution, solve
+from ifru.solvers.pcg import Limits, Solution, solve
+from ifru.solvers.reason import Reason
 from tests.objective.dense_reference import Problem, numerical, plain_hessian, problems
 
 EXACT = Limits(tolerance=1e-12, iterations=200)
@@ -27,22 +27,20 @@ class System:
     """H x = b at a problem's parameters, with everything that a solve is given."""
 
     def __init__(self, problem: Problem, path: str) -> None:
-        self.objective, self.theta = problem.objective(path), problem.theta
-        self.slopes = self.objective.slopes(self.theta)
+        self.point, self.theta = problem.point(path), problem.theta
         self.b = problem.normal(*self.theta.shape)
-        self.b[self.objective.ridge == 0] = 0
-        self.m = whole(self.objective, self.theta, self.slopes, np.arange(len(self.theta)))
+        self.b[self.point.objective.ridge == 0] = 0
+        self.m = whole(self.point, np.arange(len(self.theta)))
         self.scaled = self.m.apply(self.b)
         self.norm = math.sqrt(float((self.b * self.scaled).sum()))
 
     def eliminated(self, limits: Limits, preconditioner: Preconditioner | None = None, stops: bool = False) -> Solution:
-        found = Elimination.of(self.objective, self.theta, self.slopes, preconditioner or self.m)
+        found = Elimination.of(self.point, preconditioner or self.m)
         assert found is not None
         return found.solve(self.b, self.scaled, self.norm, limits, lambda: stops)
 
     def on_both_sides(self, limits: Limits) -> Solution:
-        product = lambda x, _: self.objective.product(self.theta, self.slopes, x)  # noqa: E731
-        return solve(product, self.m.apply, self.b, limits)
+        return solve(lambda x, _: self.point.product(x), self.m.apply, self.b, limits)
 
 
 def convex(problem: Problem) -> tuple[Problem, Tensor]:
@@ -77,7 +75,7 @@ def test_a_solution_cut_short_says_what_is_true_of_it(problem: Problem) -> None:
     found = system.eliminated(Limits(1e-10, 1))
     x, b = found.x.reshape(-1), system.b.reshape(-1)
     torch.testing.assert_close(found.residual.reshape(-1), b - hessian @ x, rtol=1e-8, atol=1e-8)
-    assert found.residual_norm == pytest.approx(math.sqrt(float(system.m.energies(found.residual).sum())), abs=1e-8)
+    assert found.residual_norm == pytest.approx(math.sqrt(float(system.m.decrements(found.residual).sum())), abs=1e-8)
     assert found.initial_norm == system.norm
     assert found.decrease == pytest.approx(float(b @ x - 0.5 * x @ hessian @ x), rel=1e-8, abs=1e-10)
     assert found.iterations <= 2
@@ -88,17 +86,17 @@ def test_a_solution_cut_short_says_what_is_true_of_it(problem: Problem) -> None:
 def test_a_side_whose_blocks_are_not_at_hand_is_kept(problem: Problem) -> None:
     problem, hessian = convex(problem)
     system = System(problem, "compiled")
-    users, rows = system.objective.interactions.users, np.arange(len(problem.theta))
+    users, rows = system.point.objective.interactions.users, np.arange(len(problem.theta))
     exact = dict(enumerate(system.m.split(users)))
     listed = rows[:users], rows[users:]
     expected = torch.linalg.solve(hessian, system.b.reshape(-1)).reshape(system.b.shape)
     for side in (0, 1):
-        coarse = diagonals(system.objective, system.theta, system.slopes, listed[side], listed[side])
+        fallback = diagonals(system.point, listed[side], listed[side])
         at = listed[1 - side]
-        mixed = Preconditioner((_Placed(exact[1 - side], torch.from_numpy(at)),), coarse)
+        mixed = Preconditioner((_Placed(exact[1 - side], torch.from_numpy(at)),), fallback)
         torch.testing.assert_close(system.eliminated(EXACT, mixed).x, expected, rtol=1e-7, atol=1e-7)
-    nothing = Preconditioner((), diagonals(system.objective, system.theta, system.slopes, rows, rows))
-    assert Elimination.of(system.objective, system.theta, system.slopes, nothing) is None
+    nothing = Preconditioner((), diagonals(system.point, rows, rows))
+    assert Elimination.of(system.point, nothing) is None
 
 
 class _Placed:
@@ -139,8 +137,8 @@ def test_it_takes_half_of_the_products_to_the_same_residual(users: int, items: i
     half, whole_of_it = system.eliminated(limits), system.on_both_sides(limits)
     assert half.reason is whole_of_it.reason is Reason.TOLERANCE
     assert half.iterations <= whole_of_it.iterations / 2 + 2
-    residual = system.b - system.objective.product(system.theta, system.slopes, half.x)
-    assert math.sqrt(float(system.m.energies(residual).sum())) <= 1.001e-6 * system.norm
+    residual = system.b - system.point.product(half.x)
+    assert math.sqrt(float(system.m.decrements(residual).sum())) <= 1.001e-6 * system.norm
     assert len(half.x) == users + items
 
 
@@ -152,16 +150,8 @@ def test_a_solve_that_is_told_to_stop_at_once_goes_nowhere() -> None:
 
 
 def test_a_score_that_is_bent_in_its_own_row_is_solved_on_both_sides() -> None:
-    problem = ratings(6, 5, 30)
-    objective: Objective = problem.objective("torch")
-
-    class Bent:
-        width, dot_product = 4, None
-
-        def __getattr__(self, name: str) -> object:
-            return getattr(objective.model, name)
-
-    slopes = objective.slopes(problem.theta)
-    preconditioner = whole(objective, problem.theta, slopes, np.arange(11))
-    objective.model = Bent()  # type: ignore[assignment]
-    assert Elimination.of(objective, problem.theta, slopes, preconditioner) is None
+    point = ratings(6, 5, 30).point("torch")
+    preconditioner = whole(point, np.arange(11))
+    assert Elimination.of(point, preconditioner) is not None
+    point.objective.capabilities = replace(point.objective.capabilities, exact_blocks=False)
+    assert Elimination.of(point, preconditioner) is None

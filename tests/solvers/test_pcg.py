@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ifru.solvers.pcg import Limits, Reason, Solution, solve
+from ifru.solvers.pcg import Limits, Solution, solve
+from ifru.solvers.reason import Reason
 
 EXACT = Limits(tolerance=1e-13, iterations=200)
 

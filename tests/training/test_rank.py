@@ -121,7 +121,7 @@ def test_an_end_before_the_gap_is_closed_is_told(dataset: Dataset, monkeypatch: 
 @pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
 def test_dimensions_out_of_use_are_left_out_and_scores_stay(dataset: Dataset, bias: bool) -> None:
     interactions = dataset.train
-    interactions.retire(interactions.rows_of_user(3))
+    interactions.delete(interactions.rows_of_user(3))
     config = MFConfig(rank=9, l2=0.1, bias=bias)
     random = torch.Generator().manual_seed(0)
     theta = torch.randn(55, 9 + bias, generator=random, dtype=torch.float64)

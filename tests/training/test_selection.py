@@ -74,7 +74,7 @@ def test_validation_rows_take_their_negatives_along(ratings: Recorded) -> None:
 
 
 def test_deleted_rows_are_neither_trained_on_nor_validated_on(dataset: Dataset) -> None:
-    gone = dataset.train.retire(np.arange(50))
+    gone = dataset.train.delete(np.arange(50))
     fitted, rows = validation_split(dataset.train, 0.2, 0)
     assert not np.isin(gone, rows).any()
     assert not fitted.alive[gone].any()

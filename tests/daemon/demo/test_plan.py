@@ -57,7 +57,7 @@ def test_most_of_a_small_data_set_stays() -> None:
     data = dataset(users=10, items=20, rows=50)
     left = data.copy()
     for request in plan(data, 1000, 0, NOW).requests:
-        left.retire(resolve(request, left))
+        left.delete(resolve(request, left))
     assert left.train.retained > len(data.train) / 2
     with pytest.raises(IfruError, match="8 rows to train on are too few"):
         plan(dataset(users=8, items=8, rows=10), 10, 0, NOW)

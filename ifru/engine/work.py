@@ -68,8 +68,8 @@ def _iterations(tolerance: float) -> float:
 
 
 def _per_row(state: State) -> float:
-    return state.theta.shape[1] / 3
+    return state.point.theta.shape[1] / 3
 
 
 def _set_up(state: State) -> float:
-    return _CALL / state.theta.shape[1]
+    return _CALL / state.point.theta.shape[1]

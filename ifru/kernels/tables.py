@@ -16,26 +16,26 @@ from numba import get_num_threads
 from torch import Tensor
 
 from ifru.kernels import vectors as kernels
-from ifru.kernels.blocks import is_long
+from ifru.kernels.dispatch import compiled, is_long
 
 T = TypeVar("T")
 
 
 def dot(a: Tensor, b: Tensor) -> float:
     """Σ of a·b, both [S, K] and contiguous."""
-    if a.device.type != "cpu":
+    if not compiled(a.device):
         return float(torch.dot(a.reshape(-1), b.reshape(-1)))
     return float(_run(kernels.dot, kernels.dot_many, (a, b)))
 
 
 def total(a: Tensor) -> float:
     """Σ of a."""
-    return float(a.numpy().sum() if a.device.type == "cpu" else a.sum())
+    return float(a.numpy().sum() if compiled(a.device) else a.sum())
 
 
 def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, length: float) -> None:
     """x += length·direction and residual −= length·image, all [S, K]."""
-    if x.device.type != "cpu":
+    if not compiled(x.device):
         x.add_(direction, alpha=length)
         residual.sub_(image, alpha=length)
         return
@@ -44,7 +44,7 @@ def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, leng
 
 def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor, beta: float) -> None:
     """direction <- z + beta·direction and in_metric <- residual + beta·in_metric, all [S, K]."""
-    if z.device.type != "cpu":
+    if not compiled(z.device):
         direction.mul_(beta).add_(z)
         in_metric.mul_(beta).add_(residual)
         return
@@ -53,7 +53,7 @@ def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor,
 
 def dot_rows(a: Tensor, b: Tensor) -> Tensor:
     """a_s·b_s [S] of [S, K], in float64."""
-    if a.device.type != "cpu":
+    if not compiled(a.device):
         return (a * b).sum(1, dtype=torch.float64)
     out = torch.empty(len(a), dtype=torch.float64)
     take = kernels.dot_rows_many if is_long(a.numel()) else kernels.dot_rows

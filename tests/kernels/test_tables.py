@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ifru.kernels.blocks import is_long
-from ifru.solvers import vectors
+from ifru.kernels import tables as ops
+from ifru.kernels.dispatch import is_long
 
 SHAPES = [(0, 3), (1, 1), (7, 5), (300, 16), (40_000, 33)]
 
@@ -25,8 +25,8 @@ def tables(request: pytest.FixtureRequest) -> list[torch.Tensor]:
 def test_dot_products_are_those_of_torch(tables: list[torch.Tensor], dtype: torch.dtype, tolerance: float) -> None:
     a, b = (table.to(dtype) for table in tables[:2])
     scale = float(a.norm() * b.norm())
-    assert vectors.dot(a, b) == pytest.approx(float((a.double() * b.double()).sum()), abs=tolerance * scale)
-    rows = vectors.dot_rows(a, b)
+    assert ops.dot(a, b) == pytest.approx(float((a.double() * b.double()).sum()), abs=tolerance * scale)
+    rows = ops.dot_rows(a, b)
     assert rows.dtype == torch.float64
     torch.testing.assert_close(rows, (a.double() * b.double()).sum(1), rtol=tolerance, atol=10 * tolerance)
 
@@ -35,11 +35,11 @@ def test_dot_products_are_those_of_torch(tables: list[torch.Tensor], dtype: torc
 def test_tables_are_changed_in_place_as_torch_would(tables: list[torch.Tensor], dtype: torch.dtype) -> None:
     x, direction, residual, image = (table.to(dtype) for table in tables)
     moved, left = x + 0.3 * direction, residual - 0.3 * image
-    vectors.add_both(x, direction, residual, image, 0.3)
+    ops.add_both(x, direction, residual, image, 0.3)
     torch.testing.assert_close(x, moved)
     torch.testing.assert_close(residual, left)
 
     turned, in_metric = x + 0.7 * direction, residual + 0.7 * image
-    vectors.turn_both(direction, x, image, residual, 0.7)
+    ops.turn_both(direction, x, image, residual, 0.7)
     torch.testing.assert_close(direction, turned)
     torch.testing.assert_close(image, in_metric)

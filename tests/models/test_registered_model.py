@@ -1,0 +1,118 @@
+"""A model that this package does not know, registered from outside: every part of the library serves it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
+from ifru.interactions import Dataset, Deletion, Interactions
+from ifru.interactions.generated import generate
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import split
+from ifru.models import model_of
+from ifru.objective.pairwise import PairwisePoint
+from ifru.training.newton import Plan, initial, minimise
+from tests.models.bent import Bent, BentConfig
+
+CPU = torch.device("cpu")
+CONFIG = BentConfig(rank=3, l2=0.2, sharpness=0.1)
+NOTHING = np.empty(0, dtype=np.int64)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return split(generate(60, 40, 600, seed=3), LabelRule.parse("rating>=4"), 0.2, seed=0)
+
+
+@pytest.fixture(scope="module")
+def theta(dataset: Dataset) -> Tensor:
+    """A stationary point."""
+    objective = model_of(CONFIG).objective(dataset.train, CPU, torch.float64)
+    trained = minimise(objective, initial(objective, 0), Plan())
+    assert trained.reason == "stationary"
+    return trained.theta
+
+
+def plain_objective(theta: Tensor, table: Interactions) -> Tensor:
+    """L written out, for autograd."""
+    kept = np.flatnonzero(table.alive)
+    user = theta[torch.from_numpy(table.user[kept].astype(np.int64))]
+    item = theta[torch.from_numpy(table.item[kept].astype(np.int64)) + table.users]
+    score = torch.func.vmap(Bent(CONFIG).score)(user, item)
+    label, weight = (torch.from_numpy(each[kept]).double() for each in (table.label, table.weight))
+    loss = weight * (torch.nn.functional.softplus(score) - label * score)
+    return loss.sum() + CONFIG.l2 / 2 * (user.square().sum() + item.square().sum())
+
+
+def test_its_derivatives_are_autograds(dataset: Dataset, theta: Tensor) -> None:
+    table = dataset.train
+    shaken = theta + 0.1 * torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    point = model_of(CONFIG).objective(table, CPU, torch.float64).at(shaken)
+    assert isinstance(point, PairwisePoint)
+    assert point.value == pytest.approx(float(plain_objective(shaken, table)), rel=1e-10)
+    gradient, x = torch.func.grad(plain_objective), torch.flip(shaken, (0,))
+    torch.testing.assert_close(point.gradient, gradient(shaken, table), rtol=1e-8, atol=1e-8)
+    product = torch.func.jvp(lambda at: gradient(at, table), (shaken,), (x,))[1]
+    torch.testing.assert_close(point.product(x), product, rtol=1e-8, atol=1e-8)
+
+
+def test_a_support_sees_the_hessian_of_its_rows_whole(dataset: Dataset, theta: Tensor) -> None:
+    """H_SS = blocks + coupling, with what bends a score in its own row, from all its interactions."""
+    point = model_of(CONFIG).objective(dataset.train, CPU, torch.float64).at(theta + 0.1)
+    assert isinstance(point, PairwisePoint)
+    rows = torch.arange(0, len(theta), 3)
+    x = torch.randn(len(rows), 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    inside = torch.zeros_like(theta).index_copy(0, rows, x)
+    blocks = torch.einsum("skj,sj->sk", point.blocks(rows), x)
+    coupled = point.coupling(rows).product(x)
+    assert float(coupled.norm()) > 0.01 * float(blocks.norm())
+    torch.testing.assert_close(blocks + coupled, point.product(inside)[rows], rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("support", "left_at_most"),
+    # One solve within a trust region of two block steps does not go further.
+    [("auto", 0.05), ("residual", 0.95), ("push", 0.1), ("k_hop", 0.95), ("global", 0.05)],
+)
+def test_every_support_brings_it_towards_the_retrained_model(
+    dataset: Dataset, theta: Tensor, support: str, left_at_most: float
+) -> None:
+    settings = EngineSettings.model_validate({"support": support, "tolerance": 0.02, "k_hop_share": 1.0})
+    engine = Engine(CONFIG, model_of(CONFIG).layout(60, 40).parameters(theta), dataset.copy(), settings)
+    rows = np.sort(np.random.default_rng(5).choice(len(dataset.train), 10, replace=False))
+    engine.apply(Deletion(rows, NOTHING))
+    engine.settle()
+    found = engine.parameters.stacked()
+
+    table = dataset.train.copy()
+    table.delete(rows)
+    objective = model_of(CONFIG).objective(table, CPU, torch.float64)
+    start = theta.clone()
+    start[objective.ridge == 0] = 0
+    exact = minimise(objective, start, Plan(tolerance=1e-10)).theta
+    torch.testing.assert_close(engine.state.point.gradient, objective.at(found).gradient, rtol=0, atol=1e-8)
+    scores = [_scores(at, dataset.holdout) for at in (found, exact, theta)]
+    left = float((scores[0] - scores[1]).norm() / (scores[2] - scores[1]).norm())
+    assert left <= left_at_most
+
+
+def test_many_batches_leave_its_debt_exact(dataset: Dataset, theta: Tensor) -> None:
+    parameters = model_of(CONFIG).layout(60, 40).parameters(theta)
+    engine = Engine(CONFIG, parameters, dataset.copy(), EngineSettings(tolerance=0.1))
+    for part in np.array_split(np.random.default_rng(6).permutation(len(dataset.train))[:100], 10):
+        engine.apply(Deletion(np.sort(part), NOTHING))
+    engine.refine()
+    engine.settle()
+    fresh = engine.state.objective.at(engine.parameters.stacked())
+    torch.testing.assert_close(engine.state.point.gradient, fresh.gradient, rtol=0, atol=1e-8)
+
+
+def _scores(theta: Tensor, table: Interactions) -> Tensor:
+    return Bent(CONFIG).scores(
+        theta[torch.from_numpy(table.user.astype(np.int64))],
+        theta[torch.from_numpy(table.item.astype(np.int64)) + table.users],
+    )
