@@ -11,24 +11,19 @@ from typing import Annotated
 
 import typer
 
+from ifru.cli.candidates import candidates
 from ifru.cli.options import Json, Precision, device_of, dtype_of
 from ifru.cli.output import print_facts, print_json, progress
 from ifru.errors import IfruError
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
-from ifru.models import MFConfig
+from ifru.models import known, model_of
 from ifru.snapshots import Manifest, NoVersion, Reader, Residual, Store, Writer, open_store
 from ifru.training import FIRST_RANK, L2_GRID, LARGEST_RANK, TrainedModel
 from ifru.training import train as train_model
 
 AUTO = "auto"
-
-
-class Model(StrEnum):
-    """Models that can be trained."""
-
-    MF = "mf"
 
 
 class LossChoice(StrEnum):
@@ -45,14 +40,14 @@ def train(
     out: Annotated[
         str, typer.Option("--out", metavar="URL", help="Where version 1 goes: an empty prefix.", show_default=False)
     ],
-    model: Annotated[Model, typer.Option(help="Which model.")] = Model.MF,
+    model: Annotated[str, typer.Option(metavar="|".join(known()), help="Which model.")] = "mf",
     rank: Annotated[
         str,
         typer.Option(
             metavar="N|auto",
-            help=f"Dimensions of a row; auto adds some until the proof closes, up to {LARGEST_RANK}.",
+            help=f"Dimensions of a row; auto adds some until the model is proven optimal, up to {LARGEST_RANK}.",
         ),
-    ] = str(FIRST_RANK),
+    ] = AUTO,
     l2: Annotated[
         float | None, typer.Option(help="Penalty λ per interaction.", show_default="chosen by validation")
     ] = None,
@@ -68,7 +63,7 @@ def train(
     holdout: Annotated[float, typer.Option(help="Share of the rows that is kept for testing.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    bias: Annotated[bool, typer.Option("--bias", help="Give every user and item a bias.")] = False,
+    bias: Annotated[bool, typer.Option("--bias", help="Of mf: give every user and item a bias.")] = False,
     dtype: Annotated[
         Precision | None,
         typer.Option(
@@ -80,14 +75,14 @@ def train(
 ) -> None:
     """Train a model to a stationary point, prove how close to the optimum it is, and publish it as version 1."""
     start = time.perf_counter()
-    grow = rank == AUTO
-    first = FIRST_RANK if grow else _whole(rank)
-    candidates = [MFConfig(name=model.value, rank=first, bias=bias, loss=loss.value, l2=each) for each in _grid(l2)]
+    first = FIRST_RANK if rank == AUTO else _whole(rank)
+    models = candidates(model, first, loss.value, _grid(l2), {"bias": bias or None})
+    grow = rank == AUTO and model_of(models[0]).capabilities.provable
     where, store = device_of(device), _empty_store(out)
     with progress() as report:
         dataset = load_dataset(data, LabelRule.parse(label), holdout, seed)
         trained = train_model(
-            dataset, candidates, seed=seed, device=where, dtype=dtype_of(dtype, where), grow=grow, report=report
+            dataset, models, seed=seed, device=where, dtype=dtype_of(dtype, where), grow=grow, report=report
         )
         report("publishing", None)
         manifest = publish(store, trained, dataset)
@@ -170,15 +165,21 @@ def _for_people(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
         tried = ", ".join(f"{tried.l2:g}: {auc:.4f}" for tried, auc in trained.selection.tried)
         chosen = f" (chosen by AUC on validation rows: {tried})"
     if trained.ranks:
-        gaps = ", ".join(f"{each.rank}: {each.relative_gap:.0e}" for each in trained.ranks)
+        # A rank may be trained at several times, each time more exactly: the last one counts.
+        best = {each.rank: each.relative_gap for each in trained.ranks}
+        gaps = ", ".join(f"{rank}: {gap:.0e}" for rank, gap in best.items())
         grew = f" (found by the relative gap: {gaps})"
     return {
         "verdict": trained.verdict,
         "objective": trained.trained.objective,
         "gradient norm": trained.trained.gradient_norm,
         "relative gap": proof.relative_gap,
-        "AUC, held out": trained.auc,
+        "AUC, held out": trained.auc if trained.auc is not None else _no_auc(dataset),
         "model": f"{config.name}, rank {config.rank}{grew}, λ {config.l2:g}{chosen}",
         "rows": f"{train.retained:,} trained on, {dataset.holdout.retained:,} held out",
         "ids": f"{train.users:,} users, {train.items:,} items",
     }
+
+
+def _no_auc(dataset: Dataset) -> str:
+    return "- (all held-out rows have the same label)" if dataset.holdout.retained else "- (no rows are held out)"

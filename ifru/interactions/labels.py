@@ -54,9 +54,15 @@ class LabelRule:
         raise DataError(f"label rule {text!r} is not understood; allowed are {_FORMS}")
 
     def labels(self, values: NDArray[np.float64] | None, rows: int) -> NDArray[np.float32]:
-        """Labels [N] of a column's values [N]."""
+        """Labels [N] of a column's values [N]. Raises DataError for a column that has the same value everywhere."""
         if values is None:
             return np.ones(rows, dtype=np.float32)
+        if rows > 1 and (values == values[0]).all():
+            raise DataError(
+                f"column {self.column!r} is {values[0]:g} in all {rows:,} rows, so it does not tell what a user likes; "
+                "where a row stands for something chosen, use --label positive:1, which takes every row as positive "
+                "and draws a negative for each"
+            )
         if self.comparison is None:
             return values.astype(np.float32)
         return _COMPARISONS[self.comparison](values, self.threshold).astype(np.float32)

@@ -24,6 +24,9 @@ FAR, NEAR = 24, 12
 """How many interactions ahead of its use what is known of an interaction is fetched, and then the row at its far end:
 where they lie scattered over gigabytes, a loop otherwise waits for memory most of the time."""
 
+_AT_ONCE = 4
+"""Sums that grow beside each other: one alone would wait for each of its additions."""
+
 _INDEX = ir.IntType(64)
 _LANE = ir.IntType(32)
 _BIT = ir.IntType(1)
@@ -92,6 +95,28 @@ def add_two(typingctx, out, o, s, a, i, t, b, j, n):
         return context.get_dummy_value()
 
     return types.void(out, index, out.dtype, a, index, out.dtype, b, index, index), generate
+
+
+@intrinsic
+def combine(typingctx, out, o, a, listed, scale, begin, end, n):
+    """out[o] <- Σ scale[i]·a[i], of n columns, over the numbers i of `listed` (int32) from begin to before end."""
+    index = types.intp
+    _same_type(out, a)
+
+    def generate(context, builder, signature, args):
+        rows = _Rows(context, builder, out, args[7])
+        numbers = context.make_array(listed)(context, builder, args[3])
+        scales = context.make_array(scale)(context, builder, args[4])
+
+        def term(load, place, so_far):
+            i = builder.sext(builder.load(builder.gep(numbers.data, [place])), _INDEX)
+            factor = rows.splat(builder.load(builder.gep(scales.data, [i])))
+            return rows.fused(factor, load(rows.at(args[2], i)), so_far)
+
+        rows.summed_into(rows.at(args[0], args[1]), args[5], args[6], term)
+        return context.get_dummy_value()
+
+    return types.void(out, index, a, listed, scale, index, index, index), generate
 
 
 @intrinsic
@@ -176,6 +201,27 @@ class _Rows:
         """Set a row; change(load, old): its next piece."""
         for load, store in self._pieces():
             store(row, change(load, load(row)))
+
+    def summed_into(
+        self, row: ir.Value, begin: ir.Value, end: ir.Value, term: Callable[[Load, ir.Value, ir.Value], ir.Value]
+    ) -> None:
+        """Set a row to a sum over places; term(load, place, so far): the next partial sums of a piece."""
+        builder, several = self._builder, ir.Constant(_INDEX, _AT_ONCE)
+        sums = [cgutils.alloca_once(builder, self._vector) for _ in range(_AT_ONCE)]
+        last = builder.sub(end, builder.srem(builder.sub(end, begin), several))
+        for load, store in self._pieces():
+            for each in sums:
+                builder.store(ir.Constant(self._vector, [0.0] * self._lanes), each)
+            with cgutils.for_range_slice(builder, begin, last, several, _INDEX) as (place, _):
+                for ahead, each in enumerate(sums):
+                    here = builder.add(place, ir.Constant(_INDEX, ahead))
+                    builder.store(term(load, here, builder.load(each)), each)
+            with cgutils.for_range_slice(builder, last, end, ir.Constant(_INDEX, 1), _INDEX) as (place, _):
+                builder.store(term(load, place, builder.load(sums[0])), sums[0])
+            total = builder.load(sums[0])
+            for each in sums[1:]:
+                total = builder.fadd(total, builder.load(each), flags=_REORDER)
+            store(row, total)
 
     def _pieces(self) -> Iterator[tuple[Load, Callable[[ir.Value, ir.Value], None]]]:
         """Code for whole pieces in a loop, then for what is left under a mask; each with its load and store."""

@@ -3,6 +3,16 @@
 from ifru.models.config import ModelConfig
 from ifru.models.mf import MFConfig
 from ifru.models.model import Model
-from ifru.models.registry import UnknownModel, config_of, model_of, register
+from ifru.models.registry import UnknownModel, config_of, config_type, known, model_of, register
 
-__all__ = ["MFConfig", "Model", "ModelConfig", "UnknownModel", "config_of", "model_of", "register"]
+__all__ = [
+    "MFConfig",
+    "Model",
+    "ModelConfig",
+    "UnknownModel",
+    "config_of",
+    "config_type",
+    "known",
+    "model_of",
+    "register",
+]

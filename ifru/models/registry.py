@@ -10,7 +10,7 @@ from ifru.errors import IfruError
 from ifru.models.config import ModelConfig
 from ifru.models.model import Model
 
-_BUILT_IN = {"mf": "ifru.models.mf"}
+_BUILT_IN = {"lightgcn": "ifru.models.lightgcn", "mf": "ifru.models.mf"}
 """Name -> the module that registers it, imported when the model is first asked for."""
 
 _known: dict[str, tuple[type[ModelConfig], Callable[[Any], Model]]] = {}
@@ -21,7 +21,7 @@ class UnknownModel(IfruError):
 
     def __init__(self, name: object) -> None:
         super().__init__(
-            f"the model {name!r} is not known; known are {', '.join(sorted({*_BUILT_IN, *_known}))}: "
+            f"the model {name!r} is not known; known are {', '.join(known())}: "
             "import the module that registers it, or update this program"
         )
 
@@ -29,6 +29,16 @@ class UnknownModel(IfruError):
 def register(config: type[ModelConfig], model: Callable[[Any], Model]) -> None:
     """Make a model known under the default of its configuration's `name`. model: from such a configuration."""
     _known[config.model_fields["name"].default] = config, model
+
+
+def known() -> list[str]:
+    """Names of the models that can be had: those of this package, and those that were registered."""
+    return sorted({*_BUILT_IN, *_known})
+
+
+def config_type(name: str) -> type[ModelConfig]:
+    """What a model is configured by. Raises UnknownModel."""
+    return _entry(name)[0]
 
 
 def model_of(config: ModelConfig) -> Model:

@@ -59,11 +59,11 @@ class PairwiseObjective:
         listed = torch.from_numpy(interactions).to(self.device)
         rows, contribution = point.contribution(listed)
         gradient = point.gradient
-        self._delete(interactions)
+        emptied = self._delete(interactions)
         point.first[listed] = point.second[listed] = 0
         gradient[rows] -= contribution
         # A row that has nothing left owes nothing: differences of its own large terms would leave their rounding.
-        gradient[rows[self.ridge[rows] == 0]] = 0
+        gradient[emptied] = 0
         return GradientChange(rows, -contribution, None, point)
 
     def value(self, theta: Tensor) -> float:
@@ -117,14 +117,15 @@ class PairwiseObjective:
         place[rows] = torch.arange(len(rows), device=self.device)
         return place
 
-    def _delete(self, interactions: Int64) -> None:
-        """Interactions [M], already deleted from the table, count nothing from now on."""
+    def _delete(self, interactions: Int64) -> Tensor:
+        """Interactions [M], already deleted from the table, count nothing from now on; rows that have none left."""
         table = self.interactions
         self.weight[torch.from_numpy(interactions).to(self.device)] = 0
         users, items = np.unique(table.user[interactions]), np.unique(table.item[interactions])
-        rows = np.concatenate([users, items + self.users])
-        degree = np.concatenate([table.user_degree[users], table.item_degree[items]])
-        self.ridge[torch.from_numpy(rows).to(self.device)] = torch.from_numpy(self.l2 * degree).to(self.ridge)
+        rows = torch.from_numpy(np.concatenate([users, items + self.users])).to(self.device, torch.int64)
+        degree = torch.from_numpy(np.concatenate([table.user_degree[users], table.item_degree[items]])).to(self.device)
+        self.ridge[rows] = (self.l2 * degree).to(self.ridge)
+        return rows[degree == 0]
 
 
 class PairwisePoint:

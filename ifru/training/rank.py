@@ -73,7 +73,9 @@ def grown(
 
     def train(config: ModelConfig, theta: Tensor, tolerance: float) -> Grown:
         objective, plan = model_of(config).objective(interactions, device, dtype), Plan(sweeps=0, tolerance=tolerance)
-        trained = minimise(objective, theta, plan, DescentReport(plan, report, f"training at rank {config.rank}"))
+        since = f" (gap {tried[-1].relative_gap:.0e} at {tried[-1].rank})" if tried else ""
+        what = f"training at rank {config.rank}{since}"
+        trained = minimise(objective, theta, plan, DescentReport(plan, report, what))
         report(f"proving at rank {config.rank}", None)
         proof = prove(Parameters.unstacked(trained.theta, interactions.users), interactions, config, random=random)
         tried.append(Tried(config.rank, proof.relative_gap))

@@ -79,6 +79,7 @@ def _validated(
     found = auc(np.where(np.abs(score) < _NOTHING, 0.0, score), fitted.label[rows])
     if found is None:
         raise DataError(
-            f"λ cannot be chosen by validation: the {len(rows)} rows kept for it all have the same label; give --l2"
+            f"λ cannot be chosen by validation: the {len(rows):,} rows kept for it all have the same label; "
+            "give --l2, or a label rule that divides the rows more evenly"
         )
     return found

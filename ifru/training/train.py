@@ -66,9 +66,9 @@ def train(
     dataset: Dataset,
     candidates: Sequence[ModelConfig],
     *,
-    seed: int,
-    device: torch.device,
-    dtype: torch.dtype,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float64,
     grow: bool = False,
     report: Report = silent,
 ) -> TrainedModel:
@@ -78,7 +78,7 @@ def train(
     Raises DataError for data that the models cannot be trained on.
     """
     check_labels(dataset, candidates[0])
-    selection = None
+    device, selection = torch.device(device), None
     if len(candidates) > 1:
         tried = iter(range(len(candidates)))
         selection = select(
@@ -144,11 +144,16 @@ def polish(
 
 
 def check_labels(dataset: Dataset, config: ModelConfig) -> None:
-    """Raises DataError where there is nothing to train on, or where the loss has no meaning for the labels."""
+    """Raises DataError where there is nothing to learn, or where the loss has no meaning for the labels."""
     label = dataset.train.label[dataset.train.alive]
     if len(label) == 0:
         raise DataError("there are no rows to train on; lower --holdout, or check the data")
     low, high = float(label.min()), float(label.max())
+    if low == high:
+        raise DataError(
+            f"all {len(label):,} rows to train on have the label {low:g}, so nothing can be learnt from them; use a "
+            "rule that tells rows apart, like --label 'rating>=3', or --label positive:1 where every row is a positive"
+        )
     if config.loss == "bce" and not 0 <= low <= high <= 1:
         raise DataError(
             f"labels go from {low:g} to {high:g}, and the loss bce takes labels from 0 to 1; "

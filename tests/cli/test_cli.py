@@ -108,8 +108,8 @@ def test_l2_that_is_not_given_is_chosen_by_validation(ifru: Ifru, data: Path) ->
     assert said["l2"] == best["l2"]
 
 
-def test_a_rank_that_is_found_by_the_proof_is_published(ifru: Ifru, data: Path) -> None:
-    said = ifru("train", data, "--out", "memory://auto", "--rank", "auto", "--l2", 0.05, "--json").document
+def test_the_rank_is_found_by_the_proof_where_none_is_given(ifru: Ifru, data: Path) -> None:
+    said = ifru("train", data, "--out", "memory://auto", "--l2", 0.05, "--json").document
     assert said["ready"]
     assert [each["rank"] for each in said["ranks"]][-1] == said["rank"]
     version = Reader(open_store("memory://auto")).load()
@@ -125,6 +125,43 @@ def test_a_model_that_is_not_ready_is_published_and_called_so(ifru: Ifru, data: 
     assert ended.code == 0
     assert "not ready for unlearning: " in ended.out
     assert "raise --rank or --l2" in ended.out
+
+
+@pytest.fixture(scope="module")
+def ones(data: Path) -> Path:
+    """The same rows, each with a rating of 1."""
+    lines = data.read_text().splitlines()
+    rows = [",".join([*line.split(",")[:2], "1"]) for line in lines[1:]]
+    path = data.parent / "ones.csv"
+    path.write_text("\n".join(["user,item,rating", *rows]) + "\n")
+    return path
+
+
+@pytest.mark.parametrize("label", ["rating>=4", "rating>=1", "rating"])
+@pytest.mark.parametrize("chosen", [[], ["--l2", 0.2]], ids=["validation", "given"])
+def test_ratings_that_are_all_alike_are_told_to_be_positives(
+    ifru: Ifru, ones: Path, label: str, chosen: list[object]
+) -> None:
+    ended = ifru("train", ones, "--out", "memory://no-ones", "--label", label, *chosen)
+    assert (ended.code, ended.out) == (2, "")
+    assert "column 'rating' is 1 in all 500 rows" in ended.err
+    assert "--label positive:1" in ended.err
+
+
+def test_ratings_that_are_all_alike_are_trained_on_as_positives(ifru: Ifru, ones: Path) -> None:
+    assert ifru("train", ones, "--out", "memory://ones", "--label", "positive:1", "--json").document["ready"]
+
+
+@pytest.mark.parametrize(("label", "same"), [("rating>=1", 1), ("rating>=6", 0)])
+def test_a_rule_that_labels_all_rows_alike_is_refused(ifru: Ifru, data: Path, label: str, same: int) -> None:
+    ended = ifru("train", data, "--out", "memory://alike", "--label", label, "--l2", 0.2)
+    assert ended.code == 2
+    assert f"all 400 rows to train on have the label {same}" in ended.err
+
+
+def test_no_auc_is_explained(ifru: Ifru, data: Path) -> None:
+    ended = ifru("train", data, "--out", "memory://unheld", "--rank", 4, "--l2", 0.3, "--holdout", 0)
+    assert "- (no rows are held out)" in ended.out
 
 
 def test_positives_with_sampled_negatives_are_trained_on(ifru: Ifru, data: Path) -> None:
@@ -276,6 +313,7 @@ WRONG = [
     (["train", "DATA", "--out", "memory://w", "--holdout", "1.5"], "1.5"),
     (["train", "DATA", "--out", "memory://w", "--device", "abacus"], "'abacus'"),
     (["train", "DATA", "--out", "ftp://w"], "ftp://w"),
+    (["train", "DATA", "--out", "memory://w", "--model", "abacus"], "known are mf"),
     (["train", "DATA", "--out", "STORE"], "in use"),
     (["prove", "memory://nothing-here"], "no version"),
     (["prove", "STORE", "--version", "7"], "version 7"),

@@ -1,0 +1,33 @@
+"""Options of `ifru train` as configurations of a model."""
+
+from __future__ import annotations
+
+import pytest
+
+from ifru.cli.candidates import candidates
+from ifru.errors import IfruError
+from ifru.models import MFConfig, UnknownModel
+
+
+def test_there_is_a_configuration_for_each_penalty() -> None:
+    found = candidates("mf", 8, "squared", (0.2, 0.1), {"bias": True})
+    assert found == [MFConfig(rank=8, l2=l2, loss="squared", bias=True) for l2 in (0.2, 0.1)]
+
+
+def test_what_is_not_given_is_as_the_model_has_it() -> None:
+    assert candidates("mf", 8, "bce", [0.2], {"bias": None, "layers": None}) == [MFConfig(rank=8, l2=0.2)]
+
+
+def test_an_option_of_another_model_is_refused_with_those_of_this_one() -> None:
+    with pytest.raises(IfruError, match="--layers is no option of the model 'mf'; its own options are --bias"):
+        candidates("mf", 8, "bce", [0.2], {"layers": 2})
+
+
+def test_a_value_that_is_not_allowed_is_named_with_its_option() -> None:
+    with pytest.raises(IfruError, match="--rank is 0: Input should be greater than 0"):
+        candidates("mf", 0, "bce", [0.2], {})
+
+
+def test_an_unknown_model_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(UnknownModel, match=r"'abacus' is not known; known are .*mf"):
+        candidates("abacus", 8, "bce", [0.2], {})
