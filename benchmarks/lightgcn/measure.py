@@ -1,0 +1,185 @@
+"""Updates, direct influence alone, and three ways of retraining LightGCN, all on the same deletion.
+
+Axes: R rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.base import CPU, Base
+from benchmarks.cases import Case, build, describe
+from benchmarks.engines import ready
+from benchmarks.kept import Kept
+from benchmarks.left import Left, auc_of, left, served
+from benchmarks.lightgcn import practised
+from benchmarks.methods.protocol import Budget
+from benchmarks.timing import repeated
+from ifru.curvature.preconditioner import whole
+from ifru.engine.engine import Engine
+from ifru.engine.settings import EngineSettings
+from ifru.evaluation.ranking import dot_products, ndcg
+from ifru.interactions import Interactions
+from ifru.models import model_of
+from ifru.models.lightgcn import LightGCNConfig
+from ifru.objective.parameters import Parameters
+from ifru.solvers.pcg import Limits, solve
+from ifru.training import TOLERANCES, Plan, initial, minimise
+
+BY_TOLERANCE = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
+COARSE = (0.5, 0.1, 0.01)
+
+UPDATE, REFINED, DIRECT = "update", "update, refined", "direct influence alone"
+WARM, SCRATCH, PRACTISED = "own trainer, warm", "own trainer from scratch", "retrained as practised"
+
+_DIRECT_TOLERANCE = 0.1
+"""Of the linear solve; on exact Hessians, which are not definite, solving further leaves more."""
+
+_SEED = 1
+
+
+@dataclass(frozen=True)
+class Quality:
+    """On the held-out pairs that are measured on and remain; None where they do not tell."""
+
+    auc: float | None
+    ndcg: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One way of forgetting. products: with the Hessian; None where they do not count. seconds: from the deletion on."""
+
+    method: str
+    label: str
+    seconds: float
+    products: int | None
+    left: Left
+    ndcg: float | None
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """All that was measured of a case. curve: updates by tolerance. methods: everything that is compared."""
+
+    case: str
+    description: str
+    deleted: int
+    before: Quality
+    exact: Quality
+    curve: tuple[Measured, ...]
+    methods: tuple[Measured, ...]
+
+    @property
+    def update(self) -> Measured:
+        """The engine's, as it is by default."""
+        return next(each for each in self.methods if each.method == UPDATE)
+
+
+def measure(base: Base, config: LightGCNConfig, name: str, budget: Budget, seed: int, kept: Kept) -> Forgotten:
+    """Measure everything on one case. Raises IfruError for a case that is unknown or does not fit the data."""
+    description = describe(name)
+    budget.report(f"{description}: exact retraining", None)
+    case = build(name, base, seed, kept)
+    budget.report(f"{description}: updates", None)
+    curve = [updated(case, budget, tolerance) for tolerance in (COARSE if budget.coarse else BY_TOLERANCE)]
+    methods = [directly(case, budget), updated(case, budget), refined(case, budget)]
+    budget.report(f"{description}: retraining", None)
+    methods += [*trained(case, budget), *as_practised(case, config, budget)]
+    rows = case.held_out(base.test)
+    before, exact = base.served(base.theta, base.train), served(case, case.exact)
+    auc = partial(auc_of, table=base.dataset.holdout, rows=rows)
+    return Forgotten(
+        case=name,
+        description=description,
+        deleted=len(case.deletion.train),
+        before=Quality(auc(before), _ndcg(case, before, base.train)),
+        exact=Quality(auc(exact), _ndcg(case, exact, case.retained)),
+        curve=tuple(curve),
+        methods=tuple(methods),
+    )
+
+
+def updated(case: Case, budget: Budget, tolerance: float | None = None) -> Measured:
+    """The engine's update at a tolerance, or at its own."""
+    settings = EngineSettings() if tolerance is None else EngineSettings(tolerance=tolerance)
+
+    def applied(engine: Engine) -> tuple[Tensor, int]:
+        update = engine.apply(case.deletion)
+        return engine.parameters.stacked(), update.iterations
+
+    (theta, products), seconds = _timed(budget, lambda: ready(case.base, settings), applied)
+    return _measured(case, UPDATE, f"tolerance {settings.tolerance:g}", theta, seconds, products)
+
+
+def refined(case: Case, budget: Budget) -> Measured:
+    """The default update, and what idle time makes of it."""
+    settings = EngineSettings()
+
+    def applied(engine: Engine) -> tuple[Tensor, int]:
+        update, more = engine.apply(case.deletion), engine.refine()
+        return engine.parameters.stacked(), update.iterations + (0 if more is None else more.iterations)
+
+    (theta, products), seconds = _timed(budget, lambda: ready(case.base, settings), applied)
+    return _measured(case, REFINED, f"to {settings.refined:g}", theta, seconds, products)
+
+
+def directly(case: Case, budget: Budget) -> Measured:
+    """The influence of the deleted terms alone, as if the others did not see the graph change; one linear solve."""
+    rows = np.arange(len(case.base.theta))
+
+    def solved(table: Interactions) -> tuple[Tensor, int]:
+        objective = model_of(case.base.config).objective(table, CPU, torch.float32)
+        start = objective.at(case.base.theta.float())
+        table.delete(case.deletion.train)
+        change = objective.remove(start, case.deletion.train)
+        point = change.point
+        b = torch.zeros_like(point.theta).index_copy_(0, change.rows, -change.direct)
+        b[objective.ridge == 0] = 0
+        limits = Limits(_DIRECT_TOLERANCE, EngineSettings().products)
+        solution = solve(lambda x, _: point.product(x), whole(point, rows).apply, b, limits)
+        return point.theta + solution.x, solution.iterations
+
+    (theta, products), seconds = _timed(budget, case.base.train.copy, solved)
+    return _measured(case, DIRECT, f"solved to {_DIRECT_TOLERANCE:g}", theta, seconds, products)
+
+
+def trained(case: Case, budget: Budget) -> list[Measured]:
+    """This project's trainer, from the base model and from scratch, in float32 as `ifru train` does."""
+    objective = model_of(case.base.config).objective(case.retained, CPU, torch.float32)
+    tolerance = TOLERANCES[torch.float32]
+    starts: dict[str, tuple[Callable[[], Tensor], Plan]] = {
+        WARM: (lambda: case.start(torch.float32), Plan(sweeps=0, tolerance=tolerance)),
+        SCRATCH: (lambda: initial(objective, _SEED), Plan(tolerance=tolerance)),
+    }
+    found = []
+    for method, (start, plan) in starts.items():
+        theta, seconds = _timed(budget, start, lambda theta, plan=plan: minimise(objective, theta, plan).theta)
+        found.append(_measured(case, method, f"gradient norm {tolerance:g}", theta, seconds))
+    return found
+
+
+def as_practised(case: Case, config: LightGCNConfig, budget: Budget) -> list[Measured]:
+    """Mini-batch Adam from scratch, at its best epoch; none where its time ends before."""
+    *_, last = [None, *practised.run(case, budget, config)]
+    return [] if last is None else [_measured(case, PRACTISED, last.label, last.theta, last.seconds)]
+
+
+def _measured(
+    case: Case, method: str, label: str, theta: Tensor, seconds: float, products: int | None = None
+) -> Measured:
+    found = _ndcg(case, served(case, theta), case.retained)
+    return Measured(method, label, seconds, products, left(case, theta), found)
+
+
+def _ndcg(case: Case, rows: Tensor, train: Interactions) -> float | None:
+    """NDCG@10 of rows [R, K] that score pairs, on the held-out pairs that are measured on and remain."""
+    holdout = case.base.dataset.holdout.copy()
+    holdout.delete(np.setdiff1d(np.arange(len(holdout)), case.held_out(case.base.test)))
+    return ndcg(dot_products(Parameters.unstacked(rows, train.users)), train, holdout)

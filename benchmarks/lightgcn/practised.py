@@ -1,0 +1,79 @@
+"""LightGCN retrained as practised: `benchmarks.methods.practised` with rows that sparse products pass along the graph.
+
+Every batch passes all rows, as in the authors' code. Axes: R rows, K columns of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.cases import Case
+from benchmarks.methods import practised
+from benchmarks.methods.practised import Schedule
+from benchmarks.methods.protocol import Budget, Point
+from ifru.interactions import Interactions
+from ifru.models.lightgcn import LightGCNConfig
+from ifru.objective.graph import Edges
+
+GRID = tuple(Schedule(rate, batch) for batch in (4096, 16384) for rate in (0.003, 0.01, 0.03))
+
+
+def run(case: Case, budget: Budget, config: LightGCNConfig) -> Iterator[Point]:
+    """One curve, by epochs, up to where validation AUC stops it."""
+    return practised.run(case, budget, SparseProducts(config.layers, config.graph), GRID)
+
+
+@dataclass(frozen=True)
+class SparseProducts:
+    """Z = 1/(L + 1)·Σ_{l=0..L} Âˡ θ, with Â = D^-½AD^-½ [R, R] as a sparse matrix."""
+
+    layers: int
+    edges: Edges
+
+    def __call__(self, table: Interactions) -> Callable[[Tensor], Tensor]:
+        adjacency = _adjacency(table, self.edges)
+
+        def passed(theta: Tensor) -> Tensor:
+            found: Tensor = _Passed.apply(theta, adjacency, self.layers)  # type: ignore[no-untyped-call]
+            return found
+
+        return passed
+
+
+class _Passed(torch.autograd.Function):
+    """The matrix is its own transpose: gradients are passed the same way."""
+
+    @staticmethod
+    def forward(ctx: Any, theta: Tensor, adjacency: Tensor, layers: int) -> Tensor:
+        ctx.graph = adjacency, layers
+        return _mean_of_layers(theta, adjacency, layers)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _mean_of_layers(gradients[0], *ctx.graph), None, None
+
+
+def _mean_of_layers(x: Tensor, adjacency: Tensor, layers: int) -> Tensor:
+    total = layer = x
+    for _ in range(layers):
+        layer = adjacency @ layer
+        total = total + layer
+    return total / (layers + 1)
+
+
+def _adjacency(table: Interactions, edges: Edges) -> Tensor:
+    """Â of the retained, recorded interactions; of those with a label above one half, where only positives are edges."""
+    some = table.alive & (table.origin == np.arange(len(table)))
+    if edges == "positives":
+        some &= table.label > 0.5
+    user, item = table.user[some].astype(np.int64), table.item[some].astype(np.int64) + table.users
+    ends = torch.from_numpy(np.stack([np.concatenate([user, item]), np.concatenate([item, user])]))
+    rows = table.users + table.items
+    scale = torch.bincount(ends[0], minlength=rows).clamp(min=1).float().rsqrt()
+    return torch.sparse_coo_tensor(ends, scale[ends[0]] * scale[ends[1]], (rows, rows)).coalesce().to_sparse_csr()
