@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.cases import Case
-from ifru.evaluation.quality import auc
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
+from ifru.models.quality import auc
 
 
 @dataclass(frozen=True)

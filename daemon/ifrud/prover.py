@@ -14,10 +14,10 @@ from threading import Event
 
 import torch
 
-from ifru.evaluation.quality import holdout_auc
 from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset
 from ifru.models import ModelConfig
+from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
 
 RMS_BOUND = "rms_bound"
@@ -91,5 +91,5 @@ class Prover:
             tables, dataset.train, config, random=random, check=go_on, budget_bytes=self._budget_bytes
         ).proof
         quality = {RMS_BOUND: proof.rms_bound, "relative_gap": proof.relative_gap}
-        auc = holdout_auc(config, tables, dataset.holdout)
+        auc = holdout_auc(config, tables, dataset)
         return Proven(version, quality if auc is None else quality | {"auc": auc})

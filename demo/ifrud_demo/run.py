@@ -144,12 +144,13 @@ def _verify(planned: Plan, places: Places, seen: Seen) -> tuple[Verification, Ve
 def _compared(planned: Plan, before: Version, after: Version, announced: Announced, seconds: float) -> Verification:
     residual = after.manifest.residual
     published = Published(
-        tables=after.tables,
+        parameters=after.tables,
         method=residual.method,
         reason=residual.reason,
+        products=0,
         residual_influence=residual.influence or 0.0,
         settled_influence=announced.settled,
-        seconds=seconds,
+        update=seconds,
     )
     with progress() as report:
         return verify(

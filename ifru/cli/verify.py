@@ -13,7 +13,7 @@ from ifru.cli.options import Json, StoreUrl, VersionNumber, device_of
 from ifru.cli.output import console, print_facts, print_json, progress, readable
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError, RequestError
-from ifru.evaluation.verify import BySet, Verification
+from ifru.evaluation.verify import BySet, Quality, Verification
 from ifru.evaluation.verify import verify as verify_update
 from ifru.requests import Request, parse_request
 from ifru.snapshots import Reader, open_store
@@ -76,16 +76,17 @@ def print_verification(found: Verification) -> None:
     for name in ("forget", "neighbours", "holdout"):
         table.add_row(_NAMES[name], readable(getattr(found.left, name)), readable(getattr(found.floor, name)))
     console().print(table)
-    auc, seconds = found.auc, found.seconds
+    seconds = found.seconds
     refined = f", {readable(seconds.refine)} refinement" if seconds.refine else ""
     print_facts(
         {
             "requests": f"{found.requests:,}, of which {found.unknown:,} name nothing",
             "deleted rows": found.deletions,
-            "update": f"{found.method}, ended by: {found.reason}",
+            "update": f"{found.method}, {found.products} Hessian products, ended by: {found.reason}",
             "residual influence": f"{readable(found.residual_influence)}; exact {readable(found.settled_influence)}",
-            "AUC, held out": f"{_auc(auc.before)} before, {_auc(auc.after)} after, {_auc(auc.retrained)} retrained",
-            "distance in predictions": f"{found.rms.true:.1e} RMS, proven at most {found.rms.bound:.1e}",
+            "AUC, held out": _versions(found.auc),
+            "NDCG@10, held out": _versions(found.ndcg10),
+            "distance in predictions": f"{found.rms.true:.1e} RMS{_proven(found.rms.bound)}",
             "seconds": f"{readable(seconds.update)} update{refined}, {readable(seconds.retrain)} retrain",
         }
     )
@@ -113,8 +114,15 @@ def _shares(by_set: BySet) -> str:
     return " and ".join(shares) or "nothing that can be measured"
 
 
-def _auc(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}"
+def _proven(bound: float | None) -> str:
+    return "; this model has no proof" if bound is None else f", proven at most {bound:.1e}"
+
+
+def _versions(quality: Quality) -> str:
+    before, after, retrained = (
+        "-" if value is None else f"{value:.4f}" for value in (quality.before, quality.after, quality.retrained)
+    )
+    return f"{before} before, {after} after, {retrained} retrained"
 
 
 def _settings(tolerance: float | None) -> EngineSettings:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.interactions.table import Bool, Int64, ranges
+from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Parameters
 
 Scores = Callable[[Tensor], Tensor]
@@ -25,10 +26,14 @@ _CELLS = 1 << 22
 """Scores that are computed at a time."""
 
 
-def dot_products(tables: Parameters, bias: bool = False) -> Scores:
-    """Scores of serving tables whose rows score by their dot product; with biases, these are the last column."""
-    user, item = tables.user, tables.item
-    if bias:
+def all_items(config: ModelConfig, serving: Parameters) -> Scores:
+    """Scores with all items, from the tables that score pairs."""
+    model, user, item = model_of(config), serving.user, serving.item
+    if not model.capabilities.compiled:
+        return lambda users: model.scores(user[users].repeat_interleave(len(item), 0), item.repeat(len(users), 1)).view(
+            len(users), len(item)
+        )
+    if "bias" in model.columns:
         return lambda users: user[users, :-1] @ item[:, :-1].T + user[users, -1:] + item[:, -1]
     return lambda users: user[users] @ item.T
 

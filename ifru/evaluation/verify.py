@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
-from ifru.evaluation.quality import Float64, auc, scores
+from ifru.evaluation.ranking import all_items, ndcg
 from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.table import Int32, Int64
-from ifru.models import ModelConfig
+from ifru.models import ModelConfig, model_of
+from ifru.models.quality import Float64, auc, scores
 from ifru.objective.parameters import Parameters
 from ifru.requests import Request, resolve
 from ifru.training import Report, fit, polish, silent
@@ -47,8 +48,8 @@ class BySet:
 
 
 @dataclass(frozen=True)
-class HoldoutAuc:
-    """AUC on the held-out rows that remain: of the model as it was, updated, and retrained; None where undefined."""
+class Quality:
+    """Of the model as it was, updated, and retrained, on the held-out rows that remain; None where it is undefined."""
 
     before: float | None
     after: float | None
@@ -72,12 +73,12 @@ class Seconds:
 class Distance:
     """Root mean square, over all retained pairs, of the difference in prediction to the retrained model.
 
-    true: measured. bound: proven, with the dual point of the retrained model where it is better than the version's own.
-    Predictions are probabilities with the loss bce, scores with the loss squared.
+    true: measured. bound: proven, with the dual point of the retrained model where it is better than the version's own;
+    None where the model has no proof. Predictions are probabilities with the loss bce, scores with the loss squared.
     """
 
     true: float
-    bound: float
+    bound: float | None
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class Verification:
 
     unknown: requests that mean no row. deletions: training and held-out rows that they mean.
     left: what the update leaves. floor: the same, with training from another seed in place of the update.
-    residual_influence: as published with the update; settled_influence: the exact value of what is left.
+    residual_influence: as published with the update; settled_influence: the exact value of what is left. products: with
+    the Hessian, refinement included. auc, and ndcg10 over all items without those that the user has rows with.
     """
 
     requests: int
@@ -94,9 +96,11 @@ class Verification:
     deletions: int
     method: str
     reason: str
+    products: int
     left: BySet
     floor: BySet
-    auc: HoldoutAuc
+    auc: Quality
+    ndcg10: Quality
     residual_influence: float
     settled_influence: float
     rms: Distance
@@ -105,17 +109,20 @@ class Verification:
 
 @dataclass(frozen=True)
 class Published:
-    """An answer to requests that was computed elsewhere: parameters, and what was said about them.
+    """An answer to requests: parameters, and what was said about them.
 
-    residual_influence, settled_influence: as in `Verification`. seconds: what the update took.
+    products, residual_influence, settled_influence: as in `Verification`. update, settle, refine: as in `Seconds`.
     """
 
-    tables: Parameters
+    parameters: Parameters
     method: str
     reason: str
+    products: int
     residual_influence: float
     settled_influence: float
-    seconds: float
+    update: float
+    settle: float = 0.0
+    refine: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -132,21 +139,23 @@ class _Pairs:
 
 @dataclass(frozen=True)
 class _Model:
-    """Parameters, and which rows had anything to learn from; a pair with one that had not scores 0."""
+    """Parameters, the tables that score, and which rows had anything to learn from; a pair with one that had not: 0."""
 
     config: ModelConfig
-    tables: Parameters
+    parameters: Parameters
+    serving: Parameters
     users: NDArray[np.bool_]
     items: NDArray[np.bool_]
 
     @staticmethod
-    def trained_on(train: Interactions, config: ModelConfig, tables: Parameters) -> _Model:
-        copy = tables.to("cpu", torch.float64, copy=True)
-        return _Model(config, copy, train.user_degree > 0, train.item_degree > 0)
+    def trained_on(train: Interactions, config: ModelConfig, parameters: Parameters) -> _Model:
+        copy = parameters.to("cpu", torch.float64, copy=True)
+        serving = model_of(config).serving(copy, train)
+        return _Model(config, copy, serving, train.user_degree > 0, train.item_degree > 0)
 
     def scores(self, pairs: _Pairs) -> Float64:
         known = self.users[pairs.user] & self.items[pairs.item]
-        return np.where(known, scores(self.config, self.tables, pairs.user, pairs.item), 0.0)
+        return np.where(known, scores(self.config, self.serving, pairs.user, pairs.item), 0.0)
 
     def predictions(self, pairs: _Pairs) -> Float64:
         score = self.scores(pairs)
@@ -166,22 +175,9 @@ class _Task:
     report: Report
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """The update of all requests together. dataset: what it leaves. seconds: update, settle, refine."""
-
-    method: str
-    reason: str
-    influence: float
-    settled: float
-    dataset: Dataset
-    model: _Model
-    seconds: tuple[float, float, float]
-
-
 def verify(
     config: ModelConfig,
-    tables: Parameters,
+    parameters: Parameters,
     dataset: Dataset,
     requests: Sequence[Request],
     *,
@@ -201,35 +197,39 @@ def verify(
     Raises IfruError where the requests name nothing, or everything.
     """
     device = device or torch.device("cpu")
-    task = _Task(config, settings or EngineSettings(), refine, device, tables.user.dtype, clock, report)
+    dtype = parameters.user.dtype
+    task = _Task(config, settings or EngineSettings(), refine, device, dtype, clock, report)
     deletion, unknown = _meant(requests, dataset)
     if published is None:
         report("compiling", None)
-        warm_up(config, device, (task.dtype,))
-        answer = _answered(task, tables, dataset, deletion)
-    else:
-        answer = _taken(task, published, dataset, deletion)
+        warm_up(config, device, (dtype,))
+        published = _answered(task, parameters, dataset, deletion)
+    left = dataset.copy()
+    left.delete(deletion)
+    original = _Model.trained_on(dataset.train, config, parameters)
+    answer = _Model.trained_on(left.train, config, published.parameters)
     report("retraining", None)
-    retrained, seconds = _retrained(task, answer.dataset.train, seed)
+    retrained, seconds = _retrained(task, left.train, seed)
     report("retraining from another seed", None)
-    other, _ = _retrained(task, answer.dataset.train, seed + 1)
+    other, _ = _retrained(task, left.train, seed + 1)
 
-    original = _Model.trained_on(dataset.train, config, tables)
-    sets = _compared(dataset, deletion, answer.dataset, seed)
-    label = answer.dataset.holdout.label[answer.dataset.holdout.alive]
+    sets, versions = _compared(dataset, deletion, left, seed), (original, answer, retrained)
+    label = left.holdout.label[left.holdout.alive]
     return Verification(
         requests=len(requests),
         unknown=unknown,
         deletions=len(deletion),
-        method=answer.method,
-        reason=answer.reason,
-        left=BySet(*(_left(answer.model, original, retrained, pairs) for pairs in sets)),
+        method=published.method,
+        reason=published.reason,
+        products=published.products,
+        left=BySet(*(_left(answer, original, retrained, pairs) for pairs in sets)),
         floor=BySet(*(_left(other, original, retrained, pairs) for pairs in sets)),
-        auc=HoldoutAuc(*(auc(model.scores(sets[2]), label) for model in (original, answer.model, retrained))),
-        residual_influence=answer.influence,
-        settled_influence=answer.settled,
-        rms=_distance(task, answer, retrained, seed),
-        seconds=Seconds(*answer.seconds, seconds),
+        auc=Quality(*(auc(model.scores(sets[2]), label) for model in versions)),
+        ndcg10=Quality(*(ndcg(all_items(config, model.serving), left.train, left.holdout) for model in versions)),
+        residual_influence=published.residual_influence,
+        settled_influence=published.settled_influence,
+        rms=_distance(task, answer, retrained, left.train, seed),
+        seconds=Seconds(published.update, published.settle, published.refine, seconds),
     )
 
 
@@ -247,42 +247,29 @@ def _meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int
     return meant, sum(len(deletion) == 0 for deletion in each)
 
 
-def _answered(task: _Task, tables: Parameters, dataset: Dataset, deletion: Deletion) -> _Answer:
+def _answered(task: _Task, parameters: Parameters, dataset: Dataset, deletion: Deletion) -> Published:
+    """The update of all requests together."""
     task.report("updating", None)
-    copy = Parameters.of(tables.user.to(task.device), tables.item.to(task.device))
-    engine = Engine(task.config, copy, dataset.copy(), task.settings, task.device)
+    engine = Engine(task.config, parameters, dataset.copy(), task.settings, task.device)
     marks = [task.clock()]
     update = engine.apply(deletion)
     marks.append(task.clock())
     settled = engine.settle()
     marks.append(task.clock())
+    products = update.iterations
     if task.refine:
-        engine.refine()
+        refined = engine.refine()
+        products += 0 if refined is None else refined.iterations
         settled = engine.settle()
         marks.append(task.clock())
-    spent = [after - before for before, after in pairwise(marks)]
-    return _Answer(
-        method=update.method,
-        reason=update.reason,
-        influence=update.influence,
-        settled=settled.influence,
-        dataset=engine.dataset,
-        model=_Model.trained_on(engine.dataset.train, task.config, engine.parameters),
-        seconds=(spent[0], spent[1], sum(spent[2:])),
-    )
-
-
-def _taken(task: _Task, published: Published, dataset: Dataset, deletion: Deletion) -> _Answer:
-    left = dataset.copy()
-    left.delete(deletion)
-    return _Answer(
-        method=published.method,
-        reason=published.reason,
-        influence=published.residual_influence,
-        settled=published.settled_influence,
-        dataset=left,
-        model=_Model.trained_on(left.train, task.config, published.tables),
-        seconds=(published.seconds, 0.0, 0.0),
+    return Published(
+        engine.parameters,
+        update.method,
+        update.reason,
+        products,
+        update.influence,
+        settled.influence,
+        *(after - before for before, after in pairwise(marks)),
     )
 
 
@@ -292,7 +279,8 @@ def _retrained(task: _Task, train: Interactions, seed: int) -> tuple[_Model, flo
     fitted = fit(train, task.config, seed=seed, device=task.device, dtype=task.dtype, report=task.report)
     seconds = task.clock() - start
     theta = polish(train, task.config, fitted.theta).theta
-    return _Model.trained_on(train, task.config, Parameters.unstacked(theta, train.users)), seconds
+    parameters = model_of(task.config).layout(train.users, train.items).parameters(theta)
+    return _Model.trained_on(train, task.config, parameters), seconds
 
 
 def _compared(before: Dataset, deletion: Deletion, after: Dataset, seed: int) -> tuple[_Pairs, _Pairs, _Pairs]:
@@ -318,11 +306,12 @@ def _left(model: _Model, original: _Model, retrained: _Model, pairs: _Pairs) -> 
     return float(np.linalg.norm(model.scores(pairs) - target)) / whole if whole > 0 else None
 
 
-def _distance(task: _Task, answer: _Answer, retrained: _Model, seed: int) -> Distance:
-    train = answer.dataset.train
+def _distance(task: _Task, answer: _Model, retrained: _Model, train: Interactions, seed: int) -> Distance:
     pairs = _Pairs.of(train, np.flatnonzero(train.alive))
-    true = float(np.sqrt(np.mean((answer.model.predictions(pairs) - retrained.predictions(pairs)) ** 2)))
+    true = float(np.sqrt(np.mean((answer.predictions(pairs) - retrained.predictions(pairs)) ** 2)))
+    if not model_of(task.config).capabilities.provable:
+        return Distance(true, None)
     task.report("proving", None)
     random = torch.Generator().manual_seed(seed)
-    found = tightened(answer.model.tables, train, task.config, random=random, solution=retrained.tables)
+    found = tightened(answer.parameters, train, task.config, random=random, solution=retrained.parameters)
     return Distance(true, found.proof.rms_bound)

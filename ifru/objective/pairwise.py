@@ -123,9 +123,9 @@ class PairwiseObjective:
         self.weight[torch.from_numpy(interactions).to(self.device)] = 0
         users, items = np.unique(table.user[interactions]), np.unique(table.item[interactions])
         rows = torch.from_numpy(np.concatenate([users, items + self.users])).to(self.device, torch.int64)
-        degree = torch.from_numpy(np.concatenate([table.user_degree[users], table.item_degree[items]])).to(self.device)
-        self.ridge[rows] = (self.l2 * degree).to(self.ridge)
-        return rows[degree == 0]
+        degree = np.concatenate([table.user_degree[users], table.item_degree[items]])
+        self.ridge[rows] = torch.from_numpy(self.l2 * degree).to(self.ridge)
+        return rows[torch.from_numpy(degree == 0).to(self.device)]
 
 
 class PairwisePoint:

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 
 from ifru.errors import DataError
-from ifru.evaluation.quality import auc, scores
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, model_of
-from ifru.objective.parameters import Parameters
+from ifru.models.quality import auc, scores
 from ifru.training.newton import Plan, initial, minimise
 
 L2_GRID = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
@@ -73,8 +72,9 @@ def _validated(
     config: ModelConfig, fitted: Interactions, rows: Int64, seed: int, device: torch.device, dtype: torch.dtype
 ) -> float:
     objective = model_of(config).objective(fitted, device, dtype)
-    tables = Parameters.unstacked(minimise(objective, initial(objective, seed), _PLAN).theta, fitted.users)
-    score = scores(config, tables, fitted.user[rows], fitted.item[rows])
+    parameters = objective.layout.parameters(minimise(objective, initial(objective, seed), _PLAN).theta)
+    serving = model_of(config).serving(parameters, fitted)
+    score = scores(config, serving, fitted.user[rows], fitted.item[rows])
     # A penalty that shrinks every score to nothing ranks nothing: what is left there is only how far training got.
     found = auc(np.where(np.abs(score) < _NOTHING, 0.0, score), fitted.label[rows])
     if found is None:

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ifru.errors import DataError
-from ifru.evaluation.quality import holdout_auc
 from ifru.interactions import Dataset, Interactions
 from ifru.models import ModelConfig, model_of
+from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
 from ifru.proof import Proof, prove
 from ifru.solvers.pcg import never
@@ -93,7 +93,7 @@ def train(
     trained = grown if grow else _fixed
     found = trained(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
     tables = Parameters.unstacked(found.trained.theta, dataset.train.users)
-    auc = holdout_auc(found.config, tables, dataset.holdout)
+    auc = holdout_auc(found.config, tables, dataset)
     return TrainedModel(found.config, tables, found.trained, found.proof, auc, selection, found.tried)
 
 

@@ -19,10 +19,10 @@ from benchmarks.membership.report import markdown
 from benchmarks.membership.shadows import Shadows
 from benchmarks.setups import Setup
 from ifru.errors import IfruError
-from ifru.evaluation.quality import auc
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
+from ifru.models.quality import auc
 
 
 @pytest.fixture(scope="module")

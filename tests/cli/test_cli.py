@@ -313,7 +313,7 @@ WRONG = [
     (["train", "DATA", "--out", "memory://w", "--holdout", "1.5"], "1.5"),
     (["train", "DATA", "--out", "memory://w", "--device", "abacus"], "'abacus'"),
     (["train", "DATA", "--out", "ftp://w"], "ftp://w"),
-    (["train", "DATA", "--out", "memory://w", "--model", "abacus"], "known are mf"),
+    (["train", "DATA", "--out", "memory://w", "--model", "abacus"], "known are lightgcn, mf"),
     (["train", "DATA", "--out", "STORE"], "in use"),
     (["prove", "memory://nothing-here"], "no version"),
     (["prove", "STORE", "--version", "7"], "version 7"),

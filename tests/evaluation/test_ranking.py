@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ifru.evaluation.quality import scores
-from ifru.evaluation.ranking import Scores, dot_products, ndcg
+from ifru.evaluation.ranking import Scores, all_items, ndcg
 from ifru.interactions import Columns, Interactions
 from ifru.models import MFConfig
+from ifru.models.quality import scores
 from ifru.objective.parameters import Parameters
 
 Rows = list[tuple[int, int, int]]
@@ -116,11 +116,11 @@ def test_batches_of_users_give_the_same_as_all_at_once() -> None:
 
 
 @pytest.mark.parametrize("bias", [False, True])
-def test_dot_products_are_the_scores_of_matrix_factorisation(bias: bool) -> None:
+def test_scores_with_all_items_are_the_scores_of_pairs(bias: bool) -> None:
     random = torch.Generator().manual_seed(0)
     config = MFConfig(rank=3, l2=0.1, bias=bias)
     width = 3 + bias
     tables = Parameters.of(torch.randn(USERS, width, generator=random), torch.randn(ITEMS, width, generator=random))
-    found = dot_products(tables, bias)(torch.tensor([2, 0]))
+    found = all_items(config, tables)(torch.tensor([2, 0]))
     user, item = np.repeat([2, 0], ITEMS), np.tile(np.arange(ITEMS), 2)
     np.testing.assert_allclose(found.flatten().numpy(), scores(config, tables, user, item), rtol=1e-6)

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from ifru.errors import DataError
-from ifru.evaluation.quality import holdout_auc
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.models.quality import holdout_auc
 from ifru.training import PROVEN, TOLERANCES, TrainedModel, fit, polish, train
 
 CPU = torch.device("cpu")
@@ -32,7 +32,7 @@ def test_enough_rank_ends_proven_optimal(dataset: Dataset, dtype: torch.dtype, b
     assert model.proof.relative_gap <= PROVEN[dtype]
     assert model.tables.user.dtype == dtype
     assert model.proof.retained == dataset.train.retained
-    assert model.auc == holdout_auc(model.config, model.tables, dataset.holdout)
+    assert model.auc == holdout_auc(model.config, model.tables, dataset)
 
 
 def test_too_small_a_rank_is_not_ready_and_says_what_to_do(dataset: Dataset) -> None:

@@ -9,26 +9,28 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ifru.interactions import Interactions
+from ifru.interactions import Dataset
 from ifru.interactions.table import Int64
-from ifru.models import ModelConfig, model_of
+from ifru.models.config import ModelConfig
+from ifru.models.registry import model_of
 from ifru.objective.parameters import Parameters
 
 Float64 = NDArray[np.float64]
 
 
-def scores(config: ModelConfig, tables: Parameters, user: NDArray[np.integer], item: NDArray[np.integer]) -> Float64:
-    """s [n] of pairs given by row numbers, computed in the precision of the tables."""
-    device = tables.user.device
+def scores(config: ModelConfig, serving: Parameters, user: NDArray[np.integer], item: NDArray[np.integer]) -> Float64:
+    """s [n] of pairs given by row numbers, computed in the precision of the serving tables (`Model.serving`)."""
+    device = serving.user.device
     users, items = (torch.from_numpy(side.astype(np.int64)).to(device) for side in (user, item))
-    found = model_of(config).scores(tables.user[users], tables.item[items])
+    found = model_of(config).scores(serving.user[users], serving.item[items])
     return found.double().cpu().numpy()
 
 
-def holdout_auc(config: ModelConfig, tables: Parameters, holdout: Interactions) -> float | None:
+def holdout_auc(config: ModelConfig, parameters: Parameters, dataset: Dataset) -> float | None:
     """AUC of the held-out rows that are retained; None where they hold fewer than two different labels."""
+    holdout, serving = dataset.holdout, model_of(config).serving(parameters, dataset.train)
     rows = np.flatnonzero(holdout.alive)
-    return auc(scores(config, tables, holdout.user[rows], holdout.item[rows]), holdout.label[rows])
+    return auc(scores(config, serving, holdout.user[rows], holdout.item[rows]), holdout.label[rows])
 
 
 def auc(score: NDArray[np.floating], label: NDArray[np.floating]) -> float | None:

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ifru.evaluation.quality import auc, holdout_auc, scores
-from ifru.interactions import Columns, Interactions
+from ifru.interactions import Columns, Dataset, Ids, Interactions
 from ifru.models import MFConfig
+from ifru.models.quality import auc, holdout_auc, scores
 from ifru.objective.parameters import Parameters
 
 
@@ -61,11 +61,12 @@ def test_held_out_rows_that_were_deleted_do_not_count() -> None:
     holdout = Interactions(Columns(user, item, label, np.ones(3, dtype=np.float32), None, np.arange(3)), 1, 3)
     config = MFConfig(rank=1, l2=0.1)
     tables = Parameters.of(torch.ones(1, 1), torch.tensor([[3.0], [2.0], [1.0]]))
-    assert holdout_auc(config, tables, holdout) == 0.5
+    dataset = Dataset(holdout.copy(), holdout, Ids(["u"]), Ids(["a", "b", "c"]))
+    assert holdout_auc(config, tables, dataset) == 0.5
     holdout.delete(np.array([2]))
-    assert holdout_auc(config, tables, holdout) == 1.0
+    assert holdout_auc(config, tables, dataset) == 1.0
     holdout.delete(np.array([0]))
-    assert holdout_auc(config, tables, holdout) is None
+    assert holdout_auc(config, tables, dataset) is None
 
 
 def test_scores_count_biases() -> None:
