@@ -26,7 +26,7 @@ from benchmarks.kept import Kept
 from benchmarks.setups import FOLDER, SETUPS, default_setup, load
 from ifru.cli.output import print_json, progress
 from ifru.errors import IfruError
-from ifru.models import MFConfig
+from ifru.models import ModelConfig
 from ifru.training import Report, silent
 from ifru.training.warm_up import warm_up
 
@@ -63,12 +63,12 @@ class Run:
     def kept(self) -> Kept:
         return Kept(self.keep)
 
-    def start(self) -> None:
-        """Settle the threads, and compile what will be timed. Options have been checked before."""
+    def start(self, config: ModelConfig) -> None:
+        """Settle the threads, and compile what a model will run. Options have been checked before."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         self.report("compiling", None)
-        warm_up(MFConfig(rank=1, l2=0.1), CPU, (torch.float32, torch.float64))
+        warm_up(config, CPU, (torch.float32, torch.float64))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ class RunOnData(Run):
         """
         name = known("--data", self.data or default_setup(self.folder, preferred), SETUPS)
         setup = replace(SETUPS[name], **{field: value for field, value in changes.items() if value})
-        self.start()
+        self.start(setup.model(rank=setup.rank, l2=1.0))
         return trained(name, setup, load(setup, self.folder, self.seed), self.seed, self.kept, self.report)
 
 

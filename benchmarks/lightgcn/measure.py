@@ -5,7 +5,7 @@ Axes: R rows, K columns of a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,10 +24,10 @@ from benchmarks.timing import repeated
 from ifru.curvature.preconditioner import whole
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
-from ifru.evaluation.ranking import dot_products, ndcg
+from ifru.evaluation.ranking import all_items, ndcg
 from ifru.interactions import Interactions
 from ifru.models import model_of
-from ifru.models.lightgcn import LightGCNConfig
+from ifru.objective import Objective
 from ifru.objective.parameters import Parameters
 from ifru.solvers.pcg import Limits, solve
 from ifru.training import TOLERANCES, Plan, initial, minimise
@@ -54,7 +54,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Measured:
-    """One way of forgetting. products: with the Hessian; None where they do not count. seconds: from the deletion on."""
+    """One way of forgetting. products: with the Hessian; None where they are not counted."""
 
     method: str
     label: str
@@ -82,16 +82,17 @@ class Forgotten:
         return next(each for each in self.methods if each.method == UPDATE)
 
 
-def measure(base: Base, config: LightGCNConfig, name: str, budget: Budget, seed: int, kept: Kept) -> Forgotten:
+def measure(base: Base, name: str, budget: Budget, seed: int, kept: Kept) -> Forgotten:
     """Measure everything on one case. Raises IfruError for a case that is unknown or does not fit the data."""
     description = describe(name)
     budget.report(f"{description}: exact retraining", None)
     case = build(name, base, seed, kept)
     budget.report(f"{description}: updates", None)
-    curve = [updated(case, budget, tolerance) for tolerance in (COARSE if budget.coarse else BY_TOLERANCE)]
-    methods = [directly(case, budget), updated(case, budget), refined(case, budget)]
+    grid, default = COARSE if budget.coarse else BY_TOLERANCE, EngineSettings()
+    curve = [updated(case, budget, EngineSettings(tolerance=tolerance)) for tolerance in grid]
+    methods = [directly(case, budget), updated(case, budget, default), updated(case, budget, default, refine=True)]
     budget.report(f"{description}: retraining", None)
-    methods += [*trained(case, budget), *as_practised(case, config, budget)]
+    methods += [*by_own_trainer(case, budget), *as_practised(case, budget)]
     rows = case.held_out(base.test)
     before, exact = base.served(base.theta, base.train), served(case, case.exact)
     auc = partial(auc_of, table=base.dataset.holdout, rows=rows)
@@ -106,28 +107,16 @@ def measure(base: Base, config: LightGCNConfig, name: str, budget: Budget, seed:
     )
 
 
-def updated(case: Case, budget: Budget, tolerance: float | None = None) -> Measured:
-    """The engine's update at a tolerance, or at its own."""
-    settings = EngineSettings() if tolerance is None else EngineSettings(tolerance=tolerance)
+def updated(case: Case, budget: Budget, settings: EngineSettings, refine: bool = False) -> Measured:
+    """The engine's update; refine: and what idle time makes of it."""
 
-    def applied(engine: Engine) -> tuple[Tensor, int]:
-        update = engine.apply(case.deletion)
-        return engine.parameters.stacked(), update.iterations
+    def applied(engine: Engine) -> tuple[Engine, int]:
+        updates = engine.apply(case.deletion), engine.refine() if refine else None
+        return engine, sum(update.iterations for update in updates if update is not None)
 
-    (theta, products), seconds = _timed(budget, lambda: ready(case.base, settings), applied)
-    return _measured(case, UPDATE, f"tolerance {settings.tolerance:g}", theta, seconds, products)
-
-
-def refined(case: Case, budget: Budget) -> Measured:
-    """The default update, and what idle time makes of it."""
-    settings = EngineSettings()
-
-    def applied(engine: Engine) -> tuple[Tensor, int]:
-        update, more = engine.apply(case.deletion), engine.refine()
-        return engine.parameters.stacked(), update.iterations + (0 if more is None else more.iterations)
-
-    (theta, products), seconds = _timed(budget, lambda: ready(case.base, settings), applied)
-    return _measured(case, REFINED, f"to {settings.refined:g}", theta, seconds, products)
+    (engine, products), seconds = repeated(budget.clock, budget.repeats, lambda: ready(case.base, settings), applied)
+    method, reached = (REFINED, settings.refined) if refine else (UPDATE, settings.tolerance)
+    return _measured(case, method, f"tolerance {reached:g}", engine.parameters.stacked(), seconds, products)
 
 
 def directly(case: Case, budget: Budget) -> Measured:
@@ -146,11 +135,11 @@ def directly(case: Case, budget: Budget) -> Measured:
         solution = solve(lambda x, _: point.product(x), whole(point, rows).apply, b, limits)
         return point.theta + solution.x, solution.iterations
 
-    (theta, products), seconds = _timed(budget, case.base.train.copy, solved)
+    (theta, products), seconds = repeated(budget.clock, budget.repeats, case.base.train.copy, solved)
     return _measured(case, DIRECT, f"solved to {_DIRECT_TOLERANCE:g}", theta, seconds, products)
 
 
-def trained(case: Case, budget: Budget) -> list[Measured]:
+def by_own_trainer(case: Case, budget: Budget) -> list[Measured]:
     """This project's trainer, from the base model and from scratch, in float32 as `ifru train` does."""
     objective = model_of(case.base.config).objective(case.retained, CPU, torch.float32)
     tolerance = TOLERANCES[torch.float32]
@@ -160,15 +149,19 @@ def trained(case: Case, budget: Budget) -> list[Measured]:
     }
     found = []
     for method, (start, plan) in starts.items():
-        theta, seconds = _timed(budget, start, lambda theta, plan=plan: minimise(objective, theta, plan).theta)
+        theta, seconds = repeated(budget.clock, budget.repeats, start, partial(_minimised, objective, plan))
         found.append(_measured(case, method, f"gradient norm {tolerance:g}", theta, seconds))
     return found
 
 
-def as_practised(case: Case, config: LightGCNConfig, budget: Budget) -> list[Measured]:
+def as_practised(case: Case, budget: Budget) -> list[Measured]:
     """Mini-batch Adam from scratch, at its best epoch; none where its time ends before."""
-    *_, last = [None, *practised.run(case, budget, config)]
+    *_, last = [None, *practised.run(case, budget)]
     return [] if last is None else [_measured(case, PRACTISED, last.label, last.theta, last.seconds)]
+
+
+def _minimised(objective: Objective, plan: Plan, theta: Tensor) -> Tensor:
+    return minimise(objective, theta, plan).theta
 
 
 def _measured(
@@ -182,4 +175,4 @@ def _ndcg(case: Case, rows: Tensor, train: Interactions) -> float | None:
     """NDCG@10 of rows [R, K] that score pairs, on the held-out pairs that are measured on and remain."""
     holdout = case.base.dataset.holdout.copy()
     holdout.delete(np.setdiff1d(np.arange(len(holdout)), case.held_out(case.base.test)))
-    return ndcg(dot_products(Parameters.unstacked(rows, train.users)), train, holdout)
+    return ndcg(all_items(case.base.config, Parameters.unstacked(rows, train.users)), train, holdout)

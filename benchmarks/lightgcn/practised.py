@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,8 +24,9 @@ from ifru.objective.graph import Edges
 GRID = tuple(Schedule(rate, batch) for batch in (4096, 16384) for rate in (0.003, 0.01, 0.03))
 
 
-def run(case: Case, budget: Budget, config: LightGCNConfig) -> Iterator[Point]:
+def run(case: Case, budget: Budget) -> Iterator[Point]:
     """One curve, by epochs, up to where validation AUC stops it."""
+    config = cast("LightGCNConfig", case.base.config)
     return practised.run(case, budget, SparseProducts(config.layers, config.graph), GRID)
 
 
@@ -68,7 +69,7 @@ def _mean_of_layers(x: Tensor, adjacency: Tensor, layers: int) -> Tensor:
 
 
 def _adjacency(table: Interactions, edges: Edges) -> Tensor:
-    """Â of the retained, recorded interactions; of those with a label above one half, where only positives are edges."""
+    """Â of the retained recorded interactions, or of the positives among them alone."""
     some = table.alive & (table.origin == np.arange(len(table)))
     if edges == "positives":
         some &= table.label > 0.5
@@ -76,4 +77,5 @@ def _adjacency(table: Interactions, edges: Edges) -> Tensor:
     ends = torch.from_numpy(np.stack([np.concatenate([user, item]), np.concatenate([item, user])]))
     rows = table.users + table.items
     scale = torch.bincount(ends[0], minlength=rows).clamp(min=1).float().rsqrt()
-    return torch.sparse_coo_tensor(ends, scale[ends[0]] * scale[ends[1]], (rows, rows)).coalesce().to_sparse_csr()
+    values = scale[ends].prod(0)
+    return torch.sparse_coo_tensor(ends, values, (rows, rows), check_invariants=True).coalesce().to_sparse_csr()
