@@ -4,7 +4,8 @@ What a program needs stands here; it is imported when it is first asked for.
 
     data        load_dataset: a data file as a Dataset, labelled by a LabelRule and split into training and held-out
                 rows. split: the same for rows that are in memory (Recorded). generate: ratings to try things on.
-    models      MFConfig: matrix factorisation. Parameters: the tables of a trained model.
+    models      MFConfig: matrix factorisation. LightGCNConfig: rows are passed along the interactions first.
+                Parameters: the tables of a trained model.
     training    train: the best of some models, trained to a stationary point, with the proof of how good it is.
     forgetting  Engine: a model that forgets. `apply` deletes rows (a Deletion) and moves the parameters to where
                 retraining would take them, `settle` makes the debt exact, `refine` goes on in idle time.
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from ifru.interactions.labels import LabelRule
     from ifru.interactions.loading import Recorded, load_dataset, split
     from ifru.models import MFConfig
+    from ifru.models.lightgcn import LightGCNConfig
     from ifru.objective.parameters import Parameters
     from ifru.proof import prove
     from ifru.requests import EraseInteractions, EraseItem, EraseUser
@@ -67,6 +69,7 @@ __all__ = [
     "EraseUser",
     "IfruError",
     "LabelRule",
+    "LightGCNConfig",
     "MFConfig",
     "Parameters",
     "Reader",
@@ -90,6 +93,7 @@ _HOMES = {
     "ifru.interactions.labels": ("LabelRule",),
     "ifru.interactions.loading": ("Recorded", "load_dataset", "split"),
     "ifru.models": ("MFConfig",),
+    "ifru.models.lightgcn": ("LightGCNConfig",),
     "ifru.objective.parameters": ("Parameters",),
     "ifru.proof": ("prove",),
     "ifru.requests": ("EraseInteractions", "EraseItem", "EraseUser"),

@@ -22,6 +22,7 @@ NAMES = [
     "EraseUser",
     "IfruError",
     "LabelRule",
+    "LightGCNConfig",
     "MFConfig",
     "Parameters",
     "Reader",

@@ -1,4 +1,4 @@
-"""When a micro-batch closes. The policy is apart from the state, and the time is passed in."""
+"""When a micro-batch closes. The time is passed in."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ifrud.settings import BatchSettings
 from ifrud.streams.sources import Event
 
 
@@ -16,17 +17,6 @@ class Closed(StrEnum):
     AGE = "its oldest event had waited long enough"
     IDLE = "no more events came"
     STOP = "the daemon is stopping"
-
-
-@dataclass(frozen=True)
-class BatchPolicy:
-    """Limits of a batch: events, events under backlog, bytes of payload, seconds."""
-
-    max_requests: int
-    max_backlog: int
-    max_bytes: int
-    max_age: float
-    idle: float
 
 
 @dataclass(frozen=True)
@@ -41,12 +31,14 @@ class Batcher:
     """Collects events until they are a batch.
 
     A batch that closes full doubles the limit of the next one, up to max_backlog: one combined update is cheaper
-    than two. Any other batch shows that the source has run dry, and takes the limit back to max_requests.
+    than two. Any other batch shows that no more events wait, and sets the limit back to max_requests.
     """
 
-    def __init__(self, policy: BatchPolicy) -> None:
-        self._policy = policy
-        self._limit = policy.max_requests
+    def __init__(self, settings: BatchSettings) -> None:
+        self._settings = settings
+        self._max_age = settings.max_age_ms / 1000
+        self._idle = settings.idle_ms / 1000
+        self._limit = settings.max_requests
         self._events: list[Event] = []
         self._bytes = 0
         self._oldest = 0.0
@@ -76,7 +68,7 @@ class Batcher:
             return None
         if self._full:
             return 0.0
-        due = min(self._newest + self._policy.idle, self._oldest + self._policy.max_age)
+        due = min(self._newest + self._idle, self._oldest + self._max_age)
         return max(0.0, due - now)
 
     def close(self, now: float, stopping: bool = False) -> Batch | None:
@@ -85,14 +77,14 @@ class Batcher:
         if reason is None:
             return None
         batch = Batch(tuple(self._events), reason)
-        grown = min(2 * self._limit, self._policy.max_backlog)
-        self._limit = grown if reason is Closed.FULL else self._policy.max_requests
+        grown = min(2 * self._limit, self._settings.max_backlog)
+        self._limit = grown if reason is Closed.FULL else self._settings.max_requests
         self._events, self._bytes = [], 0
         return batch
 
     @property
     def _full(self) -> bool:
-        return len(self._events) >= self._limit or self._bytes >= self._policy.max_bytes
+        return len(self._events) >= self._limit or self._bytes >= self._settings.max_bytes
 
     def _due(self, now: float, stopping: bool) -> Closed | None:
         if not self._events:
@@ -101,8 +93,8 @@ class Batcher:
             return Closed.FULL
         if stopping:
             return Closed.STOP
-        if now - self._oldest >= self._policy.max_age:
+        if now - self._oldest >= self._max_age:
             return Closed.AGE
-        if now - self._newest >= self._policy.idle:
+        if now - self._newest >= self._idle:
             return Closed.IDLE
         return None

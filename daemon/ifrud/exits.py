@@ -10,10 +10,10 @@ from ifrud.problems import InvalidSettings
 
 
 class Exit(IntEnum):
-    """OK: drained, or told to stop. BUG: ours. SETTINGS: mend them first. LOST: another writer published first.
+    """OK: drained, or told to stop. BUG: of ifrud. SETTINGS: invalid. LOST: another writer published first.
 
     UNKNOWN: it is not known whether the last version was published; the next start finds out.
-    FAILED: the source, the store or an outbox failed for good, or the events are not what they should be.
+    FAILED: the source, the store or an outbox failed for good, or too many events in a row are no requests.
     """
 
     OK = 0

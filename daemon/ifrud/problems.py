@@ -1,4 +1,4 @@
-"""Invalid settings, said so that the operator can mend them."""
+"""Messages about invalid settings: which field, which value, what is allowed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ifru.errors import IfruError
 
 
 class InvalidSettings(IfruError):
-    """Settings that cannot be used, one line a problem: field, value, what is allowed."""
+    """Settings that cannot be used, one line a problem."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))

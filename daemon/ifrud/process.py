@@ -1,4 +1,4 @@
-"""The process around the service: what is opened, in which order, and how it ends."""
+"""The daemon's process: it opens streams and store, runs the service, and ends with an exit code."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from importlib.metadata import version
 from types import FrameType
 from uuid import uuid4
 
 import structlog
-import torch
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from ifru.engine.engine import Engine
+from ifru.engine.engine import Engine, UnsupportedSupport
 from ifru.engine.settings import EngineSettings
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
-from ifru.snapshots import Reader, Store, Version, Writer, event_hash, open_store, probe, read_hash_key
+from ifru.kernels.device import UnsupportedDevice, device_of
+from ifru.models import ModelConfig, model_of
+from ifru.snapshots import Reader, Store, Version, Writer, open_store, probe, read_hash_key
 from ifru.training.warm_up import warm_up
-from ifrud.batcher import Batcher, BatchPolicy
+from ifrud.batcher import Batcher
 from ifrud.exits import Exit, exit_for
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
@@ -30,13 +31,13 @@ from ifrud.observe.logging import configure_logging
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
-from ifrud.pipeline import Ends, Knowledge, Pipeline
+from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
-from ifrud.requests.answered import Answered
-from ifrud.requests.intake import Gate
-from ifrud.service import Idling, Service, Telling
-from ifrud.settings import AdminSettings, BatchSettings, EngineSection, Settings
+from ifrud.requests.answers import Answered
+from ifrud.requests.intake import Decoder
+from ifrud.service import IdleWork, Service
+from ifrud.settings import AdminSettings, Settings
 from ifrud.streams.outboxes import open_outbox
 from ifrud.streams.sources import open_source
 
@@ -44,7 +45,7 @@ log = structlog.stdlib.get_logger("ifrud")
 
 
 def run_daemon(settings: Settings, drain: bool) -> Exit:
-    """Run until drained, told to stop, or unable to go on. What ended it is the last line of the log."""
+    """Run until drained, told to stop, or unable to go on. The last line of the log says why it ended."""
     configure_logging(settings.log.level, sys.stderr)
     stop = StopSignals()
     try:
@@ -82,52 +83,64 @@ class StopSignals:
 
 
 def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack) -> None:
-    telling = _telling(settings)
-    admin = _admin(settings.admin, telling, stack)
+    reporter = _reporter(settings)
+    admin = _admin(settings.admin, reporter, stack)
     store = open_store(settings.store)
     probe(store, _attempt())
-    ends = _ends(settings, stack)
-    prover = Prover(settings.engine.cache_bytes)
-    stack.callback(prover.close)
-    assemble(settings, store, ends, telling, prover, admin.check).run(stop, drain)
+    streams = _streams(settings, stack)
+    prover = stack.enter_context(closing(Prover(settings.engine.cache_bytes)))
+    assemble(settings, store, streams, reporter, prover, admin.check).run(stop, drain)
 
 
 def assemble(
     settings: Settings,
     store: Store,
-    ends: Ends,
-    telling: Telling,
+    streams: Streams,
+    reporter: Reporter,
     prover: Prover,
     check: Callable[[], None] = lambda: None,
 ) -> Service:
     """A service on the newest version of a store. check: raises where another thread has died.
 
-    Raises NoVersion, CorruptFile or StoreError.
+    Raises NoVersion, CorruptFile, StoreError or InvalidSettings.
     """
-    gate = Gate(ends.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
+    reader = Reader(store)
+    newest = reader.load()
+    manifest = newest.manifest
+    model = Model(_engine(newest, settings.engine), manifest, Writer(store, _utc, _attempt), settings.full_every)
+    answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
+    decoder = Decoder(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
+    prove = settings.prove and _provable(manifest.model)
     return Service(
-        pipeline=Pipeline(_knowledge(settings, store), ends, gate, telling.reporter, _utc),
-        source=ends.source,
-        batcher=Batcher(_policy(settings.batch)),
-        idling=Idling(settings.refine, settings.prove, settings.refine_after_ms / 1000),
-        telling=telling,
+        pipeline=Pipeline(model, answered, streams, decoder, reporter, _utc),
+        source=streams.source,
+        batcher=Batcher(settings.batch),
+        idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
+        reporter=reporter,
+        prover=prover,
         now=time.monotonic,
         check=check,
-        prover=prover,
     )
 
 
-def _telling(settings: Settings) -> Telling:
+def _provable(config: ModelConfig) -> bool:
+    provable = model_of(config).capabilities.provable
+    if not provable:
+        log.info(f"versions of this model are not proven: there is no proof for {config.name!r}")
+    return provable
+
+
+def _reporter(settings: Settings) -> Reporter:
     board = Board(Status(started=_utc(), store=settings.store, source=settings.events), time.monotonic)
     metrics = Metrics(CollectorRegistry())
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics.registry)
     metrics.build.labels(version("ifru")).set(1)
-    return Telling(board, metrics, Reporter(board, metrics, _utc))
+    return Reporter(board, metrics, _utc)
 
 
-def _admin(settings: AdminSettings, telling: Telling, stack: ExitStack) -> AdminServer:
-    app = admin_app(telling.board, telling.metrics.registry, settings.stalled_after_s)
+def _admin(settings: AdminSettings, reporter: Reporter, stack: ExitStack) -> AdminServer:
+    app = admin_app(reporter.board, reporter.metrics.registry, settings.stalled_after_s)
     server = AdminServer(app, bind(settings.host, settings.port))
     server.start()
     stack.callback(server.stop)
@@ -137,58 +150,26 @@ def _admin(settings: AdminSettings, telling: Telling, stack: ExitStack) -> Admin
     return server
 
 
-def _knowledge(settings: Settings, store: Store) -> Knowledge:
-    reader = Reader(store)
-    newest = reader.load()
-    key = read_hash_key(store)
-    model = Model(_engine(newest, settings.engine), newest.manifest, Writer(store, _utc, _attempt), settings.full_every)
-    return Knowledge(
-        model=model,
-        answered=Answered(reader, newest.manifest, settings.remember_versions),
-        keyed_hash=lambda request: event_hash(key, *request),
-    )
-
-
-def _engine(newest: Version, settings: EngineSection) -> Engine:
-    device = _device(settings.device)
-    warm_up(newest.manifest.model, device, (newest.tables.user.dtype,))
-    return Engine(
-        newest.manifest.model,
-        newest.tables,
-        newest.dataset,
-        EngineSettings(**settings.model_dump(exclude={"device"})),
-        device=device,
-        carried=Carried(newest.manifest.residual.batch_energy, newest.manifest.residual.added_energy),
-    )
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def _engine(newest: Version, settings: EngineSettings) -> Engine:
+    model, residual = newest.manifest.model, newest.manifest.residual
+    carried = Carried(residual.batch_energy, residual.added_energy)
     try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError):
-        raise InvalidSettings([f"engine.device: {name!r} cannot be used here; allowed are auto and cpu"]) from None
+        device = device_of(settings.device)
+        warm_up(model, device, (newest.tables.user.dtype,))
+        return Engine(model, newest.tables, newest.dataset, settings, device, carried)
+    except UnsupportedDevice as error:
+        raise InvalidSettings([f"engine.device: {error}"]) from None
+    except UnsupportedSupport as error:
+        raise InvalidSettings([str(error)]) from None
 
 
-def _ends(settings: Settings, stack: ExitStack) -> Ends:
-    source = open_source(settings.events, settings.kafka, clock=time.time)
-    stack.callback(source.close)
-    receipts = open_outbox(settings.receipts, settings.kafka)
-    stack.callback(receipts.close)
-    dead_letters = open_outbox(settings.dead_letters, settings.kafka)
-    stack.callback(dead_letters.close)
-    return Ends(source, receipts, dead_letters)
-
-
-def _policy(settings: BatchSettings) -> BatchPolicy:
-    return BatchPolicy(
-        max_requests=settings.max_requests,
-        max_backlog=settings.max_backlog,
-        max_bytes=settings.max_bytes,
-        max_age=settings.max_age_ms / 1000,
-        idle=settings.idle_ms / 1000,
+def _streams(settings: Settings, stack: ExitStack) -> Streams:
+    source = stack.enter_context(closing(open_source(settings.events, settings.kafka)))
+    outboxes = (
+        stack.enter_context(closing(open_outbox(url, settings.kafka)))
+        for url in (settings.receipts, settings.dead_letters)
     )
+    return Streams(source, *outboxes)
 
 
 def _attempt() -> str:

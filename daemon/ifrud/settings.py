@@ -1,4 +1,4 @@
-"""What an operator can set, and where it may come from: flags, then environment, then a YAML file, then defaults."""
+"""The daemon's settings: from flags, then the environment, then a YAML file, then defaults."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     SettingsError,
-    YamlConfigSettingsSource,
 )
 
+from ifru.engine.settings import EngineSettings
 from ifrud.problems import InvalidSettings, nearest, problems
 from ifrud.streams.endpoints import FORMS, parse_endpoint
 
@@ -58,15 +59,15 @@ StreamUrl = Annotated[str, AfterValidator(_stream), Field(description=FORMS)]
 StoreUrl = Annotated[str, AfterValidator(_store), Field(description=STORES)]
 
 
-Share = Annotated[float, Field(gt=0, lt=1)]
-
-
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class BatchSettings(_Group):
-    """When a micro-batch closes. It grows from max_requests to max_backlog while events wait behind it."""
+    """When a micro-batch closes. Its limit grows from max_requests to max_backlog events while more of them wait.
+
+    max_bytes: of payload.
+    """
 
     max_requests: PositiveInt = 1000
     max_backlog: PositiveInt = 10_000
@@ -81,27 +82,6 @@ class BatchSettings(_Group):
                 f"max_backlog is {self.max_backlog}; at least max_requests, {self.max_requests}, is allowed"
             )
         return self
-
-
-class EngineSection(_Group):
-    """How far an update goes, and where it is computed: `ifru.engine.EngineSettings`, and the device.
-
-    It is written out here because the engine takes seconds to import, and wrong settings are told at once.
-    """
-
-    tolerance: Share = 0.01
-    refined: Share = 0.0005
-    support: Literal["auto", "residual", "push", "k_hop", "global"] = "auto"
-    products: PositiveInt = 200
-    steps: PositiveInt = 20
-    cache_bytes: PositiveInt = 1 << 30
-    push_rows: PositiveInt | None = None
-    push_interactions: PositiveInt | None = None
-    push_milliseconds: PositiveFloat | None = None
-    k_hop_hops: NonNegativeInt = 2
-    k_hop_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    k_hop_damping: NonNegativeFloat = 0.0
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
 
 
 class AdminSettings(_Group):
@@ -155,7 +135,7 @@ class Common(BaseSettings):
 
     events: StreamUrl
     batch: BatchSettings = BatchSettings()
-    engine: EngineSection = EngineSection()
+    engine: EngineSettings = EngineSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
     kafka: KafkaSettings = KafkaSettings()
@@ -192,23 +172,16 @@ def load_settings(kind: type[S], config: Path | None, flags: Mapping[str, Any]) 
 
     Raises InvalidSettings, which names every field that is wrong, its value and what is allowed.
     """
+    _check_environment(os.environ)
+    content = {} if config is None else _read(config)
 
     class Layered(kind):  # type: ignore[valid-type, misc]
         @classmethod
         def settings_customise_sources(
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
+            cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            file = YamlConfigSettingsSource(settings_cls, yaml_file=config)
-            return init_settings, env_settings, file
+            return sources["init_settings"], sources["env_settings"], InitSettingsSource(settings_cls, content)
 
-    _check_environment(os.environ)
-    if config is not None:
-        _check_file(config)
     try:
         return cast("S", Layered(**flags))
     except ValidationError as error:
@@ -230,7 +203,7 @@ def _check_environment(environment: Mapping[str, str]) -> None:
         raise InvalidSettings(unknown)
 
 
-def _check_file(path: Path) -> None:
+def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -240,3 +213,4 @@ def _check_file(path: Path) -> None:
     if content is not None and not isinstance(content, dict):
         kind = type(content).__name__
         raise InvalidSettings([f"--config: {str(path)!r} holds a {kind}; allowed is a mapping of settings"])
+    return content or {}

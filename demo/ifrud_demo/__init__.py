@@ -1,1 +1,1 @@
-"""`ifrud demo`: from a data file to a stream of deletions, and to a model that is held against retraining."""
+"""`ifrud demo`: train a model, run a daemon on a stream of deletions, compare the result with retraining."""

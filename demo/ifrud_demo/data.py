@@ -1,4 +1,4 @@
-"""What the demo trains on: a file of one's own, MovieLens-100K, or a generated set of the same size."""
+"""The demo's data: the user's own file, MovieLens-100K, or generated ratings of the same size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Data:
-    """A data set and what it is. remark: why it is not another one; empty where there is nothing to say."""
+    """A data set and its name. remark: why it is not MovieLens-100K, where that was asked for."""
 
     name: str
     dataset: Dataset
@@ -29,18 +29,18 @@ class Data:
 
 
 def own(path: Path, rule: LabelRule) -> Data:
-    """A file of the user's. Raises DataError."""
+    """The user's own file. Raises DataError."""
     return Data(path.name, load_dataset(path, rule, HOLDOUT, SEED))
 
 
 def generated(rule: LabelRule, remark: str = "") -> Data:
-    """Made up, the same on every machine."""
+    """Generated ratings, the same on every machine."""
     recorded = generate(USERS, ITEMS, ROWS, SEED)
     return Data("generated ratings of the size of MovieLens-100K", split(recorded, rule, HOLDOUT, SEED), remark)
 
 
 def movielens_or_generated(rule: LabelRule, movielens: Callable[[], bytes], file: Path) -> Data:
-    """MovieLens-100K where it can be had, else generated ratings, with a remark that says why.
+    """MovieLens-100K if it is available, else generated ratings, with a remark that says why.
 
     movielens: its ratings as CSV, which are put into `file`. Raises DataError.
     """

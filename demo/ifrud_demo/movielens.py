@@ -31,7 +31,7 @@ _HEADER = b"user,item,rating,timestamp\n"
 
 
 class Unavailable(Exception):
-    """MovieLens-100K cannot be had now; the text says why."""
+    """MovieLens-100K is not available now; the text says why."""
 
 
 def movielens(cache: Path, fetch: Callable[[], bytes], md5: str = MD5) -> bytes:
@@ -55,7 +55,7 @@ def movielens(cache: Path, fetch: Callable[[], bytes], md5: str = MD5) -> bytes:
 def fetch(url: str = URL, silence: float = SILENCE, patience: float = PATIENCE) -> bytes:
     """What a server answers. Raises Unavailable, after `patience` seconds at the latest."""
     outcome: list[bytes | Unavailable] = []
-    # Looking up a host's name takes no time limit, so the wait has its own.
+    # Looking up a host's name has no time limit of its own.
     thread = Thread(target=lambda: outcome.append(_answer(url, silence)), name="download", daemon=True)
     thread.start()
     thread.join(patience)

@@ -1,4 +1,4 @@
-"""What a demo can be told."""
+"""The options of a demo."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Options:
     Raises IfruError for options that cannot be used.
     """
 
-    data: Path | None = None
-    generated: bool = False
-    label: str = "rating>=4"
-    rank: int = 16
-    l2: float = 0.1
-    events: int = 200
-    rate: float = 20
-    folder: Path | None = None
+    data: Path | None
+    generated: bool
+    label: str
+    rank: int
+    l2: float
+    events: int
+    rate: float
+    folder: Path | None
 
     def __post_init__(self) -> None:
         if self.data is not None and self.generated:

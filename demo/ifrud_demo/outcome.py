@@ -1,4 +1,4 @@
-"""What a demo comes to: figures for programs, and sentences for people."""
+"""The result of a demo: figures for programs, and sentences for people."""
 
 from __future__ import annotations
 
@@ -9,23 +9,16 @@ from rich.table import Table
 from ifru.evaluation.verify import Verification
 from ifru.training import TrainedModel
 from ifrud_demo.data import Data
-from ifrud_demo.screen import milliseconds, share
-from ifrud_demo.watch import Kind, Seen
-
-
-@dataclass(frozen=True)
-class Spent:
-    """Seconds of the demo itself: for training, and in all."""
-
-    train: float
-    total: float
+from ifrud_demo.screen import latency, milliseconds, share
+from ifrud_demo.watch import Seen
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """answered: the last version that answers a request, held against retraining.
+    """answered: the last version that answers a request, compared with retraining.
 
     refined: the same for the version that idle time has made of it; None where nothing was left to gain.
+    training_seconds, total_seconds: of the demo itself.
     """
 
     data: Data
@@ -33,11 +26,12 @@ class Outcome:
     seen: Seen
     answered: Verification
     refined: Verification | None
-    spent: Spent
+    training_seconds: float
+    total_seconds: float
 
     def document(self) -> dict[str, object]:
         """For programs. seconds.update: of one update, on average; seconds.updates: of all of them."""
-        seen, answered, config = self.seen, self.answered, self.trained.config
+        seen, answered, refined, config = self.seen, self.answered, self.refined, self.trained.config
         states = [receipt.state for receipt in seen.receipts.values()]
         return {
             "data": self.data.name,
@@ -46,44 +40,30 @@ class Outcome:
             "nothing_to_erase": states.count("nothing_to_erase"),
             "dead_letters": len(seen.reasons),
             "deletions": answered.deletions,
-            "versions": seen.versions,
+            "versions": seen.counts,
             "latency_ms": {f"p{percent}": _ms(seen.latency(percent)) for percent in (50, 99)},
-            "residual_influence": answered.settled_influence,
-            "left": asdict(answered.left),
+            **_figures(answered),
             "floor": asdict(answered.floor),
-            "auc": asdict(answered.auc),
-            "rms": asdict(answered.rms),
-            "refined": self._refined(),
+            "refined": None if refined is None else _figures(refined) | {"seconds": refined.seconds.update},
             "seconds": {
                 "update": answered.seconds.update,
                 "updates": sum(seen.updates),
                 "retrain": answered.seconds.retrain,
-                "train": self.spent.train,
-                "total": self.spent.total,
+                "train": self.training_seconds,
+                "total": self.total_seconds,
             },
-        }
-
-    def _refined(self) -> dict[str, object] | None:
-        refined = self.refined
-        if refined is None:
-            return None
-        return {
-            "residual_influence": refined.settled_influence,
-            "left": asdict(refined.left),
-            "auc": asdict(refined.auc),
-            "rms": asdict(refined.rms),
-            "seconds": refined.seconds.update,
         }
 
     def facts(self) -> dict[str, str]:
         """For people: what happened."""
         seen, answered = self.seen, self.answered
+        kinds = [f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in seen.counts.items() if count]
         return {
             "requests": f"{answered.requests:,}, of which {answered.unknown:,} had nothing to erase",
             "dead letters": f"{len(seen.reasons):,} ({'; '.join(seen.reasons)})",
             "deleted": f"{answered.deletions:,} rows",
-            "versions": _versions(seen.versions),
-            "latency": f"p50 {milliseconds(seen.latency(50))}, p99 {milliseconds(seen.latency(99))}",
+            "versions": f"{len(seen.versions):,}: {', '.join(kinds)}",
+            "latency": latency(seen),
         }
 
     def comparison(self) -> Table:
@@ -105,11 +85,12 @@ class Outcome:
     def sentences(self) -> list[str]:
         """For people: what the figures say."""
         answered, last, seen, seconds = self.answered, self.refined or self.answered, self.seen, self.answered.seconds
+        afterwards = "" if self.refined is None else f"; after idle time it was {_left(self.refined)}"
         said = [
             f"Half of the requests were answered within {milliseconds(seen.latency(50))}, 99 of 100 within "
             f"{milliseconds(seen.latency(99))}. No row that they name is in the model's data any more.",
             "Retraining from scratch without these rows changes what the model says of a pair. Of that change the "
-            f"daemon's answers left {_left(answered)}{self._afterwards()}.",
+            f"daemon's answers left {_left(answered)}{afterwards}.",
             f"An update took {milliseconds(seconds.update)} on average, retraining took "
             f"{milliseconds(seconds.retrain)}: an update costs {share(seconds.update / seconds.retrain)} of it.",
             f"The last version's predictions are proven to be no further than {last.rms.bound:.1e} from those of the "
@@ -120,19 +101,16 @@ class Outcome:
             said.append(f"Take care: the model is {self.trained.verdict}.")
         return said
 
-    def _afterwards(self) -> str:
-        return "" if self.refined is None else f"; after idle time it was {_left(self.refined)}"
+
+def _figures(found: Verification) -> dict[str, object]:
+    parts = {"left": asdict(found.left), "auc": asdict(found.auc), "rms": asdict(found.rms)}
+    return {"residual_influence": found.settled_influence, **parts}
 
 
 def _left(found: Verification) -> str:
     known = {"forgotten": found.left.forget, "held-out": found.left.holdout}
     said = [f"{share(value)} on {name} pairs" for name, value in known.items() if value is not None]
     return " and ".join(said) or "nothing that can be measured"
-
-
-def _versions(counts: dict[Kind, int]) -> str:
-    of_each = [f"{count:,} {kind}{'s' * (count != 1)}" for kind, count in counts.items() if count]
-    return f"{sum(counts.values()):,}: {', '.join(of_each)}"
 
 
 def _auc(value: float | None) -> str:

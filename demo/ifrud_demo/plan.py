@@ -35,7 +35,7 @@ class Plan:
 
 
 def plan(dataset: Dataset, count: int, seed: int, time: datetime) -> Plan:
-    """A mixture: single interactions, whole users, a user whom nobody knows, and an event that is no request.
+    """A mixture: single interactions, whole users, an unknown user, and an event that is no request.
 
     count: events at most, fewer where the data set is small. The same seed gives the same events.
     Raises IfruError where the data set is too small to forget anything of it.

@@ -7,95 +7,64 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from ifru.errors import IfruError
 
 STOP_SECONDS = 15.0
 """How long a daemon may take to finish the batch in hand."""
 
 
-@dataclass(frozen=True)
-class Places:
-    """What lies in the demo's folder. data: ratings that were downloaded. requests: all that were sent."""
-
-    folder: Path
-
-    @property
-    def data(self) -> Path:
-        return self.folder / "ratings.csv"
-
-    @property
-    def requests(self) -> Path:
-        return self.folder / "requests.jsonl"
-
-    @property
-    def store(self) -> Path:
-        return self.folder / "store"
-
-    @property
-    def events(self) -> Path:
-        return self.folder / "events.jsonl"
-
-    @property
-    def receipts(self) -> Path:
-        return self.folder / "receipts.jsonl"
-
-    @property
-    def dead_letters(self) -> Path:
-        return self.folder / "dead-letters.jsonl"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "log.jsonl"
-
-    def flags(self) -> list[str]:
-        """Of `ifrud run`."""
-        named = {
-            "events": self.events,
-            "store": self.store,
-            "receipts": self.receipts,
-            "dead-letters": self.dead_letters,
-        }
-        return [part for name, path in named.items() for part in (f"--{name}", path.as_uri())]
+class DemoError(IfruError):
+    """The daemon failed, or did something else than it was asked for."""
 
 
-class Daemon:
-    """An `ifrud run` process, which writes its log to a file."""
+class Files:
+    """The demo's files. data: ratings that were downloaded. requests: all that were sent."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    @property
-    def exit_code(self) -> int | None:
-        """None while it runs."""
-        return self._process.poll()
-
-    def stop(self) -> int:
-        """Have it finish the batch in hand; its exit code. Raises subprocess.TimeoutExpired."""
-        self._process.terminate()
-        return self._process.wait(STOP_SECONDS)
-
-    def end(self) -> None:
-        """Make sure that it is gone, whatever else happens."""
-        try:
-            if self.exit_code is None:
-                with suppress(subprocess.TimeoutExpired):
-                    self.stop()
-        finally:
-            if self.exit_code is None:
-                self._process.kill()
-                self._process.wait()
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "ratings.csv"
+        self.requests = folder / "requests.jsonl"
+        self.store = folder / "store"
+        self.events = folder / "events.jsonl"
+        self.receipts = folder / "receipts.jsonl"
+        self.dead_letters = folder / "dead-letters.jsonl"
+        self.log = folder / "log.jsonl"
 
 
 @contextmanager
-def started(places: Places, environment: Mapping[str, str] = os.environ) -> Iterator[Daemon]:
-    """A daemon that is gone afterwards, also where the demo is interrupted."""
+def daemon(files: Files, environment: Mapping[str, str] = os.environ) -> Iterator[subprocess.Popen[bytes]]:
+    """An `ifrud run` process that is gone afterwards, also where the demo is interrupted."""
     # Settings of a daemon that is run from the same shell are not the demo's.
     clean = {name: value for name, value in environment.items() if not name.upper().startswith("IFRUD_")}
-    command = [sys.executable, "-P", "-m", "ifrud", "run", *places.flags(), "--admin-port", "0"]
-    with places.log.open("ab") as log:
-        daemon = Daemon(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean))
+    streams = {
+        "--events": files.events,
+        "--store": files.store,
+        "--receipts": files.receipts,
+        "--dead-letters": files.dead_letters,
+    }
+    flags = [part for flag, path in streams.items() for part in (flag, path.as_uri())]
+    command = [sys.executable, "-P", "-m", "ifrud", "run", *flags, "--admin-port", "0"]
+    with files.log.open("ab") as log:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean)
     try:
-        yield daemon
+        yield process
     finally:
-        daemon.end()
+        _end(process)
+
+
+def stop(process: subprocess.Popen[bytes]) -> int:
+    """Have a daemon finish the batch in hand; its exit code. Raises subprocess.TimeoutExpired."""
+    process.terminate()
+    return process.wait(STOP_SECONDS)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        if process.poll() is None:
+            with suppress(subprocess.TimeoutExpired):
+                stop(process)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()

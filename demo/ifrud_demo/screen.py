@@ -1,8 +1,8 @@
-"""What a person sees while the demo runs: a table that is redrawn on a terminal, lines anywhere else."""
+"""The demo's output for people: a table that is redrawn on a terminal, lines anywhere else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.console import Console, Group
@@ -28,13 +28,13 @@ class Screen:
         if not self._redraws:
             self._console = Console(stderr=stderr, highlight=False, width=_PLAIN_WIDTH, force_terminal=False)
         self._now = now
-        self._start = now()
+        self._start = self._line_due = now()
 
     def say(self, text: str) -> None:
         """A sentence."""
         self._console.print(Text(text), soft_wrap=not self._redraws)
 
-    def facts(self, facts: dict[str, str]) -> None:
+    def facts(self, facts: Mapping[str, str]) -> None:
         """Names and values."""
         self._console.print(_table(facts))
 
@@ -44,33 +44,19 @@ class Screen:
 
     @contextmanager
     def following(self, seen: Seen) -> Iterator[Callable[[], None]]:
-        """Something to call whenever `seen` has changed, which shows it now and then."""
-        if not self._redraws:
-            yield self._lines(seen)
+        """A function to call whenever `seen` has changed; it shows the change."""
+        if self._redraws:
+            with Live(console=self._console, auto_refresh=False) as live:
+                yield lambda: live.update(Group(_table(_facts(seen)), Text(seen.sentence, style="dim")), refresh=True)
+        else:
+            yield lambda: self._line(seen) if self._now() >= self._line_due else None
             self._line(seen)
-            return
-        with Live(console=self._console, auto_refresh=False) as live:
-
-            def draw() -> None:
-                live.update(Group(_table(_facts(seen)), Text(seen.sentence, style="dim")), refresh=True)
-
-            yield draw
-
-    def _lines(self, seen: Seen) -> Callable[[], None]:
-        due = self._now()
-
-        def line() -> None:
-            nonlocal due
-            if self._now() >= due:
-                self._line(seen)
-                due = self._now() + _LINE_SECONDS
-
-        return line
 
     def _line(self, seen: Seen) -> None:
         facts = _facts(seen)
         shown = ", ".join((facts["events"], f"version {facts['version']}", f"latency {facts['latency']}"))
         self.say(f"{self._now() - self._start:3.0f} s: {shown}")
+        self._line_due = self._now() + _LINE_SECONDS
 
 
 def milliseconds(seconds: float | None) -> str:
@@ -85,22 +71,26 @@ def share(value: float | None) -> str:
     return "< 0.001 %" if 0 < value < 1e-5 else f"{100 * value:.2g} %"
 
 
+def latency(seen: Seen) -> str:
+    """The latencies so far, for people."""
+    return f"p50 {milliseconds(seen.latency(50))}, p99 {milliseconds(seen.latency(99))}"
+
+
 def _facts(seen: Seen) -> dict[str, str]:
-    published = seen.published[-1] if seen.published else None
-    newest = seen.newest
+    left, newest = "-", seen.newest
+    if seen.versions:
+        left = f"{share(seen.versions[-1].settled)} of the newest batch, {share(seen.versions[-1].total)} of all"
     return {
         "events": f"{len(seen.sent):,} of {seen.events:,} sent, {seen.answered:,} answered",
         "dead letters": "; ".join(seen.reasons) or "none",
         "version": "-" if newest is None else f"{newest.version:,}",
-        "latency": f"p50 {milliseconds(seen.latency(50))}, p99 {milliseconds(seen.latency(99))}",
-        "residual influence": "-"
-        if published is None
-        else f"{share(published.settled)} of the newest batch, {share(published.total)} of all",
+        "latency": latency(seen),
+        "residual influence": left,
         "retained": "-" if newest is None else f"{newest.retained:,} rows, {newest.holdout:,} held out",
     }
 
 
-def _table(facts: dict[str, str]) -> Table:
+def _table(facts: Mapping[str, str]) -> Table:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", overflow="fold")
     table.add_column(overflow="fold")

@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
 from ifru.snapshots import Manifest, Reader, open_store
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.sources.jsonl import JsonlSource
-from ifrud_demo.process import Places
+from ifrud_demo.process import Files
 
 Kind = Literal["answer", "refinement", "proof"]
-"""A version answers events, refines the model in idle time, or only adds the proof of what the one before holds."""
+"""A version answers events, refines the model in idle time, or only adds a proof to the version before it."""
 
 _LINES = 10_000
 _LOOK_SECONDS = 0.005
-"""How often the receipts are looked at: as exact are the latencies."""
+"""How often the receipts are looked at, which is how exact the latencies are."""
 
 
 @dataclass(frozen=True)
-class Clock:
-    """now: seconds, never going back. sleep: for some seconds."""
-
-    now: Callable[[], float]
-    sleep: Callable[[float], None]
-
-
-@dataclass(frozen=True)
-class Announced:
-    """A version, as the daemon's log tells of it.
-
-    deleted: rows. seconds: that the update took. settled, total: residual influences.
-    """
+class LoggedVersion:
+    """A version, by the daemon's log. deleted: rows. seconds: of its update. settled, total: residual influences."""
 
     version: int
     kind: Kind
@@ -47,11 +37,11 @@ class Announced:
 
 @dataclass
 class Seen:
-    """Everything that was seen so far.
+    """What is known of the daemon so far.
 
     events: to be sent in all. sent: event id -> when it was written. receipts: by request id, the first of each.
     latencies: seconds from before an event was written until its receipt was read. reasons: of dead letters.
-    sentence: the newest line of the log.
+    sentence: the newest line of the log. newest: the newest version's manifest.
     """
 
     events: int
@@ -59,7 +49,7 @@ class Seen:
     receipts: dict[str, Receipt] = field(default_factory=dict)
     latencies: list[float] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
-    published: list[Announced] = field(default_factory=list)
+    versions: list[LoggedVersion] = field(default_factory=list)
     ready: bool = False
     sentence: str = "the daemon loads its libraries and the model"
     newest: Manifest | None = None
@@ -70,31 +60,31 @@ class Seen:
         return len(self.receipts) + len(self.reasons)
 
     @property
-    def versions(self) -> dict[Kind, int]:
+    def counts(self) -> dict[Kind, int]:
         """Versions of each kind. How many idle time makes depends on how busy the machine is."""
-        kinds = [each.kind for each in self.published]
+        kinds = [each.kind for each in self.versions]
         return {kind: kinds.count(kind) for kind in get_args(Kind)}
 
     @property
-    def last_answer(self) -> Announced:
+    def last_answer(self) -> LoggedVersion:
         """The last version that answers events."""
-        return next(each for each in reversed(self.published) if each.kind == "answer")
+        return next(each for each in reversed(self.versions) if each.kind == "answer")
 
     @property
-    def refinement(self) -> Announced | None:
+    def refinement(self) -> LoggedVersion | None:
         """The version that idle time has made of the last answer, if it has."""
-        later = (each for each in reversed(self.published) if each.version > self.last_answer.version)
-        return next((each for each in later if each.kind == "refinement"), None)
+        later = self.versions[self.versions.index(self.last_answer) :]
+        return next((each for each in reversed(later) if each.kind == "refinement"), None)
 
     @property
-    def proof(self) -> Announced | None:
-        """The newest version, where it carries a proof."""
-        return self.published[-1] if self.published and self.published[-1].kind == "proof" else None
+    def proven(self) -> bool:
+        """Whether the newest version carries a proof."""
+        return bool(self.versions) and self.versions[-1].kind == "proof"
 
     @property
     def updates(self) -> list[float]:
         """Seconds of each update that deleted something."""
-        return [each.seconds for each in self.published if each.deleted]
+        return [each.seconds for each in self.versions if each.deleted]
 
     def latency(self, percent: float) -> float | None:
         """Seconds within which so many percent of the receipts came."""
@@ -102,45 +92,46 @@ class Seen:
 
 
 class Watch:
-    """Follows the daemon's files. seen: where it is put down. clock: the one that `seen.sent` goes by."""
+    """Follows the daemon's files, and adds to `seen` what is new. now: the clock that `seen.sent` goes by."""
 
-    def __init__(self, places: Places, seen: Seen, clock: Clock) -> None:
-        self._reader = Reader(open_store(places.store.as_uri()))
-        self._seen = seen
+    def __init__(self, files: Files, seen: Seen, now: Callable[[], float]) -> None:
+        self.seen = seen
+        self.now = now
+        self._reader = Reader(open_store(files.store.as_uri()))
         self._receipts, self._letters, self._log = (
-            JsonlSource(path, clock=clock.now, wait=clock.sleep, interval=_LOOK_SECONDS)
-            for path in (places.receipts, places.dead_letters, places.log)
+            JsonlSource(path, clock=now, wait=time.sleep, interval=_LOOK_SECONDS)
+            for path in (files.receipts, files.dead_letters, files.log)
         )
 
     def look(self, timeout: float) -> None:
-        """Take in what has come; waits up to `timeout` seconds for receipts."""
+        """Read what is new; waits up to `timeout` seconds for receipts."""
         for event in self._receipts.poll(_LINES, timeout):
             receipt = Receipt.read(event.payload or b"")
-            if receipt.request_id not in self._seen.receipts:
-                self._seen.receipts[receipt.request_id] = receipt
-                self._seen.latencies.append(event.received - self._seen.sent[receipt.request_id])
+            if receipt.request_id not in self.seen.receipts:
+                self.seen.receipts[receipt.request_id] = receipt
+                self.seen.latencies.append(event.received - self.seen.sent[receipt.request_id])
         for event in self._letters.poll(_LINES, 0):
-            self._seen.reasons.append(json.loads(event.payload or b"{}")["reason"])
+            self.seen.reasons.append(json.loads(event.payload or b"{}")["reason"])
         for event in self._log.poll(_LINES, 0):
-            self._take(event.payload or b"")
+            self._read_log(event.payload or b"")
 
     def refresh(self) -> None:
         """Read the newest version's manifest."""
-        self._seen.newest = self._reader.manifest(self._reader.newest())
+        self.seen.newest = self._reader.manifest(self._reader.newest())
 
-    def _take(self, line: bytes) -> None:
+    def _read_log(self, line: bytes) -> None:
         try:
-            said: dict[str, Any] = json.loads(line)
+            said = json.loads(line)
         except ValueError:
-            # What a library prints on its own is no log line of the daemon.
-            self._seen.sentence = line.decode(errors="replace")
+            # A library may print lines that are not the daemon's log.
+            self.seen.sentence = line.decode(errors="replace")
             return
-        self._seen.sentence = str(said["event"])
-        self._seen.ready = self._seen.ready or "positions" in said
+        self.seen.sentence = str(said["event"])
+        self.seen.ready = self.seen.ready or "positions" in said
         if "residual_influence" in said:
             spent = said["seconds"]
-            self._seen.published.append(
-                Announced(
+            self.seen.versions.append(
+                LoggedVersion(
                     version=said["version"],
                     kind="answer" if "events" in said else "refinement" if "refine" in spent else "proof",
                     deleted=said.get("deleted", 0),

@@ -8,8 +8,6 @@ from typing import Annotated
 import torch
 import typer
 
-from ifru.errors import IfruError
-
 StoreUrl = Annotated[
     str,
     typer.Argument(
@@ -33,20 +31,6 @@ class Precision(StrEnum):
     @property
     def dtype(self) -> torch.dtype:
         return torch.float32 if self is Precision.FLOAT32 else torch.float64
-
-
-def device_of(name: str) -> torch.device:
-    """The device of a name; `auto` is a GPU where there is one. Raises IfruError for one that cannot be used."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise IfruError(
-            f"device {name!r} cannot be used here; allowed are auto, cpu, and cuda where there is one"
-        ) from error
-    return device
 
 
 def dtype_of(precision: Precision | None, device: torch.device) -> torch.dtype:

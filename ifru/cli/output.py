@@ -10,17 +10,25 @@ from contextlib import contextmanager
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from ifru.training import Report
 
 
 @contextmanager
-def progress() -> Iterator[Report]:
-    """A bar on stderr, where that is a terminal; it is gone when the work is done."""
-    console = Console(stderr=True)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+def progress(screen: Console | None = None) -> Iterator[Report]:
+    """A bar, where the screen (stderr by default) is a terminal; it is gone when the work is done.
+
+    What does not fit beside the bar is continued below.
+    """
+    screen = screen or Console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", table_column=Column(overflow="fold")),
+        BarColumn(min(40, screen.width // 4), table_column=Column(no_wrap=True)),
+        TimeElapsedColumn(Column(no_wrap=True)),
+    )
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
         task = bar.add_task("reading", total=None)
 
         def report(what: str, share: float | None) -> None:

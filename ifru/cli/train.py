@@ -12,12 +12,13 @@ from typing import Annotated
 import typer
 
 from ifru.cli.candidates import candidates
-from ifru.cli.options import Json, Precision, device_of, dtype_of
+from ifru.cli.options import Json, Precision, dtype_of
 from ifru.cli.output import print_facts, print_json, progress
 from ifru.errors import IfruError
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
+from ifru.kernels.device import device_of
 from ifru.models import known, model_of
 from ifru.snapshots import Manifest, NoVersion, Reader, Residual, Store, Writer, open_store
 from ifru.training import FIRST_RANK, L2_GRID, LARGEST_RANK, TrainedModel
@@ -64,6 +65,13 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bias: Annotated[bool, typer.Option("--bias", help="Of mf: give every user and item a bias.")] = False,
+    layers: Annotated[
+        int | None, typer.Option(help="Of lightgcn: how many hops a row is passed along interactions.")
+    ] = None,
+    graph: Annotated[
+        str | None,
+        typer.Option(metavar="positives|all", help="Of lightgcn: the interactions that rows are passed along."),
+    ] = None,
     dtype: Annotated[
         Precision | None,
         typer.Option(
@@ -76,7 +84,8 @@ def train(
     """Train a model to a stationary point, prove how close to the optimum it is, and publish it as version 1."""
     start = time.perf_counter()
     first = FIRST_RANK if rank == AUTO else _whole(rank)
-    models = candidates(model, first, loss.value, _grid(l2), {"bias": bias or None})
+    own = {"bias": bias or None, "layers": layers, "graph": graph}
+    models = candidates(model, first, loss.value, _grid(l2), own)
     grow = rank == AUTO and model_of(models[0]).capabilities.provable
     where, store = device_of(device), _empty_store(out)
     with progress() as report:

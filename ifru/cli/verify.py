@@ -9,12 +9,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ifru.cli.options import Json, StoreUrl, VersionNumber, device_of
+from ifru.cli.options import Json, StoreUrl, VersionNumber
 from ifru.cli.output import console, print_facts, print_json, progress, readable
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError, RequestError
 from ifru.evaluation.verify import BySet, Quality, Verification
 from ifru.evaluation.verify import verify as verify_update
+from ifru.kernels.device import device_of
 from ifru.requests import Request, parse_request
 from ifru.snapshots import Reader, open_store
 

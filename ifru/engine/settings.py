@@ -18,6 +18,7 @@ class EngineSettings(BaseModel):
     push_rows, push_interactions, push_milliseconds: what one push may move, read and take; None: no bound.
     k_hop_hops, k_hop_share: how far importance spreads, and the share of the rows it reaches that move.
     k_hop_damping: multiple of the diagonal blocks that the solve adds to the Hessian.
+    device: where all of it is computed, for `ifru.kernels.device.device_of`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,3 +35,4 @@ class EngineSettings(BaseModel):
     k_hop_hops: NonNegativeInt = 2
     k_hop_share: float = Field(default=0.5, gt=0, le=1)
     k_hop_damping: float = Field(default=0.0, ge=0)
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")

@@ -1,1 +1,1 @@
-"""Compiled loops (numba, CPU), and the one place that decides whether they run."""
+"""Compiled loops (numba, CPU), and the device that a model is computed on."""

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import numpy as np
 from kafka import KafkaConsumer, TopicPartition
 
@@ -52,6 +53,16 @@ def run(*arguments: str, timeout: float = PATIENCE) -> subprocess.CompletedProce
     """A command that ends by itself."""
     line = [command(arguments[0]), *arguments[1:]]
     return subprocess.run(line, capture_output=True, text=True, timeout=timeout, env=environment(), check=False)
+
+
+def get(url: str) -> httpx.Response:
+    """What an admin port answers, however slow the machine is."""
+    return httpx.get(url, timeout=PATIENCE)
+
+
+def whole_lines(path: Path) -> list[bytes]:
+    """Lines of a file that somebody may be writing to; none where there is no file."""
+    return path.read_bytes().rpartition(b"\n")[0].splitlines() if path.exists() else []
 
 
 def await_(condition: Callable[[], bool], what: str) -> None:
@@ -128,7 +139,7 @@ class Daemon:
         return self._process.wait(timeout=PATIENCE)
 
     def log(self) -> list[dict[str, str]]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [json.loads(line) for line in whole_lines(self._log)]
 
 
 @contextmanager
@@ -146,7 +157,7 @@ def lines(url: str) -> list[dict[str, object]]:
     """Everything in a JSONL file or a topic."""
     endpoint = parse_endpoint(url)
     if not isinstance(endpoint, TopicEndpoint):
-        return [json.loads(line) for line in endpoint.path.read_bytes().splitlines()] if endpoint.path.exists() else []
+        return [json.loads(line) for line in whole_lines(endpoint.path)]
     consumer = KafkaConsumer(bootstrap_servers=list(endpoint.servers), group_id=None, auto_offset_reset="earliest")
     try:
         places = [

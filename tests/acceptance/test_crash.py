@@ -28,8 +28,11 @@ def test_every_deletion_is_done_once_and_answered_however_often_the_daemon_is_ki
     chosen = {f"r{number}": pair for number, pair in enumerate(drawn(before, REQUESTS, source))}
     submit((erase_pair(name, pair) for name, pair in chosen.items()), places.events, max_bytes=2**20)
     limits = ("--set", f"batch.max_requests={BATCH}", "--set", f"batch.max_backlog={BATCH}")
-    for _ in range(KILLS):
-        goal = places.published() + source.randint(1, REQUESTS // BATCH // (KILLS + 1))
+    for kills in range(KILLS, 0, -1):
+        published = places.published()
+        # Each kill leaves batches for those after it, also where the daemon got further than it was to.
+        batches = REQUESTS // BATCH - (published - 1)
+        goal = published + source.randint(1, batches // (kills + 1))
         delay = source.uniform(0, 0.05)
         with daemon(tmp_path, places, *limits) as killed:
             await_(partial(_published, places, goal), f"version {goal}")

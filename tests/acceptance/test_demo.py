@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from ifrud.requests.receipts import Receipt
-from tests.acceptance.running import await_, command, environment, run, write_ratings
+from tests.acceptance.running import await_, command, environment, get, run, whole_lines, write_ratings
 
 KEYS = {
     "requests": int,
@@ -147,9 +147,9 @@ def test_an_interrupt_leaves_no_daemon_behind(ratings: Path, tmp_path: Path, num
     line = [command("ifrud"), "demo", "--data", str(ratings), "--rank", "8", "--events", "400", "--dir", str(folder)]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as demo:
         await_(lambda: (folder / "receipts.jsonl").exists() or demo.poll() is not None, "the first receipt")
-        log = (folder / "log.jsonl").read_text().splitlines()
+        log = whole_lines(folder / "log.jsonl")
         admin = next(said["url"] for said in map(json.loads, log) if "url" in said)
-        assert httpx.get(f"{admin}/healthz").status_code == 200
+        assert get(f"{admin}/healthz").status_code == 200
         demo.send_signal(number)
         assert demo.wait(timeout=60) == code
     with pytest.raises(httpx.ConnectError):

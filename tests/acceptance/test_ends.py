@@ -9,7 +9,6 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 
 from ifrud.requests.submit import submit
@@ -20,6 +19,7 @@ from tests.acceptance.running import (
     distinct,
     drawn,
     erase_pair,
+    get,
     lines,
     pairs,
     run,
@@ -65,7 +65,7 @@ def test_a_signal_ends_it_with_0_and_what_it_had_in_hand_is_published(
         send(
             places, *(erase_pair(f"r{n}", pair) for n, pair in enumerate(drawn(places.version(), 3, random.Random(0))))
         )
-        await_(lambda: httpx.get(f"{running.url}/status").json()["in_hand"] == 3, "the events to be read")
+        await_(lambda: get(f"{running.url}/status").json()["in_hand"] == 3, "the events to be read")
         assert running.stop(number) == 0
     assert _answered(places) == 3
     assert number.name in running.log()[-1]["event"]
@@ -100,14 +100,12 @@ def test_what_it_needs_and_cannot_have_is_named_and_ends_it_with_5(file_places: 
 def test_it_tells_probes_metrics_and_the_status_command_how_it_is(file_places: Places, tmp_path: Path) -> None:
     places = file_places
     with daemon(tmp_path, places, "--set", "refine=false", "--set", "prove=false") as running:
-        await_(lambda: httpx.get(f"{running.url}/readyz").status_code == 200, "readiness")
-        assert httpx.get(f"{running.url}/healthz").status_code == 200
+        await_(lambda: get(f"{running.url}/readyz").status_code == 200, "readiness")
+        assert get(f"{running.url}/healthz").status_code == 200
         done = run("ifrud", "submit", "--events", places.events, "--user", "u1", "--user", "u2", "--item", "i3")
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "3 requests sent")
         await_(lambda: _answered(places) == 3, "receipts")
-        await_(
-            lambda: 'ifrud_requests_total{state="published"} 3.0' in httpx.get(f"{running.url}/metrics").text, "metrics"
-        )
+        await_(lambda: 'ifrud_requests_total{state="published"} 3.0' in get(f"{running.url}/metrics").text, "metrics")
         found = run("ifrud", "status", "--url", running.url, "--json")
         status = json.loads(found.stdout)
         assert (found.returncode, status["state"], status["requests"]) == (0, "ready", 3)

@@ -7,6 +7,7 @@ import pytest
 from ifru.cli.candidates import candidates
 from ifru.errors import IfruError
 from ifru.models import MFConfig, UnknownModel
+from ifru.models.lightgcn import LightGCNConfig
 
 
 def test_there_is_a_configuration_for_each_penalty() -> None:
@@ -18,14 +19,34 @@ def test_what_is_not_given_is_as_the_model_has_it() -> None:
     assert candidates("mf", 8, "bce", [0.2], {"bias": None, "layers": None}) == [MFConfig(rank=8, l2=0.2)]
 
 
-def test_an_option_of_another_model_is_refused_with_those_of_this_one() -> None:
-    with pytest.raises(IfruError, match="--layers is no option of the model 'mf'; its own options are --bias"):
-        candidates("mf", 8, "bce", [0.2], {"layers": 2})
+def test_a_model_takes_options_of_its_own() -> None:
+    found = candidates("lightgcn", 8, "bce", [0.2], {"bias": None, "layers": 3, "graph": "all"})
+    assert found == [LightGCNConfig(rank=8, l2=0.2, layers=3, graph="all")]
+
+
+@pytest.mark.parametrize(
+    ("model", "own", "said"),
+    [
+        ("mf", {"layers": 2}, "--layers is no option of the model 'mf'; its own options are --bias"),
+        (
+            "lightgcn",
+            {"bias": True},
+            "--bias is no option of the model 'lightgcn'; its own options are --graph, --layers",
+        ),
+    ],
+)
+def test_an_option_of_another_model_is_refused_with_those_of_this_one(
+    model: str, own: dict[str, object], said: str
+) -> None:
+    with pytest.raises(IfruError, match=said):
+        candidates(model, 8, "bce", [0.2], own)
 
 
 def test_a_value_that_is_not_allowed_is_named_with_its_option() -> None:
     with pytest.raises(IfruError, match="--rank is 0: Input should be greater than 0"):
         candidates("mf", 0, "bce", [0.2], {})
+    with pytest.raises(IfruError, match="--graph is 'some': Input should be 'positives' or 'all'"):
+        candidates("lightgcn", 8, "bce", [0.2], {"graph": "some"})
 
 
 def test_an_unknown_model_is_refused_with_those_that_are_known() -> None:

@@ -15,6 +15,7 @@ import pytest
 from ifru.cli import main
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
+from ifru.models import known
 from ifru.snapshots import Change, Reader, Writer, open_store
 
 Ifru = Callable[..., "Ended"]
@@ -125,6 +126,18 @@ def test_a_model_that_is_not_ready_is_published_and_called_so(ifru: Ifru, data: 
     assert ended.code == 0
     assert "not ready for unlearning: " in ended.out
     assert "raise --rank or --l2" in ended.out
+
+
+def test_a_model_with_options_of_its_own_is_published_with_them(ifru: Ifru, data: Path) -> None:
+    arguments = ["--rank", 4, "--l2", 0.3, "--layers", 1, "--graph", "all"]
+    assert ifru("train", data, "--out", "memory://graph", "--model", "lightgcn", *arguments).code == 0
+    model = Reader(open_store("memory://graph")).load().manifest.model
+    assert model.model_dump() == {"name": "lightgcn", "rank": 4, "loss": "bce", "l2": 0.3, "layers": 1, "graph": "all"}
+
+
+def test_help_lists_every_model(ifru: Ifru) -> None:
+    said = ifru("train", "--help").out
+    assert all(name in said for name in known())
 
 
 @pytest.fixture(scope="module")
@@ -313,6 +326,7 @@ WRONG = [
     (["train", "DATA", "--out", "memory://w", "--holdout", "1.5"], "1.5"),
     (["train", "DATA", "--out", "memory://w", "--device", "abacus"], "'abacus'"),
     (["train", "DATA", "--out", "ftp://w"], "ftp://w"),
+    (["train", "DATA", "--out", "memory://w", "--model", "lightgcn", "--bias"], "--bias is no option of the model"),
     (["train", "DATA", "--out", "memory://w", "--model", "abacus"], "known are lightgcn, mf"),
     (["train", "DATA", "--out", "STORE"], "in use"),
     (["prove", "memory://nothing-here"], "no version"),

@@ -83,10 +83,9 @@ def test_metrics_are_those_of_the_registry_and_all_have_the_prefix(server: Admin
     metrics.requests.labels("published").inc(3)
     families = list(text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text))
     assert all(family.name.startswith("ifrud_") and family.documentation for family in families)
-    values = {
-        (sample.name, sample.labels.get("state")): sample.value for family in families for sample in family.samples
-    }
+    values = {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
     assert values["ifrud_requests_total", "published"] == 3
+    assert values["ifrud_requests_total", "nothing_to_erase"] == 0, "a state that did not occur yet is 0, not absent"
 
 
 def test_status_is_json_that_the_command_reads_back(server: AdminServer, board: Board) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ifrud.batcher import Batcher, BatchPolicy, Closed
+from ifrud.batcher import Batcher, Closed
+from ifrud.settings import BatchSettings
 from ifrud.streams.sources import Event
 
-POLICY = BatchPolicy(max_requests=4, max_backlog=10, max_bytes=1000, max_age=1.0, idle=0.25)
+SETTINGS = BatchSettings(max_requests=4, max_backlog=10, max_bytes=1000, max_age_ms=1000, idle_ms=250)
 
 
 def events(count: int, size: int = 1) -> list[Event]:
@@ -18,14 +19,14 @@ def closed(batcher: Batcher, now: float) -> Closed | None:
 
 
 def test_an_empty_batch_never_closes_and_waits_for_ever() -> None:
-    batcher = Batcher(POLICY)
+    batcher = Batcher(SETTINGS)
     assert batcher.patience(1e9) is None
     assert batcher.close(1e9) is None
     assert batcher.close(1e9, stopping=True) is None
 
 
 def test_it_closes_once_no_more_events_come() -> None:
-    batcher = Batcher(POLICY)
+    batcher = Batcher(SETTINGS)
     batcher.add(events(1), now=10.0)
     batcher.add(events(1), now=10.125)
     batcher.add([], now=10.25)
@@ -36,7 +37,7 @@ def test_it_closes_once_no_more_events_come() -> None:
 
 
 def test_it_closes_on_the_age_of_its_oldest_event_though_more_keep_coming() -> None:
-    batcher = Batcher(POLICY)
+    batcher = Batcher(SETTINGS)
     for now in (0.0, 0.5, 0.875):
         batcher.add(events(1), now)
     assert batcher.patience(0.875) == 0.125
@@ -45,7 +46,7 @@ def test_it_closes_on_the_age_of_its_oldest_event_though_more_keep_coming() -> N
 
 
 def test_it_closes_at_once_when_it_is_full_of_events_or_of_bytes() -> None:
-    batcher = Batcher(POLICY)
+    batcher = Batcher(SETTINGS)
     batcher.add(events(4), now=0.0)
     assert (batcher.room, batcher.patience(0.0)) == (0, 0.0)
     assert closed(batcher, 0.0) is Closed.FULL
@@ -54,7 +55,7 @@ def test_it_closes_at_once_when_it_is_full_of_events_or_of_bytes() -> None:
 
 
 def test_it_doubles_under_backlog_up_to_its_limit_and_shrinks_when_the_backlog_is_gone() -> None:
-    batcher = Batcher(POLICY)
+    batcher = Batcher(SETTINGS)
     sizes = []
     for _ in range(4):
         batcher.add(events(batcher.room), now=0.0)
@@ -68,7 +69,7 @@ def test_it_doubles_under_backlog_up_to_its_limit_and_shrinks_when_the_backlog_i
 
 
 def test_stopping_closes_what_is_in_hand() -> None:
-    batcher = Batcher(POLICY)
+    batcher = Batcher(SETTINGS)
     batcher.add(events(3), now=0.0)
     batch = batcher.close(0.0, stopping=True)
     assert batch is not None
@@ -76,7 +77,7 @@ def test_stopping_closes_what_is_in_hand() -> None:
 
 
 def test_events_keep_their_order() -> None:
-    batcher = Batcher(POLICY)
+    batcher = Batcher(SETTINGS)
     stream = events(4)
     batcher.add(stream[:1], now=0.0)
     batcher.add(stream[1:], now=0.0)

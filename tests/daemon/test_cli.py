@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,11 @@ def test_every_command_explains_itself_and_its_exit_codes(command: str) -> None:
     result = RUNNER.invoke(app, [command, "--help"])
     assert result.exit_code == 0
     assert "Exit codes" in result.output
+
+
+def test_help_and_wrong_settings_do_not_wait_for_the_libraries_of_the_model() -> None:
+    program = "import sys, ifrud.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 def test_run_says_all_that_is_missing_and_starts_nothing() -> None:

@@ -7,20 +7,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
 
-from ifru.evaluation.tightened import tightened
-from ifru.models import MFConfig
-from ifru.objective.parameters import Parameters
-from ifru.proof import ProofError
+from ifru.models.lightgcn import LightGCNConfig
 from ifru.snapshots import CommitLost, Reader
-from ifru.training import fit
-from ifrud.prover import Prover
+from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
 from ifrud.streams.outboxes import OutboxError, Record
-from tests.daemon.world import CONFIG, World, distinct, erase_pairs, erase_user, pairs, request, stop_after
+from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request
 from tests.fixtures.failing_store import Crash, FailingStore
 
 
@@ -56,10 +50,10 @@ def test_a_second_start_goes_on_where_the_newest_version_ends(world: World) -> N
 
 
 def test_what_a_version_owes_is_known_after_a_restart_too(world: World) -> None:
-    stays, restarts = world.telling(), world.telling()
+    stays, restarts = world.reporter(), world.reporter()
     world.submit(erase_user("r1", 3))
-    world.drain(telling=stays)
-    world.drain(telling=restarts)
+    world.drain(reporter=stays)
+    world.drain(reporter=restarts)
     owed = stays.board.status.residual_influence
     assert owed is not None
     assert 0 < owed < 1
@@ -168,83 +162,15 @@ def test_the_loser_of_a_race_stops_and_names_the_winner(world: World) -> None:
     assert world.newest().manifest.version == 2
 
 
-def test_idle_time_refines_the_newest_version_and_comes_to_an_end(world: World) -> None:
-    world.submit(erase_user("r1", 3))
-    world.service(refine=True, refine_after_ms=0, engine={"tolerance": 0.5}).run(stop_after(1.5), drain=False)
-    manifests = world.manifests()
-    assert [manifest.residual.method for manifest in manifests[2:]] == ["global"]
-    first, refined = manifests[1].residual.influence, manifests[2].residual.influence
-    assert first is not None
-    assert refined is not None
-    assert refined < first
-    assert (manifests[2].events, manifests[2].positions) == ((), manifests[1].positions)
+def test_a_device_that_is_not_there_is_a_setting_that_is_wrong(world: World) -> None:
+    with pytest.raises(InvalidSettings, match=r"engine\.device: device 'cuda:99' cannot be used here"):
+        world.service(engine={"device": "cuda:99"})
 
 
-def test_idle_time_proves_the_newest_version_once(world: World) -> None:
-    world.submit(erase_user("r1", 3))
-    late = stop_after(60)
-    world.service(prove=True, refine_after_ms=0).run(
-        lambda: late() or "rms_bound" in world.newest().manifest.quality, drain=False
-    )
-    world.service(prove=True, refine_after_ms=0).run(stop_after(0.5), drain=False)
-    newest = world.newest()
-    found = tightened(newest.tables, newest.dataset.train, newest.manifest.model, random=torch.Generator())
-    proven = [manifest for manifest in world.manifests() if "rms_bound" in manifest.quality]
-    assert proven == [newest.manifest]
-    assert newest.manifest.quality["rms_bound"] == pytest.approx(found.proof.rms_bound, rel=0.05)
-    assert newest.manifest.quality["relative_gap"] == pytest.approx(found.proof.relative_gap, rel=0.1)
-    assert 0.5 < newest.manifest.quality["auc"] <= 1
-    assert (newest.manifest.events, newest.manifest.positions) == ((), world.manifests()[-2].positions)
-
-
-def test_what_is_published_is_the_bound_of_a_better_solution(world: World) -> None:
-    config, dataset = MFConfig(rank=10, l2=0.3), world.newest().dataset
-    stale = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float32).theta
-    dataset.train.delete(np.arange(0, len(dataset.train), 50))
-    tables = Parameters.unstacked(stale, dataset.train.users)
-    prover = Prover()
-    prover.start(1, config, tables, dataset)
-    while (proven := prover.result()) is None:
-        assert prover.busy
-    prover.close()
-    found = tightened(tables, dataset.train, config, random=torch.Generator())
-    assert proven.quality["rms_bound"] == pytest.approx(found.proof.rms_bound, rel=0.01)
-    assert proven.quality["rms_bound"] < 0.5 * found.own.rms_bound
-
-
-def test_a_proof_that_fails_is_told_to_whoever_asks_for_it(world: World) -> None:
-    prover = Prover()
-    prover.start(1, CONFIG, Parameters.of(torch.zeros(1, 4), torch.zeros(1, 4)), world.newest().dataset)
-    with pytest.raises(ProofError):
-        while prover.result() is None:
-            pass
-    prover.close()
-
-
-def test_a_proof_that_is_given_up_ends_and_leaves_room_for_another(world: World) -> None:
-    newest = world.newest()
-    prover = Prover()
-    for version in (1, 2):
-        prover.start(version, CONFIG, newest.tables, newest.dataset)
-        if version == 1:
-            prover.give_up()
-            assert not prover.busy
-            assert prover.result() is None
-    while (proven := prover.result()) is None:
-        assert prover.busy
-    assert proven.version == 2
-    prover.start(3, CONFIG, newest.tables, newest.dataset)
-    prover.close()
-    assert prover.result() is None
-
-
-def test_events_that_come_end_the_proof_of_the_version_before_them(world: World) -> None:
-    prover = Prover()
-    prover.start(1, CONFIG, world.newest().tables, world.newest().dataset)
-    world.submit(erase_user("r1", 3))
-    world.drain(prover=prover)
-    assert not prover.busy
-    prover.close()
+def test_a_support_that_the_model_does_not_offer_is_a_setting_that_is_wrong(tmp_path: Path) -> None:
+    world = World(tmp_path, config=LightGCNConfig(rank=4, l2=0.1))
+    with pytest.raises(InvalidSettings, match=r"engine\.support is 'push'"):
+        world.service(engine={"support": "push"})
 
 
 def test_another_thread_that_has_died_stops_the_service(world: World) -> None:
@@ -309,16 +235,16 @@ def test_a_crash_at_any_write_leaves_every_deletion_done_once(tmp_path: Path, ki
 
 
 def test_the_status_board_and_the_metrics_tell_what_was_done(world: World) -> None:
-    telling = world.telling()
+    reporter = world.reporter()
     world.submit(erase_user("r1", 3), erase_user("r2", 1000), b"{", erase_user("r1", 3))
-    world.drain(telling=telling)
-    status = telling.board.status
+    world.drain(reporter=reporter)
+    status = reporter.board.status
     assert (status.version, status.batches, status.requests, status.nothing_to_erase) == (2, 1, 2, 1)
     assert (status.duplicates, status.dead_letters) == (1, 1)
     assert status.retained_interactions == world.newest().manifest.retained
     values = {
         (sample.name, *sample.labels.values()): sample.value
-        for family in telling.metrics.registry.collect()
+        for family in reporter.metrics.registry.collect()
         for sample in family.samples
     }
     assert values["ifrud_requests_total", "published"] == 1
@@ -338,10 +264,10 @@ def test_the_status_board_and_the_metrics_tell_what_was_done(world: World) -> No
 
 
 def test_the_log_sentence_says_what_and_why_and_names_nobody(world: World) -> None:
-    telling = world.telling()
+    reporter = world.reporter()
     world.submit(erase_user("r1", 3), erase_user("r2", 1000))
-    world.drain(telling=telling)
-    sentence = telling.board.status.last_version
+    world.drain(reporter=reporter)
+    sentence = reporter.board.status.last_version
     assert sentence is not None
     assert sentence.startswith("version 2 answers 2 events: 1 deleted ")
     assert "1 found nothing to erase; the batch closed because no more events came; the update (" in sentence

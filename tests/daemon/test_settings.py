@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from ifru.engine.settings import EngineSettings
 from ifrud.problems import InvalidSettings
-from ifrud.settings import EngineSection, Settings, SubmitSettings, load_settings
+from ifrud.settings import Settings, SubmitSettings, load_settings
 
 URLS = {
     "events": "file:///data/events.jsonl",
@@ -65,6 +64,9 @@ def test_an_invalid_value_is_named_with_its_field_and_what_is_allowed() -> None:
     (line,) = lines({**URLS, "engine": {"support": "newton"}})
     assert "engine.support: 'newton'" in line
     assert "'residual'" in line
+    assert lines({**URLS, "engine": {"device": "tpu"}}) == [
+        "engine.device: 'tpu' is not allowed; string should match pattern '^(auto|cpu|cuda(:\\d+)?)$'"
+    ]
 
 
 def test_every_problem_is_named_in_one_go() -> None:
@@ -152,10 +154,3 @@ def test_submit_needs_no_more_than_where_events_go(tmp_path: Path) -> None:
     config = tmp_path / "ifrud.yaml"
     config.write_text(f"events: {URLS['events']}\nbatch: {{idle_ms: 5}}\n")
     assert load_settings(SubmitSettings, config, {}).events == URLS["events"]
-
-
-def test_the_engine_settings_are_those_of_the_engine() -> None:
-    section = EngineSection().model_dump(exclude={"device"})
-    assert section == EngineSettings().model_dump()
-    schema, engines = EngineSection.model_json_schema()["properties"], EngineSettings.model_json_schema()["properties"]
-    assert {name: schema[name] for name in engines} == engines

@@ -20,17 +20,17 @@ from prometheus_client import CollectorRegistry
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
-from ifru.models import MFConfig
+from ifru.models import MFConfig, ModelConfig
 from ifru.objective.parameters import Parameters
 from ifru.snapshots import Manifest, Reader, Residual, Store, Version, Writer, open_store
 from ifru.training import fit
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
-from ifrud.pipeline import Ends
+from ifrud.pipeline import Streams
 from ifrud.process import assemble
 from ifrud.prover import Prover
-from ifrud.service import Service, Telling
+from ifrud.service import Service
 from ifrud.settings import Settings
 from ifrud.streams.outboxes import Outbox, open_outbox
 from ifrud.streams.sources import Source, open_source
@@ -38,6 +38,8 @@ from ifrud.streams.sources import Source, open_source
 USERS, ITEMS, ROWS = 40, 30, 600
 CONFIG = MFConfig(rank=4, l2=0.1)
 TIME = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+MORE_POLLS = 5
+PATIENCE = 120.0
 Pair = tuple[str, str]
 _numbers = itertools.count()
 
@@ -55,9 +57,11 @@ def _trained() -> tuple[Parameters, Dataset]:
     return Parameters.unstacked(trained.theta, USERS), dataset
 
 
-def start(store: Store) -> Manifest:
-    """Version 1 of the small model."""
-    tables, dataset = _trained()
+def start(store: Store, config: ModelConfig = CONFIG, weight: float = 1.0) -> Manifest:
+    """Version 1 of the small model. weight: of its first interaction."""
+    tables, trained = _trained()
+    dataset = trained.copy()
+    dataset.train.weight = np.concatenate([[np.float32(weight)], dataset.train.weight[1:]])
     residual = Residual(
         influence=None,
         settled=None,
@@ -68,7 +72,7 @@ def start(store: Store) -> Manifest:
         reason="tolerance",
     )
     writer = Writer(store, lambda: TIME, lambda: f"start-{next(_numbers)}")
-    return writer.start(CONFIG, tables, dataset.copy(), {}, residual)
+    return writer.start(config, tables, dataset, {}, residual)
 
 
 def pairs(dataset: Dataset) -> Counter[Pair]:
@@ -95,21 +99,17 @@ def erase_pairs(name: str, chosen: Iterable[Pair]) -> bytes:
     return request(name, type="erase_interactions", interactions=list(chosen))
 
 
-def stop_after(seconds: float) -> Callable[[], bool]:
-    """True once so much time has gone by: for what only time can show."""
-    end = time.monotonic() + seconds
-    return lambda: time.monotonic() >= end
-
-
 @dataclass
 class World:
     """A folder with streams, and a store. Each `service` is what a new process would be."""
 
     folder: Path
     store: Store = field(default_factory=lambda: open_store(f"memory://daemon-{next(_numbers)}"))
+    config: ModelConfig = CONFIG
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
-        self.first = start(self.store)
+        self.first = start(self.store, self.config, self.weight)
 
     def settings(self, **changes: Any) -> Settings:
         urls = {name: (self.folder / f"{name}.jsonl").as_uri() for name in ("events", "receipts", "dead_letters")}
@@ -119,32 +119,43 @@ class World:
         with (self.folder / "events.jsonl").open("ab") as file:
             file.writelines(payload + b"\n" for payload in payloads)
 
-    def telling(self) -> Telling:
+    @staticmethod
+    def reporter() -> Reporter:
         board = Board(Status(started=TIME, store="memory://", source="events.jsonl"), time.monotonic)
-        metrics = Metrics(CollectorRegistry())
-        return Telling(board, metrics, Reporter(board, metrics, lambda: datetime.now(UTC)))
+        return Reporter(board, Metrics(CollectorRegistry()), lambda: datetime.now(UTC))
 
     def service(
         self,
         store: Store | None = None,
         source: Source | None = None,
         receipts: Outbox | None = None,
-        telling: Telling | None = None,
+        reporter: Reporter | None = None,
         check: Callable[[], None] = lambda: None,
         prover: Prover | None = None,
         **changes: Any,
     ) -> Service:
         settings = self.settings(**changes)
-        ends = Ends(
+        streams = Streams(
             source or open_source(settings.events),
             receipts or open_outbox(settings.receipts),
             open_outbox(settings.dead_letters),
         )
-        return assemble(settings, store or self.store, ends, telling or self.telling(), prover or Prover(), check)
+        return assemble(settings, store or self.store, streams, reporter or self.reporter(), prover or Prover(), check)
 
     def drain(self, **changes: Any) -> None:
         """A process that runs until what is there has been published."""
         self.service(**changes).run(lambda: False, drain=True)
+
+    def idle(self, until: Callable[[], bool] = lambda: True, **changes: Any) -> None:
+        """A process that is left alone until something holds, and for some more polls, which do not wait."""
+        polls, end = itertools.count(), time.monotonic() + PATIENCE
+        source = open_source(self.settings().events, wait=lambda seconds: None)
+
+        def stop() -> bool:
+            assert time.monotonic() < end, "what idle time was to bring did not come"
+            return until() and next(polls) >= MORE_POLLS
+
+        self.service(source=source, refine_after_ms=0, **changes).run(stop, drain=False)
 
     def newest(self) -> Version:
         return Reader(self.store).load()

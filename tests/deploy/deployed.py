@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
-from prometheus_client.metrics import MetricWrapperBase
 from pydantic import BaseModel, SecretStr
 
 from ifrud.observe.metrics import Metrics
@@ -78,11 +77,10 @@ def metric_names(expression: str) -> set[str]:
 def exposed() -> dict[str, set[str]]:
     """Every series name that a daemon exposes, and its labels."""
     names: dict[str, set[str]] = {name: set() for name in _OF_ANY_PROCESS}
-    for metric in vars(Metrics(CollectorRegistry())).values():
-        if isinstance(metric, MetricWrapperBase):
-            [family] = metric.describe()
-            for suffix, labels in _SERIES[family.type].items():
-                names[family.name + suffix] = labels | set(metric._labelnames)
+    for metric in Metrics(CollectorRegistry()).by_name.values():
+        [family] = metric.describe()
+        for suffix, labels in _SERIES[family.type].items():
+            names[family.name + suffix] = labels | set(metric._labelnames)
     return names
 
 

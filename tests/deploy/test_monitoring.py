@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from ifrud.settings import BatchSettings, EngineSection
+from ifru.engine.settings import EngineSettings
+from ifrud.settings import BatchSettings
 from tests.deploy.deployed import (
     ALERTS,
     DEPLOY,
@@ -80,7 +81,7 @@ def test_an_alert_asks_for_metrics_that_the_daemon_has_and_says_what_is_wrong(ru
 
 def test_alerts_follow_the_default_settings() -> None:
     expressions = {rule["alert"]: rule["expr"] for rule in alerts()}
-    assert expressions["IfrudResidualInfluence"].endswith(f"> {EngineSection().tolerance}")
+    assert expressions["IfrudResidualInfluence"].endswith(f"> {EngineSettings().tolerance}")
     assert expressions["IfrudLag"].endswith(f"> {BatchSettings().max_backlog}")
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from hypothesis import settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, mse_loss
@@ -18,9 +17,6 @@ from ifru.objective.graph import Graph
 from ifru.objective.propagated import PropagatedObjective
 
 CPU = torch.device("cpu")
-
-numerical = settings(max_examples=25, deadline=None)
-"""Few examples each; no deadline, since the first one compiles."""
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given
 
 from ifru.objective.graph import CompiledGraph, Graph
+from tests.objective.dense_reference import numerical
 from tests.objective.graph_reference import (
     CPU,
     Problem,
     components,
     dense_table,
-    numerical,
     plain_adjacency,
     plain_propagation,
     problems,

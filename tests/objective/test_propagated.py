@@ -12,11 +12,11 @@ from torch import Tensor
 from ifru.interactions import Interactions
 from ifru.models.lightgcn import LightGCN, LightGCNConfig
 from ifru.objective.propagated import PropagatedObjective
+from tests.objective.dense_reference import numerical
 from tests.objective.graph_reference import (
     CPU,
     Problem,
     components,
-    numerical,
     plain_gradient,
     plain_objective,
     plain_propagation,
@@ -85,7 +85,7 @@ def test_direct_is_what_the_deleted_terms_gave_and_spillover_what_the_others_gai
     gone = problem.some_alive(table)
     before = plain_propagation(problem, table)
     deleted = np.isin(np.arange(len(table)), gone)
-    point = objective.at(theta.clone())
+    point, had = objective.at(theta.clone()), objective.ridge > 0
     table.delete(gone)
     change = objective.remove(point, gone)
 
@@ -98,6 +98,7 @@ def test_direct_is_what_the_deleted_terms_gave_and_spillover_what_the_others_gai
     ends = [*table.user[gone], *(table.item[gone] + table.users)]
     assert {int(row) for row in ends} <= set(change.rows.tolist())
     assert change.rows.tolist() == sorted(set(change.rows.tolist()))
+    assert bool(had[change.rows].all())
 
 
 @PATHS

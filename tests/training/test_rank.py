@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import Tensor
@@ -146,3 +148,10 @@ def test_dimensions_out_of_use_are_left_out_and_scores_stay(dataset: Dataset, bi
 def test_nothing_is_left_out_where_all_dimensions_are_in_use(dataset: Dataset) -> None:
     theta = torch.randn(55, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     assert trimmed(dataset.train, MFConfig(rank=4, l2=0.1), theta, spare=1e-3) is None
+
+
+def test_progress_tells_how_far_the_gap_has_closed(dataset: Dataset) -> None:
+    seen: list[str] = []
+    train(dataset, [MFConfig(rank=1, l2=0.1)], grow=True, report=lambda what, share: seen.append(what))
+    assert seen[0] == "training at rank 1"
+    assert any(re.fullmatch(r"training at rank 2 \(gap \de-\d+ at 1\)", what) for what in seen)

@@ -1,4 +1,4 @@
-"""`ifrud demo`: the whole path on one machine."""
+"""`ifrud demo`: training, a daemon and a comparison with retraining, on one machine."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from ifru.errors import IfruError
-from ifrud_demo.errors import DemoError
 from ifrud_demo.options import Options
+from ifrud_demo.process import DemoError
 
 _DATA = "Data"
 _MODEL = "Model"
@@ -47,7 +47,7 @@ def demo(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document; text goes to stderr.")] = False,
 ) -> None:
-    """Train a model, run a daemon on a stream of deletion requests, and hold the result against real retraining.
+    """Train a model, run a daemon on a stream of deletion requests, and compare the result with real retraining.
 
     Needs no server. Where there is no --data, MovieLens-100K is downloaded once.
 
@@ -85,5 +85,5 @@ def _run(options: Options, as_json: bool) -> None:
 
 
 def _ended(number: int, frame: FrameType | None) -> NoReturn:
-    """A signal ends the demo as Ctrl-C does: what it has started is stopped first."""
+    """End the demo as Ctrl-C does: the daemon that it started is stopped first."""
     raise SystemExit(128 + number)

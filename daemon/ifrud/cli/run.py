@@ -23,33 +23,24 @@ def _how(text: str, *names: str, metavar: str | None = None) -> Any:
     return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=_HOW, show_default=False)
 
 
-Events = Annotated[str | None, _url("Read requests from kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.")]
-Store = Annotated[str | None, _url("Keep versions in s3://BUCKET/PREFIX, file:///DIR or memory://NAME.")]
-Receipts = Annotated[str | None, _url("Send receipts to kafka://… or file:///….jsonl.")]
-DeadLetters = Annotated[str | None, _url("Send events that are no requests to kafka://… or file:///….jsonl.")]
-Config = Annotated[Path | None, _how("Read settings from a YAML file.", metavar="FILE")]
-Drain = Annotated[bool, _how("Exit with 0 once all that is there has been published.", "--drain")]
-AdminHost = Annotated[str | None, _how("Listen on this address for probes and metrics.", metavar="HOST")]
-AdminPort = Annotated[int | None, _how("Listen on this port; 0: a free one. Default: 9377.", metavar="PORT")]
-AdminFile = Annotated[Path | None, _how("Write the admin port's URL to a file.", metavar="FILE")]
-LogLevel = Annotated[str | None, _how("debug, info, warning or error. Default: info.", metavar="LEVEL")]
-Sets = Annotated[
-    list[str] | None, _how("Any setting, as in --set batch.max_requests=500.", "--set", metavar="NAME=VALUE")
-]
-
-
 def run(
-    events: Events = None,
-    store: Store = None,
-    receipts: Receipts = None,
-    dead_letters: DeadLetters = None,
-    config: Config = None,
-    drain: Drain = False,
-    admin_host: AdminHost = None,
-    admin_port: AdminPort = None,
-    admin_file: AdminFile = None,
-    log_level: LogLevel = None,
-    settings: Sets = None,
+    events: Annotated[str | None, _url("Read requests from kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.")] = None,
+    store: Annotated[str | None, _url("Keep versions in s3://BUCKET/PREFIX, file:///DIR or memory://NAME.")] = None,
+    receipts: Annotated[str | None, _url("Send receipts to kafka://… or file:///….jsonl.")] = None,
+    dead_letters: Annotated[
+        str | None, _url("Send events that are no requests to kafka://… or file:///….jsonl.")
+    ] = None,
+    config: Annotated[Path | None, _how("Read settings from a YAML file.", metavar="FILE")] = None,
+    drain: Annotated[bool, _how("Exit with 0 once all that is there has been published.", "--drain")] = False,
+    admin_host: Annotated[str | None, _how("Listen on this address for probes and metrics.", metavar="HOST")] = None,
+    admin_port: Annotated[
+        int | None, _how("Listen on this port; 0: a free one. Default: 9377.", metavar="PORT")
+    ] = None,
+    admin_file: Annotated[Path | None, _how("Write the admin port's URL to a file.", metavar="FILE")] = None,
+    log_level: Annotated[str | None, _how("debug, info, warning or error. Default: info.", metavar="LEVEL")] = None,
+    settings: Annotated[
+        list[str] | None, _how("Any setting, as in --set batch.max_requests=500.", "--set", metavar="NAME=VALUE")
+    ] = None,
 ) -> None:
     """Read deletion requests and publish versions of the model that have forgotten them.
 
@@ -60,16 +51,8 @@ def run(
     4 it is not known whether the last version was published; 5 the source, the store or an outbox failed for good.
     """
     flags: dict[str, Any] = {}
-    named = {
-        "events": events,
-        "store": store,
-        "receipts": receipts,
-        "dead_letters": dead_letters,
-        "admin.host": admin_host,
-        "admin.port": admin_port,
-        "admin.file": admin_file,
-        "log.level": log_level,
-    }
+    named: dict[str, object] = {"events": events, "store": store, "receipts": receipts, "dead_letters": dead_letters}
+    named |= {"admin.host": admin_host, "admin.port": admin_port, "admin.file": admin_file, "log.level": log_level}
     try:
         for name, value in (*_assignments(settings or []), *named.items()):
             if value is not None:
@@ -78,14 +61,10 @@ def run(
     except InvalidSettings as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from None
-    raise typer.Exit(_run(loaded, drain))
-
-
-def _run(settings: Settings, drain: bool) -> int:
     # The model's libraries take seconds to import; wrong settings and --help need not wait for them.
     from ifrud.process import run_daemon
 
-    return run_daemon(settings, drain)
+    raise typer.Exit(run_daemon(loaded, drain))
 
 
 def _assignments(settings: list[str]) -> list[tuple[str, Any]]:

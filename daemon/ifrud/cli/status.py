@@ -1,4 +1,4 @@
-"""`ifrud status`: what a running daemon says about itself."""
+"""`ifrud status`: the status of a running daemon."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def status(
     Exit codes: 0 it answered and takes requests, 1 it answered and does not take requests, 5 it did not answer.
     """
     try:
-        # No proxy: an admin port is reached directly, whatever the environment says of the way out.
+        # The admin port is reached directly, whatever proxies the environment names.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with direct.open(f"{url.rstrip('/')}/status", timeout=_SECONDS) as response:
             found = Status.model_validate_json(response.read())

@@ -22,22 +22,17 @@ def _option(text: str, metavar: str) -> Any:
     return typer.Option(metavar=metavar, help=text, show_default=False)
 
 
-Events = Annotated[str | None, _option("Send to kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")]
-Users = Annotated[list[str] | None, _option("Forget this user; may be given several times.", "ID")]
-Items = Annotated[list[str] | None, _option("Forget this item; may be given several times.", "ID")]
-File = Annotated[Path | None, _option("Send the requests in a file, one JSON document a line.", "FILE.jsonl")]
-Config = Annotated[Path | None, _option("Read settings from a YAML file, as `ifrud run` does.", "FILE")]
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text for people.")]
-
-
 def submit(
-    events: Events = None,
-    user: Users = None,
-    item: Items = None,
-    file: File = None,
-    config: Config = None,
-    as_json: Json = False,
+    events: Annotated[str | None, _option("Send to kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")] = None,
+    user: Annotated[list[str] | None, _option("Forget this user; may be given several times.", "ID")] = None,
+    item: Annotated[list[str] | None, _option("Forget this item; may be given several times.", "ID")] = None,
+    file: Annotated[
+        Path | None, _option("Send the requests in a file, one JSON document a line.", "FILE.jsonl")
+    ] = None,
+    config: Annotated[Path | None, _option("Read settings from a YAML file, as `ifrud run` does.", "FILE")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document instead of text for people.")
+    ] = False,
 ) -> None:
     """Send deletion requests to the stream that a daemon reads.
 

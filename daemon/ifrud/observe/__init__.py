@@ -1,1 +1,1 @@
-"""What the daemon shows of itself: log, metrics, status, and the port that serves them."""
+"""Log, metrics and status of the daemon, and the port that serves them."""

@@ -19,7 +19,7 @@ _STOP_SECONDS = 30.0
 
 
 def admin_app(board: Board, registry: CollectorRegistry, stalled_after: float) -> FastAPI:
-    """The HTTP application. The engine thread is taken for dead after `stalled_after` seconds without a heartbeat.
+    """The HTTP application. The engine thread counts as dead after `stalled_after` seconds without a heartbeat.
 
     While the daemon starts it is alive but not ready: loading a model has no heartbeat.
     """
@@ -49,7 +49,7 @@ def admin_app(board: Board, registry: CollectorRegistry, stalled_after: float) -
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises InvalidSettings where the address cannot be had."""
+    """A listening socket. Raises InvalidSettings where the address cannot be used."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, protocol)
@@ -69,7 +69,7 @@ class AdminServer:
         host, port = listener.getsockname()[:2]
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._listener = listener
-        # Signals belong to the engine's thread; uvicorn takes them only where it runs on the main one.
+        # uvicorn handles signals only on the main thread, which is the engine's: here it leaves them alone.
         self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="admin", daemon=True)
@@ -78,7 +78,7 @@ class AdminServer:
         self._thread.start()
 
     def check(self) -> None:
-        """Raises RuntimeError where the server's thread has ended by itself."""
+        """Raises RuntimeError where the server's thread has ended without being stopped."""
         if not self._thread.is_alive():
             raise RuntimeError("the admin server's thread has died") from self._error
 
@@ -92,12 +92,12 @@ class AdminServer:
     def _run(self) -> None:
         try:
             self._server.run(sockets=[self._listener])
-        except BaseException as error:  # noqa: BLE001 - the engine's thread raises it, see check()
+        except BaseException as error:  # noqa: BLE001 - check() raises it on the engine's thread
             self._error = error
 
 
 def write_address(path: Path, url: str) -> None:
-    """Leave the admin port's URL in a file, whole or not at all."""
+    """Write the admin port's URL to a file, atomically."""
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     partial.write_text(f"{url}\n", encoding="utf-8")
     partial.replace(path)

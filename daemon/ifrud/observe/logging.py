@@ -36,6 +36,6 @@ def configure_logging(level: str, stream: TextIO) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # Libraries say at level info what they do all the time; only their warnings are news.
+    # Libraries log routine work at level info; only their warnings matter here.
     for library in ("kafka", "uvicorn", "asyncio"):
         logging.getLogger(library).setLevel(max(logging.WARNING, root.level))

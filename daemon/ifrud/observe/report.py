@@ -1,4 +1,4 @@
-"""What a version did, said in one log line, in the metrics and on the status board. No ids in any of them."""
+"""Writes what was done to the log, the metrics and the status board. None of them holds an id."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import structlog
 
 from ifru.curvature.cache import Counters
 from ifru.engine.update import Settled, Update
+from ifru.errors import IfruError
 from ifru.snapshots import Manifest
 from ifrud.batcher import Closed
 from ifrud.observe.metrics import Metrics, Stage
@@ -22,8 +23,8 @@ log = structlog.stdlib.get_logger("ifrud")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a batch asked for. duplicates: requests that had been answered before, or stood twice in it."""
+class BatchCounts:
+    """What a batch held and deleted. duplicates: requests that had been answered before, or stood twice in it."""
 
     events: int
     closed: Closed
@@ -31,17 +32,33 @@ class Asked:
     nothing_to_erase: int
     duplicates: int
     dead_letters: int
+    deleted_train: int
+    deleted_holdout: int
+
+    @property
+    def sentence(self) -> str:
+        """How its events were answered, and why it closed."""
+        deleted = f"{self.deleted_train} training and {self.deleted_holdout} held-out interactions"
+        parts = {
+            f"{self.published} deleted {deleted}": self.published,
+            f"{self.nothing_to_erase} found nothing to erase": self.nothing_to_erase,
+            f"{self.duplicates} had been answered before": self.duplicates,
+            f"{self.dead_letters} went to the dead letters": self.dead_letters,
+        }
+        events = "1 event" if self.events == 1 else f"{self.events} events"
+        answers = ", ".join(part for part, count in parts.items() if count)
+        return f"answers {events}: {answers}; the batch closed because {self.closed}"
 
 
 @dataclass(frozen=True)
-class Done:
-    """One version. asked: None for a refinement or a proof. update: None where nothing moved. seconds: by stage.
+class NewVersion:
+    """A version that was published. batch: None for a refinement or a proof. update: None where nothing moved.
 
-    cache: what the curvature cache has done since the engine started.
+    cache: what the curvature cache has done since the engine started. seconds: by stage.
     """
 
     manifest: Manifest
-    asked: Asked | None
+    batch: BatchCounts | None
     update: Update | None
     settled: Settled
     cache: Counters
@@ -50,53 +67,54 @@ class Done:
     @property
     def sentence(self) -> str:
         """What was done and why."""
-        clauses = [f"version {self.manifest.version} {self._what()}"]
-        if self.asked is not None:
-            clauses.append(f"the batch closed because {self.asked.closed}")
-        if self.update is not None:
-            how = f"{self.update.method}, ended by {self.update.reason}"
-            clauses.append(f"the update ({how}) left {self.update.influence:.2%} of the influence")
-        return "; ".join(clauses)
-
-    def _what(self) -> str:
-        asked = self.asked
-        if asked is None and self.update is None:
+        batch, update = self.batch, self.update
+        if batch is not None:
+            what = batch.sentence
+        elif update is not None:
+            what = "refines the model in idle time"
+        else:
             bound = self.manifest.quality[RMS_BOUND]
-            return f"moves nothing; its predictions are proven to be within {bound:.2e} of the retrained model's"
-        if asked is None:
-            return "refines the model in idle time"
-        deleted = self.deleted
-        parts = {
-            f"{asked.published} deleted {deleted[0]} training and {deleted[1]} held-out interactions": asked.published,
-            f"{asked.nothing_to_erase} found nothing to erase": asked.nothing_to_erase,
-            f"{asked.duplicates} had been answered before": asked.duplicates,
-            f"{asked.dead_letters} went to the dead letters": asked.dead_letters,
-        }
-        events = "1 event" if asked.events == 1 else f"{asked.events} events"
-        return f"answers {events}: {', '.join(part for part, count in parts.items() if count)}"
+            what = f"moves nothing; its predictions are proven to be within {bound:.2e} of the retrained model's"
+        if update is not None:
+            how = f"{update.method}, ended by {update.reason}"
+            what += f"; the update ({how}) left {update.influence:.2%} of the influence"
+        return f"version {self.manifest.version} {what}"
 
     @property
-    def deleted(self) -> tuple[int, int]:
-        """Training and held-out interactions."""
-        if self.update is None:
-            return 0, 0
-        return len(self.update.deletion.train), len(self.update.deletion.holdout)
+    def fields(self) -> dict[str, object]:
+        """What a log search filters by."""
+        found: dict[str, object] = {
+            "version": self.manifest.version,
+            "residual_influence": self.settled.influence,
+            "residual_influence_total": self.settled.total,
+            "seconds": {stage: round(seconds, 6) for stage, seconds in self.seconds.items()},
+        }
+        batch = self.batch
+        if batch is not None:
+            found |= {
+                "events": batch.events,
+                "requests": batch.published + batch.nothing_to_erase,
+                "duplicates": batch.duplicates,
+                "dead_letters": batch.dead_letters,
+                "deleted": batch.deleted_train + batch.deleted_holdout,
+            }
+        return found
 
 
 class Reporter:
-    """Tells log, metrics and status board what was done. utc: the time of day."""
+    """Writes to the log, the metrics and the status board. utc: the time of day."""
 
     def __init__(self, board: Board, metrics: Metrics, utc: Callable[[], datetime]) -> None:
-        self._board = board
-        self._metrics = metrics
+        self.board = board
+        self.metrics = metrics
         self._utc = utc
         self._cache = Counters()
 
     def ready(self, manifest: Manifest, settled: Settled, positions: Mapping[int, int], repeated: int) -> None:
         """The model is loaded, the source is at its place, and the newest version's receipts were sent again."""
         self._show(manifest, settled)
-        self._board.update(state="ready", positions=dict(positions))
-        self._metrics.ready.set(1)
+        self.board.update(state="ready", positions=dict(positions))
+        self.metrics.ready.set(1)
         log.info(
             f"ready: goes on after version {manifest.version}, whose {repeated} receipts were repeated",
             version=manifest.version,
@@ -104,46 +122,55 @@ class Reporter:
         )
 
     def stopping(self) -> None:
-        self._board.update(state="stopping")
-        self._metrics.ready.set(0)
+        """No event is read any more."""
+        self.board.update(state="stopping")
+        self.metrics.ready.set(0)
 
     def answered(self, intake: Intake) -> None:
         """The receipts of a batch are durable."""
         now = self._utc().timestamp()
         for arrival in intake.arrivals:
-            self._metrics.latency.observe(max(0.0, now - arrival.received))
+            self.metrics.latency.observe(max(0.0, now - arrival.received))
         for letter in intake.letters:
-            self._metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
+            self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
 
     def lag(self, lag: int) -> None:
         """How much the source holds beyond the newest version."""
-        self._metrics.lag.set(lag)
-        self._board.update(lag=lag)
+        self.metrics.lag.set(lag)
+        self.board.update(lag=lag)
 
-    def done(self, done: Done, positions: Mapping[int, int]) -> None:
-        """One version is published and its batch is complete."""
-        self._show(done.manifest, done.settled)
-        self._board.update(positions=dict(positions), last_version=done.sentence, last_version_time=self._utc())
-        read = 0 if done.update is None else done.update.interactions_read
-        self._metrics.interactions_read.inc(read + done.settled.interactions_read)
-        self._count_cache(done.cache)
-        if done.asked is not None:
-            self._count(done, done.asked)
-        elif done.update is not None:
-            self._metrics.refinements.inc()
+    def proof_failed(self, version: int, error: IfruError) -> None:
+        """Nothing can be proven about a version, which stays the newest."""
+        self.metrics.proof_failures.inc()
+        log.warning(f"nothing is proven about version {version}: {error}", version=version)
+
+    def published(self, new: NewVersion, positions: Mapping[int, int]) -> None:
+        """A version is published, and its receipts are sent."""
+        self._show(new.manifest, new.settled)
+        self.board.update(positions=dict(positions), last_version=new.sentence, last_version_time=self._utc())
+        read = 0 if new.update is None else new.update.interactions_read
+        self.metrics.interactions_read.inc(read + new.settled.interactions_read)
+        before, self._cache = asdict(self._cache), new.cache
+        for event, rows in asdict(new.cache).items():
+            self.metrics.cache.labels(event).inc(rows - before[event])
+        if new.batch is not None:
+            self._count(new.batch)
+        elif new.update is not None:
+            self.metrics.refinements.inc()
         else:
-            self._metrics.proofs.inc()
-        log.info(done.sentence, version=done.manifest.version, **_fields(done))
+            self.metrics.proofs.inc()
+        log.info(new.sentence, **new.fields)
 
     def _show(self, manifest: Manifest, settled: Settled) -> None:
-        self._metrics.residual.set(settled.influence)
-        self._metrics.residual_total.set(settled.total)
-        self._metrics.version.set(manifest.version)
-        self._metrics.retained.labels("train").set(manifest.retained)
-        self._metrics.retained.labels("holdout").set(manifest.holdout)
-        self._metrics.rms_bound.set(manifest.quality.get(RMS_BOUND, math.nan))
-        self._metrics.auc.set(manifest.quality.get("auc", math.nan))
-        self._board.update(
+        metrics = self.metrics
+        metrics.version.set(manifest.version)
+        metrics.residual.set(settled.influence)
+        metrics.residual_total.set(settled.total)
+        metrics.retained.labels("train").set(manifest.retained)
+        metrics.retained.labels("holdout").set(manifest.holdout)
+        metrics.rms_bound.set(manifest.quality.get(RMS_BOUND, math.nan))
+        metrics.auc.set(manifest.quality.get("auc", math.nan))
+        self.board.update(
             version=manifest.version,
             retained_interactions=manifest.retained,
             holdout_interactions=manifest.holdout,
@@ -151,44 +178,20 @@ class Reporter:
             residual_influence_total=settled.total,
         )
 
-    def _count_cache(self, cache: Counters) -> None:
-        before, self._cache = asdict(self._cache), cache
-        for event, rows in asdict(cache).items():
-            self._metrics.cache.labels(event).inc(rows - before[event])
-
-    def _count(self, done: Done, asked: Asked) -> None:
-        metrics, old, deleted = self._metrics, self._board.status, done.deleted
+    def _count(self, batch: BatchCounts) -> None:
+        metrics, old = self.metrics, self.board.status
         metrics.batches.inc()
-        metrics.batch_requests.observe(asked.events)
-        metrics.requests.labels("published").inc(asked.published)
-        metrics.requests.labels("nothing_to_erase").inc(asked.nothing_to_erase)
-        metrics.duplicates.inc(asked.duplicates)
-        metrics.deleted.labels("train").inc(deleted[0])
-        metrics.deleted.labels("holdout").inc(deleted[1])
-        self._board.update(
+        metrics.batch_requests.observe(batch.events)
+        metrics.requests.labels("published").inc(batch.published)
+        metrics.requests.labels("nothing_to_erase").inc(batch.nothing_to_erase)
+        metrics.duplicates.inc(batch.duplicates)
+        metrics.deleted.labels("train").inc(batch.deleted_train)
+        metrics.deleted.labels("holdout").inc(batch.deleted_holdout)
+        self.board.update(
             batches=old.batches + 1,
-            requests=old.requests + asked.published + asked.nothing_to_erase,
-            nothing_to_erase=old.nothing_to_erase + asked.nothing_to_erase,
-            duplicates=old.duplicates + asked.duplicates,
-            dead_letters=old.dead_letters + asked.dead_letters,
-            deleted_interactions=old.deleted_interactions + sum(deleted),
+            requests=old.requests + batch.published + batch.nothing_to_erase,
+            nothing_to_erase=old.nothing_to_erase + batch.nothing_to_erase,
+            duplicates=old.duplicates + batch.duplicates,
+            dead_letters=old.dead_letters + batch.dead_letters,
+            deleted_interactions=old.deleted_interactions + batch.deleted_train + batch.deleted_holdout,
         )
-
-
-def _fields(done: Done) -> dict[str, object]:
-    """What a log search filters by."""
-    fields: dict[str, object] = {
-        "residual_influence": done.settled.influence,
-        "residual_influence_total": done.settled.total,
-        "seconds": {stage: round(seconds, 6) for stage, seconds in done.seconds.items()},
-    }
-    asked = done.asked
-    if asked is not None:
-        fields |= {
-            "events": asked.events,
-            "requests": asked.published + asked.nothing_to_erase,
-            "duplicates": asked.duplicates,
-            "dead_letters": asked.dead_letters,
-            "deleted": sum(done.deleted),
-        }
-    return fields

@@ -1,4 +1,4 @@
-"""What the daemon says about itself: written by the engine thread, read by the admin port."""
+"""The daemon's status: written by the engine thread, read by the admin port."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ State = Literal["starting", "ready", "stopping"]
 
 
 class Status(BaseModel):
-    """One moment of the daemon. Counts are since its start.
+    """The daemon's state at one moment. Counts are since its start.
 
     in_hand: events that were read and are in no version yet. lag: what the source holds beyond the newest version, in
     events on Kafka, in bytes in a file.
@@ -51,7 +51,7 @@ class Board:
         self._beat = clock()
 
     def beat(self) -> None:
-        """Say that the engine thread is alive."""
+        """Record that the engine thread is alive."""
         self._beat = self._clock()
 
     def silence(self) -> float:

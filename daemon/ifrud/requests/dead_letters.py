@@ -1,4 +1,4 @@
-"""Events that are no requests: what was wrong, where they lay, and what they held."""
+"""Dead letters: events that are no requests, with what is wrong with them, their position and their content."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class DeadLetter(_Frozen):
     attributes_left_out: bool
 
     def record(self) -> Record:
-        """The record to send. Its key is the place, so it is the same when the letter is repeated."""
+        """The record to send. Its key is the position, so it is the same when the letter is repeated."""
         at = self.position
         return Record(f"{at.source}/{at.partition}/{at.offset}", self.model_dump_json().encode())
 

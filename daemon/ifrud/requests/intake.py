@@ -1,4 +1,4 @@
-"""What a batch of events asks for: requests, and dead letters for what is none."""
+"""Decodes a batch of events: into requests, and dead letters for events that are none."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Intake:
-    """What one batch brought, in the order of its events."""
+    """Requests and dead letters of one batch, each in the order of its events."""
 
     arrivals: Sequence[Arrival]
     letters: Sequence[DeadLetter]
 
 
-class Gate:
-    """Reads events. Keeps count of bad ones in a row, over batches."""
+class Decoder:
+    """Decodes events. Counts bad ones in a row, over batches."""
 
     def __init__(self, source: str, max_bytes: int, max_bad: int, utc: Callable[[], datetime]) -> None:
         self._source = source
@@ -49,22 +49,19 @@ class Gate:
         self._utc = utc
         self._bad = 0
 
-    def read(self, events: Sequence[Event]) -> Intake:
-        """Tell requests from what is none. Raises TooManyBadEvents."""
+    def decode(self, events: Sequence[Event]) -> Intake:
+        """Requests, and dead letters for events that are none. Raises TooManyBadEvents."""
         arrivals: list[Arrival] = []
         letters: list[DeadLetter] = []
         for event in events:
             try:
                 request = decode(event, self._max_bytes)
             except RequestError as error:
-                self._count(error)
+                self._bad += 1
+                if self._bad >= self._max_bad:
+                    raise TooManyBadEvents(self._bad, self._source, error) from None
                 letters.append(dead_letter(event, error, self._source, self._utc()))
             else:
                 self._bad = 0
                 arrivals.append(Arrival(request, event.received))
         return Intake(arrivals, letters)
-
-    def _count(self, error: RequestError) -> None:
-        self._bad += 1
-        if self._bad >= self._max_bad:
-            raise TooManyBadEvents(self._bad, self._source, error)

@@ -1,4 +1,4 @@
-"""What a requester gets back."""
+"""Receipts: how a request was answered."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
 
 
 class Receipt(BaseModel):
-    """What became of a request. It names the request, never the subject.
+    """How a request was answered. It names the request, never the subject.
 
     request_id, source: of the request, as it came.
-    id: the same whenever the same fact is told again, so that repeated receipts can be recognised.
+    id: computed from request, state and version, so that a repeated receipt can be recognised.
     published: `version` is the first that does not hold the subject's rows any more, and it is durable.
     nothing_to_erase: there was nothing of the subject in `version`.
     residual_influence: of the batch that the request was in; 0 is the retrained model, 1 is nothing forgotten.
@@ -40,7 +40,7 @@ class Receipt(BaseModel):
     def of(
         request: Identity, state: ReceiptState, version: int, time: datetime, residual_influence: float | None
     ) -> Receipt:
-        """A receipt with the id that follows from its facts; time: when they became true."""
+        """A receipt with its id. time: when the version was computed."""
         source, request_id = request
         return Receipt(
             id=uuid5(_NAMESPACE, json.dumps([source, request_id, state, version])),

@@ -1,4 +1,4 @@
-"""Sending requests: the other end of a source."""
+"""Sends requests to the stream that a daemon reads."""
 
 from __future__ import annotations
 

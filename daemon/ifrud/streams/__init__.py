@@ -1,1 +1,1 @@
-"""Streams of events and answers: files and Kafka topics."""
+"""Streams of events, receipts and dead letters: files and Kafka topics."""

@@ -1,4 +1,4 @@
-"""Where events come from and records go to, as a URL says it."""
+"""URLs of streams."""
 
 from __future__ import annotations
 

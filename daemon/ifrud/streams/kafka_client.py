@@ -1,4 +1,4 @@
-"""What all Kafka clients of the daemon share: how brokers are reached, how long they are waited for, their errors."""
+"""What all Kafka clients of the daemon share: arguments, time limits and errors."""
 
 from __future__ import annotations
 

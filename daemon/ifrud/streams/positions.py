@@ -16,12 +16,12 @@ def advanced(positions: Mapping[int, int], events: Iterable[Event]) -> dict[int,
 
 
 def lag(positions: Mapping[int, int], end: Mapping[int, int]) -> int:
-    """What is between positions and the end of a source, in the source's unit."""
+    """The distance from positions to the end of a source, in the source's unit."""
     return sum(max(0, last - positions.get(partition, 0)) for partition, last in end.items())
 
 
 class Goal:
-    """The end that a source had when it was asked first. What comes after it is somebody else's."""
+    """The end that a source had at the start, up to which it is read. Later events are not waited for."""
 
     def __init__(self, end: Mapping[int, int]) -> None:
         self._end = dict(end)
@@ -31,5 +31,5 @@ class Goal:
         return lag(positions, self._end) == 0
 
     def lower(self, end: Mapping[int, int]) -> None:
-        """Take in a later answer: an end that has moved down had no events behind it."""
+        """Take a later answer into account: where the end has moved down, no event was left before it."""
         self._end = {partition: min(last, end.get(partition, last)) for partition, last in self._end.items()}

@@ -16,7 +16,8 @@ from tests.fixtures.kafka import Kafka
 from tests.fixtures.kafka_brokers import free_ports, noida
 from tests.fixtures.streams import Opener, read
 
-QUICK = Timeouts(bootstrap=1000, request=2000, delivery=3000)
+QUICK = Timeouts(request=2000, delivery=3000)
+"""For a broker that goes away."""
 
 
 def test_records_of_one_key_share_a_partition(kafka: Kafka, open_: Opener) -> None:
@@ -48,7 +49,7 @@ def test_a_topic_that_does_not_exist_is_an_error_that_names_it(kafka: Kafka) -> 
 def test_a_broker_that_does_not_answer_is_an_error_that_names_it() -> None:
     (port,) = free_ports(1)
     with pytest.raises(OutboxError, match=f"no Kafka broker answered at 127.0.0.1:{port}"):
-        KafkaOutbox([f"127.0.0.1:{port}"], "receipts", KafkaSettings(), QUICK)
+        KafkaOutbox([f"127.0.0.1:{port}"], "receipts", KafkaSettings(), Timeouts(bootstrap=1000))
 
 
 def test_a_broker_that_goes_away_is_an_error_within_the_delivery_timeout(tmp_path: Path) -> None:

@@ -19,7 +19,11 @@ from tests.fixtures.kafka import Kafka
 from tests.fixtures.kafka_brokers import SASL_PASSWORD, SASL_USER, free_ports, noida
 from tests.fixtures.streams import Opener, read
 
-QUICK = Timeouts(bootstrap=1000, request=2000, delivery=3000, group=1000, metadata=100)
+QUICK = Timeouts(request=2000, metadata=100)
+"""For brokers and topics that go away."""
+
+ABSENT = Timeouts(bootstrap=1000)
+"""For brokers that never answer."""
 
 
 def source_on(
@@ -91,7 +95,7 @@ def test_partitions_that_positions_do_not_name_start_at_zero(kafka: Kafka, produ
 def test_partitions_that_are_added_later_are_read_from_their_beginning(kafka: Kafka, producer: KafkaProducer) -> None:
     topic = kafka.topic()
     send(producer, topic, 2)
-    with source_on(kafka, topic, timeouts=QUICK) as source:
+    with source_on(kafka, topic, timeouts=Timeouts(metadata=100)) as source:
         read(source, 1, limit=1)
         kafka.admin.create_partitions({topic: NewPartitions(2)})
         kafka.admin.wait_for_topics([topic])
@@ -259,7 +263,7 @@ def test_a_topic_that_does_not_exist_is_an_error_at_once(kafka: Kafka) -> None:
 def test_a_broker_that_does_not_answer_is_an_error_that_names_it(kafka: Kafka) -> None:
     (port,) = free_ports(1)
     with pytest.raises(SourceError, match=f"no Kafka broker answered at 127.0.0.1:{port}"):
-        source_on(kafka, "events", timeouts=QUICK, server=f"127.0.0.1:{port}")
+        source_on(kafka, "events", timeouts=ABSENT, server=f"127.0.0.1:{port}")
 
 
 def test_an_outage_is_waited_out_and_the_end_cannot_be_told_meanwhile(tmp_path: Path) -> None:
@@ -317,5 +321,5 @@ def test_credentials_open_a_broker_that_asks_for_them(kafka: Kafka, producer: Ka
 
 def test_wrong_credentials_are_an_error_that_does_not_repeat_them(kafka: Kafka, login: str) -> None:
     with pytest.raises(SourceError, match="credentials") as caught:
-        source_on(kafka, kafka.topic(), credentials("a wrong secret"), timeouts=QUICK, server=login)
+        source_on(kafka, kafka.topic(), credentials("a wrong secret"), timeouts=ABSENT, server=login)
     assert "secret" not in str(caught.value)

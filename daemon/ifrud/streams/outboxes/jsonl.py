@@ -10,17 +10,15 @@ from typing import BinaryIO
 
 from pydantic_core import from_json
 
+from ifrud.streams.last_line import end_of_last_line
 from ifrud.streams.outboxes.protocol import OutboxError, Record
-
-_BLOCK = 64 * 1024
 
 
 class JsonlOutbox:
     """Appends lines under an exclusive lock (flock), so that several processes can write to one file.
 
-    A writer that died in the middle of a line leaves a torn one. It is repaired before the next line is appended: a
-    tail that is a whole JSON document only lacks its newline and gets it; any other tail was never reported as sent,
-    and is cut off.
+    A writer that died in the middle of a line leaves an incomplete one, which is repaired before the next is appended:
+    a whole JSON document only lacks its newline and gets it; anything else was never reported as sent, and is cut off.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,30 +53,17 @@ def _line(record: Record) -> bytes:
 
 
 def _repair(file: BinaryIO) -> bool:
-    """Mend the last line; True where it was torn."""
-    end = file.seek(0, os.SEEK_END)
-    start = _start_of_tail(file, end)
-    if start == end:
-        return False
+    """Complete the last line, or cut it off; True where it was incomplete."""
+    start = end_of_last_line(file)
     file.seek(start)
-    if _is_json(file.read(end - start)):
+    tail = file.read()
+    if not tail:
+        return False
+    if _is_json(tail):
         file.write(b"\n")
     else:
         file.truncate(start)
     return True
-
-
-def _start_of_tail(file: BinaryIO, end: int) -> int:
-    """The byte after the last newline."""
-    position = end
-    while position > 0:
-        block = max(0, position - _BLOCK)
-        file.seek(block)
-        newline = file.read(position - block).rfind(b"\n")
-        if newline >= 0:
-            return block + newline + 1
-        position = block
-    return 0
 
 
 def _is_json(text: bytes) -> bool:

@@ -46,12 +46,12 @@ class KafkaOutbox:
                 answer.get(timeout=0)
 
     def close(self) -> None:
-        # Nothing is left to send: a send that failed has said so already.
+        # Nothing is left to send: a send that failed has raised its error.
         with suppress(KafkaTimeoutError):
             self._producer.close(timeout=_CLOSE_SECONDS)
 
     def _check_topic(self, client_arguments: Mapping[str, Any]) -> None:
-        # The producer would create the topic, with one partition: it passes over allow_auto_create_topics=False.
+        # The producer would create the topic, with one partition: it ignores allow_auto_create_topics=False.
         with KafkaAdminClient(**client_arguments) as admin:
             (found,) = admin.describe_topics([self._topic])
         error = for_code(found["error_code"])

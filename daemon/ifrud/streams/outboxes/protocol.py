@@ -1,4 +1,4 @@
-"""What the daemon asks of the place that its records go to."""
+"""The protocol of outboxes."""
 
 from __future__ import annotations
 

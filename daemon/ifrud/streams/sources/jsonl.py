@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from ifrud.streams.last_line import end_of_last_line
 from ifrud.streams.sources.protocol import Event, LostEventsError, LostRange, SourceError
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -16,14 +17,12 @@ MAX_LINE_BYTES = 16 * 1024 * 1024
 POLL_BYTES = 8 * 1024 * 1024
 """A poll stops collecting lines once it holds this much, whatever its limit, so that long lines cannot fill memory."""
 
-_BLOCK = 64 * 1024
-
 
 class JsonlSource:
     """Each complete line (one that ends in a newline) is an event; partition 0, offsets in bytes.
 
     A file that does not exist yet is waited for. One that was cut or replaced is an error, found by its size, its
-    identity and by what stands before the position, which is always a newline.
+    identity (device and inode) and by the byte before the position, which is always a newline.
     clock: seconds since the epoch. wait: sleeps. interval: seconds between two looks at the file while it stands still.
     """
 
@@ -64,13 +63,13 @@ class JsonlSource:
 
     def end(self) -> Mapping[int, int]:
         with self._opened() as file:
-            return {0: self._next if file is None else _end_of_last_line(file, self._next)}
+            return {0: self._next if file is None else end_of_last_line(file, self._next)}
 
     def known_end(self) -> Mapping[int, int]:
         return self.end()
 
     def acknowledge(self, positions: Mapping[int, int]) -> None:
-        """No tool watches the lag of a file."""
+        """Nothing to do: no tool watches the lag of a file."""
 
     def close(self) -> None:
         """The file is open only while it is read."""
@@ -84,9 +83,9 @@ class JsonlSource:
             while len(events) < limit and self._next - start < POLL_BYTES:
                 line = file.readline(MAX_LINE_BYTES + 1)
                 if not line.endswith(b"\n"):
-                    # The next poll starts at this line, so what is in hand is delivered before it is complained of.
-                    if not events:
-                        self._check_length(line)
+                    # The next poll starts at this line, so the events before it are delivered first.
+                    if len(line) > MAX_LINE_BYTES and not events:
+                        raise self._too_long()
                     break
                 offset, self._next = self._next, self._next + len(line)
                 events.append(Event(line[:-1], None, (), 0, offset, self._next, received))
@@ -102,10 +101,7 @@ class JsonlSource:
                 yield None
                 return
             with file:
-                status = os.fstat(file.fileno())
-                self._check_size(status.st_size)
-                self._check_identity((status.st_dev, status.st_ino))
-                self._check_boundary(file)
+                self._check(file)
                 yield file
         except OSError as error:
             raise SourceError(f"events file {str(self._path)!r} cannot be read: {error.strerror}") from error
@@ -125,40 +121,26 @@ class JsonlSource:
                 [lost],
             )
 
-    def _check_identity(self, identity: tuple[int, int]) -> None:
-        if self._identity is not None and identity != self._identity:
+    def _check(self, file: BinaryIO) -> None:
+        status = os.fstat(file.fileno())
+        self._check_size(status.st_size)
+        identity = status.st_dev, status.st_ino
+        if self._identity not in (None, identity):
             raise self._replaced("another file has taken its place")
         self._identity = identity
+        if self._next > 0:
+            file.seek(self._next - 1)
+            if file.read(1) != b"\n":
+                raise self._replaced("no line starts there any more")
 
-    def _check_boundary(self, file: BinaryIO) -> None:
-        if self._next == 0:
-            return
-        file.seek(self._next - 1)
-        if file.read(1) != b"\n":
-            raise self._replaced("no line starts there any more")
-
-    def _check_length(self, line: bytes) -> None:
-        if len(line) > MAX_LINE_BYTES:
-            raise SourceError(
-                f"events file {self.name!r}: the line at byte {self._next} has more than {MAX_LINE_BYTES} bytes; "
-                "is it a file of one JSON document a line?"
-            )
+    def _too_long(self) -> SourceError:
+        return SourceError(
+            f"events file {self.name!r}: the line at byte {self._next} has more than {MAX_LINE_BYTES} bytes; "
+            "is it a file of one JSON document a line?"
+        )
 
     def _replaced(self, why: str) -> SourceError:
         return SourceError(
             f"events file {self.name!r} was read up to byte {self._next}, and {why}; put the file back, and only ever "
             "append to it"
         )
-
-
-def _end_of_last_line(file: BinaryIO, start: int) -> int:
-    """The byte after the last newline, looked for from the end of the file down to `start`."""
-    position = file.seek(0, os.SEEK_END)
-    while position > start:
-        block = max(start, position - _BLOCK)
-        file.seek(block)
-        newline = file.read(position - block).rfind(b"\n")
-        if newline >= 0:
-            return block + newline + 1
-        position = block
-    return start

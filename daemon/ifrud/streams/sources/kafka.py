@@ -1,4 +1,4 @@
-"""A Kafka topic as a source: every partition assigned, no group, positions kept by the caller."""
+"""A Kafka topic as a source: all partitions, no group; the caller keeps the positions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class KafkaSource:
         self._accept_lost = settings.accept_lost
         self._clock = clock
         self._timeout = timeouts.request
-        # Positions as the caller knows them. The client's own run ahead over what is no event, and over what is lost.
+        # Positions as the caller knows them. The client's own move on over what is no event, and over what is lost.
         self._next: dict[int, int] = {}
         with connecting(SourceError, servers):
             shared = arguments(servers, settings, timeouts)

@@ -1,4 +1,4 @@
-"""Offsets of a consumer group that has no members: what tools that watch lag read."""
+"""Offsets of a consumer group without members, for tools that watch lag."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 class GroupOffsets:
     """Commits offsets of one topic for a group, through the admin client, which is connected on first use.
 
-    wait: sleeps for seconds. timeout: milliseconds for each answer, less than the stream itself is waited for.
+    wait: sleeps for seconds. timeout: milliseconds for each answer.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class GroupOffsets:
             self._wait(pause)
 
     def close(self) -> None:
-        """Give back the connection. What an admin client knows of coordinators goes with it."""
+        """Close the connection; the next one finds the group's coordinator anew."""
         if self._admin is not None:
             self._admin.close()
             self._admin = None

@@ -1,4 +1,4 @@
-"""What the daemon asks of a stream of events."""
+"""The protocol of sources."""
 
 from __future__ import annotations
 
@@ -7,19 +7,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ifru.errors import IfruError
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a source was read.
-
-    source: topic, or name of the file. next: the offset of the event that follows: on Kafka a count of records, in a
-    file a count of bytes.
-    """
-
-    source: str
-    partition: int
-    next: int
 
 
 @dataclass(frozen=True)
@@ -53,7 +40,7 @@ class SourceError(IfruError):
 
 
 class LostEventsError(SourceError):
-    """Events were removed before they were read, so requests in them would be forgotten in silence."""
+    """Events were removed before they were read, so requests in them would be lost unnoticed."""
 
     def __init__(self, text: str, ranges: Sequence[LostRange]) -> None:
         super().__init__(text)
@@ -91,10 +78,10 @@ class Source(Protocol):
         """
 
     def known_end(self) -> Mapping[int, int]:
-        """`end`, as far as it is known without asking anybody; never waits. For measuring lag."""
+        """`end`, as far as it is known without a request; never waits. For measuring lag."""
 
     def acknowledge(self, positions: Mapping[int, int]) -> None:
-        """Show lag tools how far events are dealt with. Correctness never rests on it.
+        """Show lag tools how far events are processed. Nothing else depends on it.
 
         Raises SourceError where it is refused.
         """

@@ -1,0 +1,151 @@
+"""What the service does while no events come, and how a proof is computed beside it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+import torch
+from prometheus_client import Counter
+from structlog.testing import capture_logs
+
+from ifru.evaluation.tightened import tightened
+from ifru.models import MFConfig, ModelConfig, register
+from ifru.models.mf import MatrixFactorization
+from ifru.objective import Capabilities
+from ifru.objective.parameters import Parameters
+from ifru.proof import ProofError
+from ifru.training import fit
+from ifrud.prover import Prover
+from tests.daemon.world import CONFIG, World, erase_user
+
+
+class UnprovableConfig(MFConfig):
+    name: Literal["unprovable"] = "unprovable"  # type: ignore[assignment]
+
+
+class Unprovable(MatrixFactorization):
+    """Matrix factorisation that does not say that it can be proven."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return replace(super().capabilities, provable=False)
+
+
+register(UnprovableConfig, Unprovable)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_idle_time_refines_the_newest_version_and_comes_to_an_end(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.idle(until=lambda: world.newest().manifest.version == 3, refine=True, engine={"tolerance": 0.5})
+    manifests = world.manifests()
+    assert [manifest.residual.method for manifest in manifests[2:]] == ["global"]
+    first, refined = manifests[1].residual.influence, manifests[2].residual.influence
+    assert first is not None
+    assert refined is not None
+    assert refined < first
+    assert (manifests[2].events, manifests[2].positions) == ((), manifests[1].positions)
+
+
+def test_idle_time_proves_the_newest_version_once(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    for _ in range(2):
+        world.idle(until=lambda: "rms_bound" in world.newest().manifest.quality, prove=True)
+    newest = world.newest()
+    found = tightened(newest.tables, newest.dataset.train, newest.manifest.model, random=torch.Generator())
+    proven = [manifest for manifest in world.manifests() if "rms_bound" in manifest.quality]
+    assert proven == [newest.manifest]
+    assert newest.manifest.quality["rms_bound"] == pytest.approx(found.proof.rms_bound, rel=0.05)
+    assert newest.manifest.quality["relative_gap"] == pytest.approx(found.proof.relative_gap, rel=0.1)
+    assert 0.5 < newest.manifest.quality["auc"] <= 1
+    assert (newest.manifest.events, newest.manifest.positions) == ((), world.manifests()[-2].positions)
+
+
+@pytest.mark.parametrize(("config", "provable"), [(CONFIG, True), (UnprovableConfig(rank=4, l2=0.1), False)])
+def test_a_model_that_has_no_proof_is_not_proven_and_that_is_said_once_at_start(
+    tmp_path: Path, config: ModelConfig, provable: bool
+) -> None:
+    world, prover = World(tmp_path, config=config), Prover()
+    with capture_logs() as log:
+        world.idle(prover=prover, prove=True)
+    assert (prover.busy or "rms_bound" in world.newest().manifest.quality) == provable
+    said = [line["event"] for line in log if "not proven" in line["event"]]
+    assert said == ([] if provable else ["versions of this model are not proven: there is no proof for 'unprovable'"])
+    prover.close()
+
+
+def test_a_version_about_which_nothing_can_be_proven_is_told_once_and_the_daemon_goes_on(tmp_path: Path) -> None:
+    world, reporter, prover = World(tmp_path, weight=-0.01), World.reporter(), Prover()
+    failures = reporter.metrics.proof_failures
+    with capture_logs() as log:
+        world.idle(until=lambda: value(failures) > 0, reporter=reporter, prover=prover, prove=True)
+    assert (value(failures), prover.busy) == (1, False), "the same version was tried again"
+    (warning,) = [line for line in log if line["log_level"] == "warning"]
+    assert warning["event"].startswith(
+        "nothing is proven about version 1: a retained interaction has a negative weight"
+    )
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    assert world.newest().manifest.version == 2
+
+
+def test_what_is_published_is_the_bound_of_a_better_solution(world: World) -> None:
+    config, dataset = MFConfig(rank=10, l2=0.3), world.newest().dataset
+    stale = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float32).theta
+    dataset.train.delete(np.arange(0, len(dataset.train), 50))
+    tables = Parameters.unstacked(stale, dataset.train.users)
+    prover = Prover()
+    prover.start(1, config, tables, dataset)
+    while (proven := prover.result()) is None:
+        assert prover.busy
+    prover.close()
+    found = tightened(tables, dataset.train, config, random=torch.Generator())
+    assert proven.quality["rms_bound"] == pytest.approx(found.proof.rms_bound, rel=0.01)
+    assert proven.quality["rms_bound"] < 0.5 * found.own.rms_bound
+
+
+def test_a_proof_that_fails_is_told_to_whoever_asks_for_it(world: World) -> None:
+    prover = Prover()
+    prover.start(1, CONFIG, Parameters.of(torch.zeros(1, 4), torch.zeros(1, 4)), world.newest().dataset)
+    with pytest.raises(ProofError):
+        while prover.result() is None:
+            pass
+    prover.close()
+
+
+def test_a_proof_that_is_given_up_ends_and_leaves_room_for_another(world: World) -> None:
+    newest = world.newest()
+    prover = Prover()
+    for version in (1, 2):
+        prover.start(version, CONFIG, newest.tables, newest.dataset)
+        if version == 1:
+            prover.give_up()
+            assert not prover.busy
+            assert prover.result() is None
+    while (proven := prover.result()) is None:
+        assert prover.busy
+    assert proven.version == 2
+    prover.start(3, CONFIG, newest.tables, newest.dataset)
+    prover.close()
+    assert prover.result() is None
+
+
+def test_events_that_come_end_the_proof_of_the_version_before_them(world: World) -> None:
+    prover = Prover()
+    prover.start(1, CONFIG, world.newest().tables, world.newest().dataset)
+    world.submit(erase_user("r1", 3))
+    world.drain(prover=prover)
+    assert not prover.busy
+    prover.close()
+
+
+def value(counter: Counter) -> float:
+    return next(sample.value for sample in counter.collect()[0].samples if sample.name.endswith("_total"))
