@@ -23,7 +23,7 @@ import typer
 from benchmarks.base import CPU, Base, trained
 from benchmarks.facts import listed
 from benchmarks.kept import Kept
-from benchmarks.setups import FOLDER, SETUPS, default_setup, load
+from benchmarks.setups import FOLDER, SETUPS, Setup, default_setup, load
 from ifru.cli.output import print_json, progress
 from ifru.errors import IfruError
 from ifru.models import ModelConfig
@@ -81,13 +81,16 @@ class RunOnData(Run):
     ] = None
     folder: Annotated[Path, typer.Option(help="Where the data files are.", show_default="../shared/data")] = FOLDER
 
-    def base(self, preferred: Sequence[str] = ("ml-100k",), **changes: Any) -> Base:
+    def base(
+        self, preferred: Sequence[str] = ("ml-100k",), setups: Mapping[str, Setup] = SETUPS, **changes: Any
+    ) -> Base:
         """Start, and train the base model. Raises IfruError for data that are not known or cannot be read.
 
-        preferred: data sets that are taken where none is named. changes: to fields of the setup; None and 0 are none.
+        preferred: data sets that are taken where none is named. setups: by their names. changes: to fields of the
+        setup; None and 0 are none.
         """
-        name = known("--data", self.data or default_setup(self.folder, preferred), SETUPS)
-        setup = replace(SETUPS[name], **{field: value for field, value in changes.items() if value})
+        name = known("--data", self.data or default_setup(self.folder, preferred), setups)
+        setup = replace(setups[name], **{field: value for field, value in changes.items() if value})
         self.start(setup.model(rank=setup.rank, l2=1.0))
         return trained(name, setup, load(setup, self.folder, self.seed), self.seed, self.kept, self.report)
 

@@ -5,6 +5,7 @@ Every batch passes all rows, as in the authors' code. Axes: R rows, K columns of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -21,13 +22,20 @@ from ifru.interactions import Interactions
 from ifru.models.lightgcn import LightGCNConfig
 from ifru.objective.graph import Edges
 
-GRID = tuple(Schedule(rate, batch) for batch in (4096, 16384) for rate in (0.003, 0.01, 0.03))
+RATES = (0.003, 0.01, 0.03)
+STEPS = (20, 80)
+"""Batches of an epoch, about: every one costs as much propagation as the next, however few interactions it has."""
 
 
 def run(case: Case, budget: Budget) -> Iterator[Point]:
     """One curve, by epochs, up to where validation AUC stops it."""
     config = cast("LightGCNConfig", case.base.config)
-    return practised.run(case, budget, SparseProducts(config.layers, config.graph), GRID)
+    return practised.run(case, budget, SparseProducts(config.layers, config.graph), grid(case.base.train.retained))
+
+
+def grid(interactions: int) -> tuple[Schedule, ...]:
+    """The schedules that are tried; batches are powers of two."""
+    return tuple(Schedule(rate, 1 << round(math.log2(interactions / steps))) for steps in STEPS for rate in RATES)
 
 
 @dataclass(frozen=True)
