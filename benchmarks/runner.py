@@ -13,15 +13,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import torch
 import typer
 
 from benchmarks.base import CPU, Base, trained
-from benchmarks.facts import listed
+from benchmarks.facts import facts, heading, listed
 from benchmarks.kept import Kept
 from benchmarks.setups import FOLDER, SETUPS, Setup, default_setup, load
 from ifru.cli.output import print_json, progress
@@ -31,7 +31,10 @@ from ifru.training import Report, silent
 from ifru.training.warm_up import warm_up
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from matplotlib.figure import Figure
+
+D = TypeVar("D", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,20 @@ class Result:
     markdown: str
     document: Mapping[str, object]
     picture: Figure
+
+
+def of_cases(
+    base: Base,
+    name: str,
+    found: Sequence[D],
+    markdown: Callable[[Sequence[D]], str],
+    draw: Callable[[Sequence[D], str], Figure],
+    **asked: object,
+) -> Result:
+    """What a benchmark found on each of some cases. name: theirs in JSON. asked: facts besides those of the base."""
+    known = {**facts(base), **asked}
+    document = {"base": known, name: [asdict(case) for case in found]}
+    return Result(heading(base), known, markdown(found), document, draw(found, heading(base)))
 
 
 @dataclass(frozen=True, kw_only=True)

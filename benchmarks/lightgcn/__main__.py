@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import Annotated
 
 import typer
 
-from benchmarks.facts import facts, heading
 from benchmarks.lightgcn.measure import measure
 from benchmarks.lightgcn.picture import draw
 from benchmarks.lightgcn.report import markdown
 from benchmarks.methods import Budget
-from benchmarks.runner import Result, RunOnData, benchmark, execute
+from benchmarks.runner import Result, RunOnData, benchmark, execute, of_cases
 from benchmarks.setups import SETUPS
 from ifru.models.lightgcn import LightGCNConfig
 
@@ -49,13 +48,7 @@ def main(
     if run.quick:
         budget = replace(budget, seconds=_QUICK_SECONDS, repeats=1, coarse=True)
     found = [measure(base, name, budget, run.seed, run.kept) for name in case or _CASES]
-    return Result(
-        title=heading(base),
-        facts=facts(base),
-        markdown=markdown(found),
-        document={"base": facts(base), "cases": [asdict(each) for each in found]},
-        picture=draw(found, heading(base)),
-    )
+    return of_cases(base, "cases", found, markdown, draw)
 
 
 if __name__ == "__main__":
