@@ -16,8 +16,8 @@ from benchmarks.setups import Setup
 from ifru.interactions import Dataset, Interactions
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, model_of
+from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
-from ifru.proof import prove
 from ifru.training import L2_GRID, Plan, Report, fit, minimise, select, silent
 
 CPU = torch.device("cpu")

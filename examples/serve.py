@@ -45,7 +45,7 @@ class Newest:
 
 def recommended(version: Version, user: int, k: int) -> Iterator[tuple[str, float]]:
     """Items that a user (a row) does not have yet, the best first, with their scores."""
-    tables, dataset = version.tables, version.dataset
+    tables, dataset = version.serving, version.dataset
     model = model_of(version.manifest.model)
     score = model.scores(tables.user[user].expand_as(tables.item), tables.item).numpy()
     known = dataset.train.item_degree > 0  # nothing was learnt of the others, or it was forgotten

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from ifru.interactions.loading import Recorded, load_dataset, split
     from ifru.models import MFConfig
     from ifru.models.lightgcn import LightGCNConfig
+    from ifru.models.proving import prove
     from ifru.objective.parameters import Parameters
-    from ifru.proof import prove
     from ifru.requests import EraseInteractions, EraseItem, EraseUser
     from ifru.snapshots import Reader, open_store
     from ifru.training import train
@@ -94,8 +94,8 @@ _HOMES = {
     "ifru.interactions.loading": ("Recorded", "load_dataset", "split"),
     "ifru.models": ("MFConfig",),
     "ifru.models.lightgcn": ("LightGCNConfig",),
+    "ifru.models.proving": ("prove",),
     "ifru.objective.parameters": ("Parameters",),
-    "ifru.proof": ("prove",),
     "ifru.requests": ("EraseInteractions", "EraseItem", "EraseUser"),
     "ifru.snapshots": ("Reader", "open_store"),
     "ifru.training": ("train",),

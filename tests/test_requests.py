@@ -119,7 +119,7 @@ def test_no_value_of_a_request_ever_gets_into_an_error(base: dict[str, Any], cha
 def dataset() -> Dataset:
     user, item = np.divmod(np.arange(30, dtype=np.int32), 6)
     names = [f"u{n}" for n in range(5)], [f"i{n}" for n in range(6)]
-    recorded = Recorded(user, item, np.ones(30), None, *names)
+    recorded = Recorded(user, item, 1.0 + np.arange(30) % 5, None, *names)
     return split(recorded, LabelRule.parse("rating>=1"), 0.3, 0)
 
 

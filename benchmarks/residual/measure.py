@@ -26,8 +26,9 @@ from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
+from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual, prove
+from ifru.proof import Dual
 from ifru.training import Report
 
 SETS = {

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
-
 from ifru.curvature.cache import Counters
 from ifru.engine.engine import Engine
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
-from ifru.objective.parameters import Parameters
-from ifru.snapshots import Change, FullState, Manifest, Residual, Writer
+from ifru.objective.parameters import Parameters, ParameterUpdate
+from ifru.snapshots import Change, FullState, Manifest, Residual, Version, Writer, serving_of
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -24,9 +22,11 @@ class Model:
     settled: what the newest version owes. full_every: of so many versions one is full, the others are deltas.
     """
 
-    def __init__(self, engine: Engine, manifest: Manifest, writer: Writer, full_every: int) -> None:
+    def __init__(self, engine: Engine, newest: Version, writer: Writer, full_every: int) -> None:
         self.engine = engine
-        self.manifest = manifest
+        self.manifest = newest.manifest
+        self._buffers = newest.buffers
+        self._features = newest.features
         self._writer = writer
         self._full_every = full_every
         self.settled = engine.settle()
@@ -61,22 +61,18 @@ class Model:
         quality: Mapping[str, float] = NO_QUALITY,
     ) -> Manifest:
         """Commit the version after the newest. Raises StoreError, CommitLost or CommitUnknown."""
-        tables = {} if update is None else update.parameters.tables
-        nothing = torch.empty(0, dtype=torch.int64), torch.empty(0, self.engine.parameters.user.shape[1])
-        user_rows, user_values = (each.cpu() for each in tables.get("user", nothing))
-        item_rows, item_values = (each.cpu() for each in tables.get("item", nothing))
+        parameters = self.engine.parameters
+        serving = serving_of(self.engine.config, parameters, self.dataset.train)
         change = Change(
-            user_rows=user_rows,
-            user_values=user_values,
-            item_rows=item_rows,
-            item_values=item_values,
+            update=ParameterUpdate({}) if update is None else update.parameters,
             deletion=Deletion.nothing() if update is None else update.deletion,
             positions=positions,
             events=events,
             residual=self._residual(update, PROVEN if quality else NOTHING_DELETED),
             receipts=receipts,
             quality=quality,
-            full=self._full() if self._full_is_due() else None,
+            serving=serving,
+            full=self._full(parameters, serving) if self._full_is_due() else None,
         )
         self.manifest = self._writer.commit(self.manifest, change)
         return self.manifest
@@ -101,6 +97,5 @@ class Model:
     def _full_is_due(self) -> bool:
         return self.manifest.version + 1 - self.manifest.base >= self._full_every
 
-    def _full(self) -> FullState:
-        tables = self.engine.parameters
-        return FullState(Parameters.of(tables.user.cpu(), tables.item.cpu()), self.engine.dataset)
+    def _full(self, parameters: Parameters, serving: Parameters | None) -> FullState:
+        return FullState(self.engine.config, parameters, self.dataset, serving, self._buffers, self._features)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ifru.engine.update import Update
@@ -31,6 +31,7 @@ class Streams:
     dead_letters: Outbox
 
 
+@dataclass
 class Pipeline:
     """Turns batches into versions and receipts.
 
@@ -39,40 +40,31 @@ class Pipeline:
     again. utc: the time of day.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        answered: Answered,
-        streams: Streams,
-        decoder: Decoder,
-        reporter: Reporter,
-        utc: Callable[[], datetime],
-    ) -> None:
-        self._model = model
-        self._answered = answered
-        self._streams = streams
-        self._decoder = decoder
-        self._reporter = reporter
-        self._utc = utc
-        self._proof_failed: int | None = None
+    model: Model
+    answered: Answered
+    streams: Streams
+    decoder: Decoder
+    reporter: Reporter
+    utc: Callable[[], datetime]
+    _proof_failed: int | None = field(default=None, init=False)
 
     @property
     def positions(self) -> Mapping[int, int]:
         """How far the newest version has read the source."""
-        return self._model.positions(self._streams.source.name)
+        return self.model.positions(self.streams.source.name)
 
     @property
     def answered_last(self) -> bool:
         """Whether the newest version answers requests, and is no training, refinement or proof."""
-        return len(self._model.manifest.events) > 0
+        return len(self.model.manifest.events) > 0
 
     def resume(self) -> None:
         """Go on where the newest version ends: seek there, and repeat its receipts, which may never have been sent."""
-        manifest = self._model.manifest
-        self._streams.source.seek(self.positions)
-        receipts = self._answered.receipts(manifest.version)
-        self._streams.receipts.send([receipt.record() for receipt in receipts])
-        self._reporter.ready(manifest, self._model.settled, self.positions, len(receipts))
+        manifest = self.model.manifest
+        self.streams.source.seek(self.positions)
+        receipts = self.answered.receipts(manifest.version)
+        self.streams.receipts.send([receipt.record() for receipt in receipts])
+        self.reporter.ready(manifest, self.model.settled, self.positions, len(receipts))
 
     def process(self, batch: Batch, watch: Stopwatch) -> None:
         """Publish the version that has forgotten what a batch asks for, and answer its requests.
@@ -84,47 +76,47 @@ class Pipeline:
         """
         # 1
         with watch.stage("decode"):
-            intake = self._decoder.decode(batch.events)
+            intake = self.decoder.decode(batch.events)
         # 2
         with watch.stage("dead_letters"):
-            self._streams.dead_letters.send([letter.record() for letter in intake.letters])
+            self.streams.dead_letters.send([letter.record() for letter in intake.letters])
         # 3
         with watch.stage("resolve"):
-            answers = answer(intake.arrivals, self._model.dataset, self._answered)
+            answers = answer(intake.arrivals, self.model.dataset, self.answered)
         # 4
         with watch.stage("update"):
-            update = self._model.forget(answers.deletion)
+            update = self.model.forget(answers.deletion)
         # 5
         with watch.stage("commit"):
             receipts = self._commit(update, answers, advanced(self.positions, batch.events))
         # 6
         with watch.stage("receipts"):
-            self._streams.receipts.send([receipt.record() for receipt in receipts])
-        self._reporter.answered(intake)
+            self.streams.receipts.send([receipt.record() for receipt in receipts])
+        self.reporter.answered(intake)
         # 7
         with watch.stage("settle"):
-            self._model.settle()
+            self.model.settle()
         # 8
         with watch.stage("acknowledge"):
-            self._streams.source.acknowledge(self.positions)
+            self.streams.source.acknowledge(self.positions)
         self._report(_counts(batch, intake, answers, update), update, watch)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
         """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""
         with watch.stage("refine"):
-            update = self._model.refine(stop)
+            update = self.model.refine(stop)
         if update is not None and len(update.parameters) > 0:
             self._publish_idle(update, NO_QUALITY, watch)
 
     @property
     def proof_is_due(self) -> bool:
         """Whether the newest version has no proof, and none was tried."""
-        manifest = self._model.manifest
+        manifest = self.model.manifest
         return RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
 
     def prove(self, prover: Prover) -> None:
         """Start the proof of the newest version; `take` publishes it."""
-        model = self._model
+        model = self.model
         prover.start(model.manifest.version, model.engine.config, model.engine.parameters, model.dataset)
 
     def take(self, prover: Prover, watch: Stopwatch) -> None:
@@ -133,12 +125,12 @@ class Pipeline:
         The proof becomes a version of its own that moves nothing: a manifest is never written twice.
         A version about which nothing can be proven is left as it is.
         """
-        version = self._model.manifest.version
+        version = self.model.manifest.version
         try:
             proven = prover.result()
         except ProofError as error:
             self._proof_failed = version
-            self._reporter.proof_failed(version, error)
+            self.reporter.proof_failed(version, error)
             return
         if proven is not None and proven.version == version:
             self._publish_idle(None, proven.quality, watch)
@@ -146,23 +138,23 @@ class Pipeline:
     def _publish_idle(self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch) -> None:
         """Publish a version that answers nothing."""
         with watch.stage("commit"):
-            self._answered.add(self._model.publish(update, {}, (), (), quality))
+            self.answered.add(self.model.publish(update, {}, (), (), quality))
         with watch.stage("settle"):
-            self._model.settle()
+            self.model.settle()
         self._report(None, update, watch)
 
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
         influence = None if update is None else update.influence
-        receipts = answers.receipts(self._model.manifest.version + 1, self._utc(), influence)
+        receipts = answers.receipts(self.model.manifest.version + 1, self.utc(), influence)
         lines = [receipt.line() for receipt in receipts]
-        manifest = self._model.publish(update, {self._streams.source.name: positions}, answers.hashes, lines)
-        self._answered.add(manifest)
+        manifest = self.model.publish(update, {self.streams.source.name: positions}, answers.hashes, lines)
+        self.answered.add(manifest)
         return receipts
 
     def _report(self, batch: BatchCounts | None, update: Update | None, watch: Stopwatch) -> None:
-        model = self._model
+        model = self.model
         new = NewVersion(model.manifest, batch, update, model.settled, model.counters, watch.seconds)
-        self._reporter.published(new, self.positions)
+        self.reporter.published(new, self.positions)
 
 
 def _counts(batch: Batch, intake: Intake, answers: Answers, update: Update | None) -> BatchCounts:

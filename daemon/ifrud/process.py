@@ -107,13 +107,12 @@ def assemble(
     reader = Reader(store)
     newest = reader.load()
     manifest = newest.manifest
-    model = Model(_engine(newest, settings.engine), manifest, Writer(store, _utc, _attempt), settings.full_every)
+    model = Model(_engine(newest, settings.engine), newest, Writer(store, _utc, _attempt), settings.full_every)
     answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
     decoder = Decoder(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
     prove = settings.prove and _provable(manifest.model)
     return Service(
         pipeline=Pipeline(model, answered, streams, decoder, reporter, _utc),
-        source=streams.source,
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
         reporter=reporter,
@@ -155,8 +154,8 @@ def _engine(newest: Version, settings: EngineSettings) -> Engine:
     carried = Carried(residual.batch_energy, residual.added_energy)
     try:
         device = device_of(settings.device)
-        warm_up(model, device, (newest.tables.user.dtype,))
-        return Engine(model, newest.tables, newest.dataset, settings, device, carried)
+        warm_up(model, device, (newest.parameters.user.dtype,))
+        return Engine(model, newest.parameters, newest.dataset, settings, device, carried)
     except UnsupportedDevice as error:
         raise InvalidSettings([f"engine.device: {error}"]) from None
     except UnsupportedSupport as error:

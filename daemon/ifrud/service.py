@@ -11,7 +11,6 @@ from ifrud.observe.report import Reporter
 from ifrud.pipeline import Pipeline
 from ifrud.prover import Prover
 from ifrud.streams.positions import Goal, lag
-from ifrud.streams.sources import Source
 
 QUIET_POLL = 0.1
 """Seconds that a poll waits for events; a signal is noticed after this time at the latest."""
@@ -32,36 +31,26 @@ class IdleWork:
     after: float
 
 
+@dataclass
 class Service:
     """Reads events, collects them into batches and processes these, until it is told to stop.
 
     now: seconds, never going back. check: raises where another thread has died.
     """
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        source: Source,
-        batcher: Batcher,
-        idle: IdleWork,
-        reporter: Reporter,
-        prover: Prover,
-        now: Callable[[], float],
-        check: Callable[[], None],
-    ) -> None:
-        self._pipeline = pipeline
-        self._source = source
-        self._batcher = batcher
-        self._idle = idle
-        self._reporter = reporter
-        self._prover = prover
-        self._now = now
-        self._check = check
+    pipeline: Pipeline
+    batcher: Batcher
+    idle: IdleWork
+    reporter: Reporter
+    prover: Prover
+    now: Callable[[], float]
+    check: Callable[[], None]
+
+    def __post_init__(self) -> None:
+        self._source = self.pipeline.streams.source
         self._watch = self._new_watch()
-        self._last_event = now()
-        self._lag_due = now()
-        self._silent = False
-        self._refined = False
+        self._last_event = self._lag_due = self.now()
+        self._silent = self._refined = False
 
     def run(self, stop: Callable[[], bool], drain: bool) -> None:
         """Process events until told to stop, then the batch in hand. drain: until the source's present end.
@@ -69,84 +58,84 @@ class Service:
         Raises SourceError, OutboxError, StoreError, CommitLost, CommitUnknown or TooManyBadEvents: the process
         must end then.
         """
-        self._pipeline.resume()
-        self._refined = not self._idle.refine or not self._pipeline.answered_last
+        self.pipeline.resume()
+        self._refined = not self.idle.refine or not self.pipeline.answered_last
         goal = Goal(self._source.end()) if drain else None
         while not stop() and not (goal and self._reached(goal)):
             self._look(self._patience())
-            batch = self._batcher.close(self._now())
+            batch = self.batcher.close(self.now())
             if batch is not None:
                 self._process(batch)
             elif self._quiet() and not drain:
                 self._improve(stop)
             self._show_lag()
-        self._reporter.stopping()
-        batch = self._batcher.close(self._now(), stopping=True)
+        self.reporter.stopping()
+        batch = self.batcher.close(self.now(), stopping=True)
         if batch is not None:
             self._process(batch)
 
     def _patience(self) -> float:
-        patience = self._batcher.patience(self._now())
+        patience = self.batcher.patience(self.now())
         return QUIET_POLL if patience is None else min(patience, QUIET_POLL)
 
     def _look(self, timeout: float) -> None:
         """Record that this thread is alive, check that the others are, and read new events."""
-        self._reporter.board.beat()
-        self._check()
+        self.reporter.board.beat()
+        self.check()
         with self._watch.stage("poll"):
-            events = self._source.poll(self._batcher.room, timeout)
-        now = self._now()
-        self._batcher.add(events, now)
+            events = self._source.poll(self.batcher.room, timeout)
+        now = self.now()
+        self.batcher.add(events, now)
         self._silent = not events
         if events:
             # They lead to another version, so a proof of this one is of no use.
-            self._prover.give_up()
+            self.prover.give_up()
             self._last_event = now
-            self._reporter.board.update(in_hand=len(self._batcher))
+            self.reporter.board.update(in_hand=len(self.batcher))
 
     def _process(self, batch: Batch) -> None:
-        self._pipeline.process(batch, self._watch)
-        self._reporter.board.update(in_hand=len(self._batcher))
+        self.pipeline.process(batch, self._watch)
+        self.reporter.board.update(in_hand=len(self.batcher))
         self._watch = self._new_watch()
-        self._refined = not self._idle.refine
+        self._refined = not self.idle.refine
 
     def _quiet(self) -> bool:
-        return len(self._batcher) == 0 and self._now() - self._last_event >= self._idle.after
+        return len(self.batcher) == 0 and self.now() - self._last_event >= self.idle.after
 
     def _improve(self, stop: Callable[[], bool]) -> None:
         """Refine the newest version; once there is nothing more to gain, prove it."""
         if not self._refined:
             self._refine(stop)
-        elif self._prover.busy:
-            self._pipeline.take(self._prover, self._new_watch())
-        elif self._idle.prove and self._pipeline.proof_is_due:
-            self._pipeline.prove(self._prover)
+        elif self.prover.busy:
+            self.pipeline.take(self.prover, self._new_watch())
+        elif self.idle.prove and self.pipeline.proof_is_due:
+            self.pipeline.prove(self.prover)
 
     def _refine(self, stop: Callable[[], bool]) -> None:
-        due = self._now() + LOOK_SECONDS
+        due = self.now() + LOOK_SECONDS
 
         def interrupted() -> bool:
             nonlocal due
-            if len(self._batcher) == 0 and self._now() >= due:
+            if len(self.batcher) == 0 and self.now() >= due:
                 self._look(0.0)
-                due = self._now() + LOOK_SECONDS
-            return stop() or len(self._batcher) > 0
+                due = self.now() + LOOK_SECONDS
+            return stop() or len(self.batcher) > 0
 
-        self._pipeline.refine(interrupted, self._new_watch())
+        self.pipeline.refine(interrupted, self._new_watch())
         # A refinement that was not interrupted leaves nothing to gain before the next batch.
-        self._refined = len(self._batcher) == 0
+        self._refined = len(self.batcher) == 0
 
     def _new_watch(self) -> Stopwatch:
-        return Stopwatch(self._reporter.metrics, self._now)
+        return Stopwatch(self.reporter.metrics, self.now)
 
     def _reached(self, goal: Goal) -> bool:
-        positions = self._pipeline.positions
-        if self._silent and len(self._batcher) == 0 and not goal.reached(positions):
+        positions = self.pipeline.positions
+        if self._silent and len(self.batcher) == 0 and not goal.reached(positions):
             # What follows the last event may be no event, which the source only knows once it has read it.
             goal.lower(self._source.end())
         return goal.reached(positions)
 
     def _show_lag(self) -> None:
-        if self._now() >= self._lag_due:
-            self._reporter.lag(lag(self._pipeline.positions, self._source.known_end()))
-            self._lag_due = self._now() + LAG_SECONDS
+        if self.now() >= self._lag_due:
+            self.reporter.lag(lag(self.pipeline.positions, self._source.known_end()))
+            self._lag_due = self.now() + LAG_SECONDS

@@ -137,11 +137,11 @@ def _compared(planned: Plan, before: Version, after: Version, settled: float, se
     with progress() as report:
         return verify(
             before.manifest.model,
-            before.tables,
+            before.parameters,
             before.dataset,
             planned.requests,
             published=Published(
-                parameters=after.tables,
+                parameters=after.parameters,
                 method=residual.method,
                 reason=residual.reason,
                 products=0,

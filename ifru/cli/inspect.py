@@ -9,8 +9,7 @@ from rich.table import Table
 
 from ifru.cli.options import Json, StoreUrl, VersionNumber
 from ifru.cli.output import console, print_facts, print_json, readable
-from ifru.models import model_of
-from ifru.snapshots import Manifest, NoVersion, Reader, open_store
+from ifru.snapshots import Manifest, NoVersion, Reader, Source, open_store
 
 
 def inspect(
@@ -43,8 +42,9 @@ def _history(reader: Reader, newest: Manifest, count: int) -> dict[int, Manifest
 
 
 def _facts(manifest: Manifest) -> dict[str, object]:
-    """The manifest without its event hashes, which say nothing to a reader; their number does."""
-    return manifest.model_dump(mode="json", exclude={"events"}) | {"events": len(manifest.events)}
+    """The manifest without hashes of requests, which say nothing to a reader; their number does."""
+    said = {"events": len(manifest.events), "held": len(manifest.held), "positions": manifest.positions}
+    return manifest.model_dump(mode="json", exclude={"events", "held"}) | said | {"sha256": manifest.sha256}
 
 
 _COLUMNS = ("version", "kind", "time", "events", "retained", "holdout", "influence", "total", "bytes")
@@ -70,25 +70,33 @@ def _line(number: int, manifest: Manifest | None) -> dict[str, object]:
 def _for_people(manifest: Manifest) -> dict[str, object]:
     residual, model = manifest.residual, manifest.model
     origin = "the first one" if manifest.parent is None else f"after version {manifest.parent}"
-    biased = ", biases" if "bias" in model_of(model).columns else ""
-    shape = f"rank {model.rank}{biased}, loss {model.loss}, λ {model.l2:g}"
-    where = [
-        f"{source} {partition}: {place}"
-        for source, places in manifest.positions.items()
-        for partition, place in places.items()
-    ]
+    chosen = [f"{name} {readable(value)}" for name, value in model if name != "name"]
     return {
         "version": f"{manifest.version} ({manifest.kind}, {origin}, full version {manifest.base})",
         "time": manifest.time.isoformat(timespec="seconds"),
-        "model": f"{model.name}, {shape}",
+        "format": manifest.schema_version,
+        "SHA-256": f"{manifest.sha256}, of the parent {manifest.parent_sha256 or '-'}",
+        "written by": f"attempt {manifest.attempt} in epoch {manifest.epoch}",
+        "model": ", ".join([model.name, *chosen]),
+        "tables": ", ".join(f"{name}: {table.rows:,} rows, {table.dtype}" for name, table in manifest.tables.items())
+        or None,
         "retained rows": f"{manifest.retained:,} trained on, {manifest.holdout:,} held out",
-        "events": len(manifest.events),
-        "next in source": ", ".join(where) or None,
+        "requests": f"{len(manifest.events)} answered, {len(manifest.held)} held",
+        "next in source": "; ".join(_place(name, source) for name, source in manifest.sources.items()) or None,
         "residual influence": f"{readable(residual.influence)} of this batch, {readable(residual.total)} in total",
         "computed by": f"{residual.method} (ended by: {residual.reason})",
         "quality": ", ".join(f"{name} {value:.4g}" for name, value in manifest.quality.items()) or None,
-        "attempt": manifest.attempt,
     }
+
+
+def _place(name: str, source: Source) -> str:
+    identity = [
+        f"cluster {source.cluster_id}" if source.cluster_id else "",
+        f"topic {source.topic_id}" if source.topic_id else "",
+    ]
+    known = ", ".join(part for part in (source.kind, *identity) if part)
+    places = ", ".join(f"{partition}: {position.next}" for partition, position in source.partitions.items())
+    return f"{name} {f'({known}) ' if known else ''}{places}"
 
 
 def _files(manifest: Manifest) -> list[dict[str, object]]:

@@ -14,8 +14,9 @@ from ifru.cli.options import Json, StoreUrl, VersionNumber
 from ifru.cli.output import print_facts, print_json, progress
 from ifru.errors import IfruError
 from ifru.evaluation.tightened import tightened
+from ifru.models import model_of
+from ifru.models.proving import prove as prove_version
 from ifru.proof import Dual, Proof, decode_dual, encode_dual
-from ifru.proof import prove as prove_version
 from ifru.snapshots import Reader, Version, open_store
 
 
@@ -47,7 +48,8 @@ def prove(
 ) -> None:
     """Bound the distance of a version to the exactly retrained model, from the version and its data alone.
 
-    Solves on from a copy of the version, and proves the version with the dual point of where that leads.
+    Solves on from a copy of the version, and proves the version with the dual point of where that leads. Says so where
+    no proof is known for the kind of model.
     """
     if own and dual is not None:
         raise IfruError("--own and --dual name two dual points; give one of them")
@@ -55,7 +57,12 @@ def prove(
     with progress() as report:
         loaded = Reader(open_store(url)).load(version)
         report("proving", None)
-        found = _proven(loaded, given) if own or given else _tightened(loaded)
+        provable = model_of(loaded.manifest.model).capabilities.provable
+        if provable:
+            found = _proven(loaded, given) if own or given else _tightened(loaded)
+    if not provable:
+        _say_unproven(loaded, json)
+        return
     if save_dual is not None:
         _write(save_dual, found.proof.dual)
     facts = _facts(loaded, found)
@@ -64,6 +71,17 @@ def prove(
     else:
         said = {"dual_point": _DUAL_POINTS[found.dual_point], "rank_limited": _RANK_LIMITED[found.rank_limited]}
         print_facts({name.replace("_", " "): value for name, value in (facts | said).items()})
+
+
+def _say_unproven(version: Version, json: bool) -> None:
+    name = version.manifest.model.name
+    if json:
+        print_json({"version": version.manifest.version, "provable": False, "model": name})
+    else:
+        typer.echo(
+            f"No proof is known for models of the kind {name!r}, so nothing bounds the distance to a retrained one. "
+            "ifru verify measures it."
+        )
 
 
 _DUAL_POINTS = {
@@ -80,13 +98,13 @@ _RANK_LIMITED = {
 
 def _proven(version: Version, dual: Dual | None) -> _Found:
     proof = prove_version(
-        version.tables, version.dataset.train, version.manifest.model, random=_auditors_own(), dual=dual
+        version.parameters, version.dataset.train, version.manifest.model, random=_auditors_own(), dual=dual
     )
     return _Found(proof, "version" if dual is None else "file", proof.sigma_over_lambda, None)
 
 
 def _tightened(version: Version) -> _Found:
-    found = tightened(version.tables, version.dataset.train, version.manifest.model, random=_auditors_own())
+    found = tightened(version.parameters, version.dataset.train, version.manifest.model, random=_auditors_own())
     if found.own.gap <= found.proof.gap:
         return _Found(found.proof, "version", found.own.sigma_over_lambda, found.rank_limited)
     return _Found(found.proof, "solution", found.solution.sigma_over_lambda, found.rank_limited)
@@ -114,6 +132,7 @@ def _facts(version: Version, found: _Found) -> dict[str, object]:
     proof = found.proof
     return {
         "version": version.manifest.version,
+        "provable": True,
         "objective": proof.objective,
         "gap": proof.gap,
         "relative_gap": proof.relative_gap,

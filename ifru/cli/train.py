@@ -20,7 +20,7 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
 from ifru.kernels.device import device_of
 from ifru.models import known, model_of
-from ifru.snapshots import Manifest, NoVersion, Reader, Residual, Store, Writer, open_store
+from ifru.snapshots import FullState, Manifest, NoVersion, Reader, Residual, Store, Writer, open_store, serving_of
 from ifru.training import FIRST_RANK, L2_GRID, LARGEST_RANK, TrainedModel
 from ifru.training import train as train_model
 
@@ -115,7 +115,8 @@ def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
     )
     quality = {} if trained.auc is None else {"auc": trained.auc}
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
-    return writer.start(trained.config, trained.tables, dataset, quality, residual)
+    serving = serving_of(trained.config, trained.tables, dataset.train)
+    return writer.start(FullState(trained.config, trained.tables, dataset, serving), quality, residual)
 
 
 def _whole(rank: str) -> int:
@@ -144,6 +145,10 @@ def _empty_store(url: str) -> Store:
     raise IfruError(f"{url} is in use, it has version {version}; a model is trained into an empty prefix: name another")
 
 
+_PROVEN = ("gap", "relative_gap", "sigma_over_lambda", "rms_bound")
+"""Figures of the proof that scripts are told."""
+
+
 def _facts(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
     proof, tried = trained.proof, trained.selection
     return {
@@ -152,10 +157,8 @@ def _facts(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
         "objective": trained.trained.objective,
         "gradient_norm": trained.trained.gradient_norm,
         "reason": trained.trained.reason,
-        "gap": proof.gap,
-        "relative_gap": proof.relative_gap,
-        "sigma_over_lambda": proof.sigma_over_lambda,
-        "rms_bound": proof.rms_bound,
+        "provable": proof is not None,
+        **{name: None if proof is None else getattr(proof, name) for name in _PROVEN},
         "auc": trained.auc,
         "l2": trained.config.l2,
         "tried": [{"l2": config.l2, "auc": auc} for config, auc in (tried.tried if tried else ())],
@@ -182,7 +185,7 @@ def _for_people(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
         "verdict": trained.verdict,
         "objective": trained.trained.objective,
         "gradient norm": trained.trained.gradient_norm,
-        "relative gap": proof.relative_gap,
+        "relative gap": None if proof is None else proof.relative_gap,
         "AUC, held out": trained.auc if trained.auc is not None else _no_auc(dataset),
         "model": f"{config.name}, rank {config.rank}{grew}, λ {config.l2:g}{chosen}",
         "rows": f"{train.retained:,} trained on, {dataset.holdout.retained:,} held out",

@@ -47,7 +47,7 @@ def verify(
         loaded = Reader(open_store(url)).load(version)
         found = verify_update(
             loaded.manifest.model,
-            loaded.tables,
+            loaded.parameters,
             loaded.dataset,
             asked,
             settings=settings,

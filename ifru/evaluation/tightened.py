@@ -14,8 +14,9 @@ import torch
 
 from ifru.interactions import Interactions
 from ifru.models import ModelConfig
+from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual, Proof, prove
+from ifru.proof import Dual, Proof, uninterrupted
 from ifru.training import PROVEN, polish
 
 
@@ -33,18 +34,14 @@ class Tightened:
         return self.solution.direction is not None and self.solution.relative_gap > PROVEN[torch.float64]
 
 
-def nothing() -> None:
-    """Work that nobody interrupts."""
-
-
 def tightened(
-    tables: Parameters,
+    parameters: Parameters,
     interactions: Interactions,
     config: ModelConfig,
     *,
     random: torch.Generator,
     solution: Parameters | None = None,
-    check: Callable[[], None] = nothing,
+    check: Callable[[], None] = uninterrupted,
     budget_bytes: float = math.inf,
 ) -> Tightened:
     """Prove a version with its own dual point and with that of a better solution.
@@ -55,18 +52,18 @@ def tightened(
     """
 
     def proven(version: Parameters, dual: Dual | None = None) -> Proof:
-        return prove(version, interactions, config, random=random, dual=dual, report=lambda progress: check())
+        return prove(version, interactions, config, random=random, dual=dual, check=check)
 
     def stop() -> bool:
         check()
         return False
 
-    own = proven(tables)
+    own = proven(parameters)
     if solution is None:
-        theta = polish(interactions, config, tables.stacked(), stop, budget_bytes).theta
+        theta = polish(interactions, config, parameters.stacked(), stop, budget_bytes).theta
         solution = Parameters.unstacked(theta, interactions.users)
     better = proven(solution)
-    tight = proven(tables, better.dual)
+    tight = proven(parameters, better.dual)
     best = min(own, tight, key=lambda proof: proof.gap)
     # To choose the better one, both must hold.
     failure = own.failure_probability + tight.failure_probability

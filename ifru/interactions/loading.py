@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ifru.errors import DataError
-from ifru.interactions.dataset import Dataset
-from ifru.interactions.ids import Ids
+from ifru.interactions.dataset import Dataset, Ids
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.negatives import draw_negatives
 from ifru.interactions.table import Columns, Interactions

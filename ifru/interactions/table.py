@@ -23,6 +23,7 @@ class Columns:
     user, item [N]: row numbers. label, weight [N]: what the loss sees.
     time [N]: microseconds since the epoch, or None where the data has none.
     origin [N]: for a sampled negative the position of its positive, for every other row its own position.
+    offset [N]: the loss derivative that the row's is counted from, or None where it is counted from zero.
     """
 
     user: Int32
@@ -31,6 +32,7 @@ class Columns:
     weight: Float32
     time: Int64 | None
     origin: Int64
+    offset: Float32 | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -53,6 +55,9 @@ class Interactions:
         self.label: Float32 = np.ascontiguousarray(columns.label[order], dtype=np.float32)
         self.weight: Float32 = np.ascontiguousarray(columns.weight[order], dtype=np.float32)
         self.time: Int64 | None = None if columns.time is None else np.ascontiguousarray(columns.time[order])
+        self.offset: Float32 | None = (
+            None if columns.offset is None else np.ascontiguousarray(columns.offset[order], dtype=np.float32)
+        )
         self.origin: Int64 = place[columns.origin[order]]
         self.alive: Bool = np.ones(len(order), dtype=bool) if alive is None else alive[order].copy()
         self.user_start: Int64 = starts(self.user, users)
@@ -129,6 +134,7 @@ class Interactions:
             weight=self.weight[keep],
             time=None if self.time is None else self.time[keep],
             origin=place[origin[keep]],
+            offset=None if self.offset is None else self.offset[keep],
         )
 
     def copy(self) -> Interactions:

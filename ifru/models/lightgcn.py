@@ -25,6 +25,8 @@ from ifru.objective.losses import loss_of
 from ifru.objective.pairwise import PairwiseObjective
 from ifru.objective.parameters import Layout, Parameters
 from ifru.objective.propagated import PropagatedObjective
+from ifru.proof.duality import Duality
+from ifru.proof.propagated import PropagatedDuality
 
 
 class LightGCNConfig(ModelConfig):
@@ -68,6 +70,10 @@ class LightGCN:
         if compiled(device):
             return CompiledGraph(interactions, self.config.graph, self.config.layers, dtype)
         return Graph(interactions, self.config.graph, self.config.layers, device, dtype)
+
+    def duality(self, interactions: Interactions) -> Duality:
+        config, is_edge = self.config, self.graph(interactions, torch.device("cpu"), torch.float64).is_edge
+        return PropagatedDuality.of(interactions, config.loss, config.l2, config.rank, config.layers, is_edge)
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:
         user = parameters.user

@@ -21,6 +21,8 @@ from ifru.objective.bilinear import BilinearObjective
 from ifru.objective.losses import loss_of
 from ifru.objective.pairwise import PairwiseObjective
 from ifru.objective.parameters import Layout, Parameters
+from ifru.proof.bilinear import BilinearDuality
+from ifru.proof.duality import Duality
 
 
 class MFConfig(ModelConfig):
@@ -52,6 +54,10 @@ class MatrixFactorization:
         if compiled(device):
             return BilinearObjective(self, loss, self.config.l2, interactions, dtype)
         return PairwiseObjective(self, loss, self.config.l2, interactions, device, dtype)
+
+    def duality(self, interactions: Interactions) -> Duality:
+        config = self.config
+        return BilinearDuality.of(interactions, config.loss, config.l2, config.rank, config.bias)
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:
         return parameters

@@ -15,6 +15,7 @@ from ifru.interactions import Interactions
 from ifru.models.config import ModelConfig
 from ifru.objective import Capabilities, Objective
 from ifru.objective.parameters import Layout, Parameters
+from ifru.proof.duality import Duality
 
 
 class Model(Protocol):
@@ -41,6 +42,13 @@ class Model(Protocol):
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
         """What it minimises on some interactions."""
+        ...
+
+    def duality(self, interactions: Interactions) -> Duality:
+        """What a proof needs of it, on some interactions; asked only of models that declare `provable`.
+
+        Raises ProofError where the interactions' objective is not convex, and where no proof is known.
+        """
         ...
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:

@@ -17,11 +17,12 @@ _known: dict[str, tuple[type[ModelConfig], Callable[[Any], Model]]] = {}
 
 
 class UnknownModel(IfruError):
-    """A model whose name nobody has registered."""
+    """A model whose name nobody has registered. where: the file that names it."""
 
-    def __init__(self, name: object) -> None:
+    def __init__(self, name: object, where: str | None = None) -> None:
+        self.name = name
         super().__init__(
-            f"the model {name!r} is not known; known are {', '.join(known())}: "
+            f"{f'{where}: ' if where else ''}the model {name!r} is not known; known are {', '.join(known())}: "
             "import the module that registers it, or update this program"
         )
 

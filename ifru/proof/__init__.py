@@ -1,10 +1,26 @@
 """How far a version is from the exactly retrained model, proven from the version and the retained data alone."""
 
+from ifru.proof.bilinear import BilinearDuality
 from ifru.proof.direction import Direction
 from ifru.proof.dual import Dual
+from ifru.proof.duality import Duality
 from ifru.proof.errors import ProofError
-from ifru.proof.norm import Progress
-from ifru.proof.prove import Proof, prove
+from ifru.proof.propagated import PropagatedDuality
+from ifru.proof.prove import Proof, proof_of, uninterrupted
 from ifru.proof.stored import decode_dual, encode_dual
+from ifru.proof.trimming import trimmed
 
-__all__ = ["Direction", "Dual", "Progress", "Proof", "ProofError", "decode_dual", "encode_dual", "prove"]
+__all__ = [
+    "BilinearDuality",
+    "Direction",
+    "Dual",
+    "Duality",
+    "Proof",
+    "ProofError",
+    "PropagatedDuality",
+    "decode_dual",
+    "encode_dual",
+    "proof_of",
+    "trimmed",
+    "uninterrupted",
+]

@@ -1,6 +1,6 @@
 """Where the proof fails for want of rank: the dimensions to add.
 
-Axes: N retained interactions, U users, I items, r dimensions to add.
+Axes: N retained interactions, R rows of θ, k dimensions to add.
 """
 
 from __future__ import annotations
@@ -10,81 +10,62 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.models import ModelConfig
-from ifru.objective.losses import Loss
-from ifru.objective.parameters import Parameters
-from ifru.proof.norm import SpectralNorm
-from ifru.proof.primal import scores
-from ifru.proof.retained import Retained
+from ifru.proof.duality import Duality, Spectrum, inverse_root
 from ifru.proof.sums import EPS
 
 _STEPS = 50
 _INSIDE = 0.5
-"""Share of a vector's square from which on it counts as lying in the span of the factors."""
+"""Share of a vector's square from which on it counts as lying in the span of the dimensions."""
 
 
 @dataclass(frozen=True)
 class Direction:
-    """More columns for the tables, user [U, r] and item [I, r], and by how much they lower the objective.
+    """More dimensions, columns [R, k], and by how much they lower the objective.
 
-    The leading singular pairs (u, v) whose value is above λ, at most as many as the model has dimensions, as
-    −√τ·D_u^-½ u and √τ·D_i^-½ v. The τ are in proportion to what the values are above λ, with the best factor: a step
-    along the gradient, soft-thresholded at λ. Pairs in the span of the model's factors are left out: their values are
-    above λ because the parameters are not stationary, which training deals with.
+    The eigenvectors v of T whose values are above λ, at most as many as the model has dimensions, as √τ·D^-½ v. The τ
+    are in proportion to what the values are above λ, with the best factor: a step along the gradient. Vectors in the
+    span of the model's own dimensions are left out: their values are above λ because the parameters are not stationary,
+    which training deals with.
     """
 
-    user: Tensor
-    item: Tensor
+    columns: Tensor
     decrease: float
 
 
-def downhill(
-    norm: SpectralNorm,
-    factors: Tensor,
-    retained: Retained,
-    score: Tensor,
-    loss: Loss,
-    config: ModelConfig,
-    objective: float,
-) -> Direction | None:
-    """The direction of the leading singular pairs; None where it lowers the objective by no more than rounding.
+def downhill(duality: Duality, spectrum: Spectrum, span: Tensor, score: Tensor, objective: float) -> Direction | None:
+    """The direction of the leading eigenvectors; None where it lowers the objective by no more than rounding.
 
-    factors [min(U, I), rank]: D^½ times the table of the shorter side.
+    span: `Duality.start` of the model's own θ. score [N], objective: at it.
     """
-    excess = norm.values - config.l2
-    inside = (torch.linalg.qr(factors)[0].T @ norm.subspace).square().sum(0)
-    chosen = torch.nonzero((excess > 0) & (inside < _INSIDE))[: config.rank, 0]
+    excess = spectrum.values - duality.l2
+    inside = (torch.linalg.qr(span)[0].T @ spectrum.subspace).square().sum(0)
+    chosen = torch.nonzero((excess > 0) & (inside < _INSIDE))[: duality.rank, 0]
     if len(chosen) == 0:
         return None
-    root = excess[chosen].sqrt()
-    user, item = (
-        torch.where(degree > 0, 1 / degree.clamp_min(1).sqrt(), 0.0)[:, None] * vectors[:, chosen] * root
-        for vectors, degree in ((-norm.left, retained.user_degree), (norm.right, retained.item_degree))
-    )
-    plain = config.model_copy(update={"rank": len(chosen), "bias": False})
-    change = scores(Parameters.of(user, item), retained, plain)
-    size, decrease = _best_step(change, retained, score, loss, config.l2 * float(root.square().sum()))
+    columns = inverse_root(duality.retained.degree) * spectrum.vectors[:, chosen] * excess[chosen].sqrt()
+    penalty = duality.l2 / 2 * float(excess[chosen].sum())
+    size, decrease = _best_step(duality, duality.along(columns), score, penalty)
     if decrease <= 64 * EPS * objective:
         return None
-    return Direction(size**0.5 * user, size**0.5 * item, decrease)
+    return Direction(size**0.5 * columns, decrease)
 
 
-def _best_step(change: Tensor, retained: Retained, score: Tensor, loss: Loss, price: float) -> tuple[float, float]:
-    """The t that minimises Σ w·ℓ(s + t·change) + price·t, which is convex, and by how much it lowers it."""
-    label, weight = retained.label, retained.weight
+def _best_step(duality: Duality, change: Tensor, score: Tensor, penalty: float) -> tuple[float, float]:
+    """The t that minimises Σ w·ℓ(s + t·change) + t·penalty, which is convex, and by how much it lowers it."""
+    loss, label, weight = duality.loss, duality.retained.label, duality.retained.weight
     before = loss.value(score, label)
 
     def value(size: float) -> float:
-        return float((weight * (loss.value(score + size * change, label) - before)).sum()) + price * size
+        return float((weight * (loss.value(score + size * change, label) - before)).sum()) + penalty * size
 
     size, current = 0.0, 0.0
     for _ in range(_STEPS):
         moved = score + size * change
-        slope = float((weight * loss.slope(moved, label) * change).sum()) + price
-        bend = float((weight * loss.curvature(moved, label) * change.square()).sum())
-        if bend <= 0:
+        first = float((weight * loss.slope(moved, label) * change).sum()) + penalty
+        second = float((weight * loss.curvature(moved, label) * change.square()).sum())
+        if second <= 0:
             break
-        step = -slope / bend
+        step = -first / second
         while (trial := value(max(size + step, 0.0))) > current and abs(step) > 1e-9 * size:
             step /= 2
         if trial >= current:

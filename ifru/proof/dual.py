@@ -1,10 +1,8 @@
 """Dual points: lower bounds on the objective that hold for every version on the same data.
 
-    D(α) = −Σ w·ℓ*(α/w)  −  (1/2λ)(Σ_u (Σ_{z∈u} α_z)²/n_u + Σ_i (Σ_{z∈i} α_z)²/n_i)
+    D(α) = −Σ w·ℓ*(α/w) + what the biases add ≤ min L        for every α with σ(α) ≤ λ
 
-The second part is that of the biases. Every α with ‖D_u^-½ A D_i^-½‖ ≤ λ has D(α) ≤ min L; A is the U × I matrix of
-the α, n_u and n_i are degrees.
-Axes: N retained interactions in the order of their table, U users, I items.
+Axes: N retained interactions in the order of their table.
 """
 
 from __future__ import annotations
@@ -15,11 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.models import ModelConfig, model_of
-from ifru.objective.losses import Loss, LossName
+from ifru.objective.losses import LossName
+from ifru.proof.duality import Duality
 from ifru.proof.errors import ProofError
-from ifru.proof.retained import Retained
-from ifru.proof.sparse import SparseMatrix
 from ifru.proof.sums import EPS, Sum, total
 
 _GOLDEN = (5**0.5 - 1) / 2
@@ -30,7 +26,8 @@ class Dual:
     """A dual point as data: alpha [N] float64, the loss it belongs to, and the fingerprint of the retained rows.
 
     It can be stored, and serves every version on exactly these rows, whatever its rank and λ.
-    subspace [min(U, I), r] float32: where the leading singular vectors are. It saves time; nothing is taken on trust.
+    subspace [n, r] float32: where the eigenvectors of the largest eigenvalues are (`Duality.start`). It saves time;
+    nothing is taken on trust.
     """
 
     alpha: Tensor
@@ -38,10 +35,11 @@ class Dual:
     loss: LossName
     data: str
 
-    def on(self, retained: Retained, config: ModelConfig) -> Tensor:
+    def on(self, duality: Duality) -> Tensor:
         """alpha [N]. Raises ProofError where it belongs to other data or another loss, or is damaged."""
-        if self.loss != config.loss:
-            raise ProofError(f"the dual point is for the {self.loss} loss, the model has {config.loss}")
+        retained, rows = duality.retained, duality.subspace_rows
+        if self.loss != duality.loss.name:
+            raise ProofError(f"the dual point is for the {self.loss} loss, the model has {duality.loss.name}")
         if len(self.alpha) != len(retained):
             raise ProofError(
                 f"the dual point has {len(self.alpha)} interactions, the data retains {len(retained)}; "
@@ -55,40 +53,19 @@ class Dual:
         alpha = self.alpha.double()
         if not bool(((alpha >= retained.lowest) & (alpha <= retained.highest)).all()):
             raise ProofError("the dual point holds values that no slope of the loss can have; it is damaged")
-        rows = min(len(retained.user_degree), len(retained.item_degree))
         if self.subspace.ndim != 2 or len(self.subspace) != rows or not bool(self.subspace.isfinite().all()):
             raise ProofError(f"the dual point's subspace is no finite table of {rows} rows; it is damaged")
         return alpha
 
 
-def scaled_matrix(alpha: Tensor, retained: Retained) -> SparseMatrix:
-    """D_u^-½ A D_i^-½ [U, I]; rows and columns without interactions are zero."""
-    value = alpha / (retained.user_degree[retained.user] * retained.item_degree[retained.item]).sqrt()
-    shape = len(retained.user_degree), len(retained.item_degree)
-    return SparseMatrix.of(retained.user, retained.item, value, retained.by_item, shape)
-
-
-def dual_value(alpha: Tensor, retained: Retained, loss: Loss, config: ModelConfig) -> Sum:
+def dual_value(alpha: Tensor, duality: Duality) -> Sum:
     """D(α), with a bound on its rounding error; α [N] is taken to satisfy the constraint."""
-    weight, label = retained.weight, retained.label
+    weight, label = duality.retained.weight, duality.retained.label
     slope = torch.where(weight > 0, alpha / weight, 0.0)
-    term = weight * loss.conjugate(slope, label)
+    term = weight * duality.loss.conjugate(slope, label)
     # Near the ends of its range a conjugate is steep, but less so than 40 in float64 (−log of the smallest spacing).
     size = slope.abs() + label.abs()
-    value = total(-term, 64 * EPS * (term.abs() + weight * size * (1 + size)))
-    if "bias" not in model_of(config).columns:
-        return value
-    for row, degree in ((retained.user, retained.user_degree), (retained.item, retained.item_degree)):
-        value = value + _bias_part(alpha, row, degree, config.l2)
-    return value
-
-
-def _bias_part(alpha: Tensor, row: Tensor, degree: Tensor, l2: float) -> Sum:
-    """What the biases of one side can lower the objective by: min_b Σ_z α_z b_row + (λ/2) Σ n b²."""
-    pull, moduli = (torch.zeros_like(degree).index_add_(0, row, a) for a in (alpha, alpha.abs()))
-    scale = 2 * l2 * degree.clamp_min(1)
-    error = EPS * (degree + 4) * moduli * (2 * pull.abs() + EPS * degree * moduli)
-    return total(-pull.square() / scale, error / scale)
+    return total(-term, 64 * EPS * (term.abs() + weight * size * (1 + size))) + duality.bias_value(alpha)
 
 
 def best_scale(value: Callable[[float], float], highest: float) -> float:

@@ -2,7 +2,7 @@
 
     gap = L(θ) − D(α)  ≥  L(θ) − min L
 
-See `docs/proof.md` for what is proven, how, and what is not. Axes: N retained interactions, U users, I items.
+See `docs/proof.md` for what is proven, how, and what is not. Axes: N retained interactions.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from ifru.interactions.table import Interactions
-from ifru.models import ModelConfig, model_of
-from ifru.objective.losses import Loss, loss_of
 from ifru.objective.parameters import Parameters
 from ifru.proof.direction import Direction, downhill
-from ifru.proof.dual import Dual, best_scale, dual_value, scaled_matrix
-from ifru.proof.errors import ProofError
-from ifru.proof.norm import Enough, Progress, SpectralNorm, spectral_norm
-from ifru.proof.primal import in_float64, objective, scores
-from ifru.proof.retained import Retained
+from ifru.proof.dual import Dual, best_scale, dual_value
+from ifru.proof.duality import Duality
+from ifru.proof.eigenvalue import Enough
+from ifru.proof.primal import in_float64, objective
 from ifru.proof.sums import EPS, Sum
 
 _ACCURACY = 1e-10
@@ -38,7 +34,7 @@ class Proof:
     """What is proven about a version.
 
     objective: L(θ). dual_value: min L at least. gap: their difference, rounding included. relative_gap: gap / L.
-    sigma: σ_max(D_u^-½ A D_i^-½) at most, sigma_lower: at least, of the dual point before it is scaled.
+    sigma: σ(α) at most, sigma_lower: at least, of the dual point before it is scaled (see `ifru.proof.duality`).
     rms_bound: on the root mean square, over the retained interactions of positive weight, of the difference in
     predictions (probabilities with bce, scores with squared) to the minimiser of L.
     retained: N. failure_probability: that of the random start that `sigma`, and all that follows from it, rests on.
@@ -60,53 +56,52 @@ class Proof:
     dual: Dual
 
 
-def _silent(progress: Progress) -> None:
-    """A proof that nobody watches."""
+def uninterrupted() -> None:
+    """What a proof calls at every step where nobody interrupts it."""
 
 
-def prove(
-    tables: Parameters,
-    interactions: Interactions,
-    config: ModelConfig,
+def proof_of(
+    parameters: Parameters,
+    duality: Duality,
     *,
     random: torch.Generator,
     dual: Dual | None = None,
-    report: Callable[[Progress], None] = _silent,
+    check: Callable[[], None] = uninterrupted,
 ) -> Proof:
-    """Prove how far tables (float32 or float64) are from the optimum of their retained interactions.
+    """Prove how far parameters (float32 or float64) are from the optimum of their retained interactions.
 
-    dual: a dual point from another version on the same data, in place of the version's own. random: an auditor's own
-    generator, so that nobody could have prepared for its numbers.
-    Raises ProofError where tables, data, model and dual point do not belong together.
+    duality: of the model on these interactions (`Model.duality`). dual: a dual point from another version on the same
+    data, in place of the version's own. random: an auditor's own generator, so that nobody could have prepared for its
+    numbers. check(): called at every step; what it raises ends the work.
+    Raises ProofError where parameters, data and dual point do not belong together.
     """
-    if not model_of(config).capabilities.provable:
-        raise ProofError(f"model {config.name!r} has no proof; it needs a score that is a dot product of rows")
-    loss = loss_of(config.loss)
-    retained = Retained.of(interactions, loss)
-    tables = in_float64(tables, retained, config)
-    score = scores(tables, retained, config)
-    primal = objective(tables, retained, score, loss, config)
-    alpha = retained.weight * loss.slope(score, retained.label) if dual is None else dual.on(retained, config)
-    bound = _Bound(alpha, retained, loss, config)
-    start = _factors(tables, retained, config.rank) if dual is None else dual.subspace.double()
-    matrix = scaled_matrix(alpha, retained)
-    norm = spectral_norm(matrix, start, random, _enough(bound, primal, score), report)
-    scale = best_scale(lambda c: bound.at(c).value, _feasible(config.l2, norm.upper))
+    retained, l2 = duality.retained, duality.l2
+    theta = in_float64(parameters, duality)
+    scores = duality.scores(theta)
+    primal = objective(theta, scores, duality)
+    alpha = retained.weight * duality.loss.slope(scores.value, retained.label) if dual is None else dual.on(duality)
+    bound = _Bound(alpha, duality)
+    start = duality.start(theta) if dual is None else dual.subspace.double()
+    spectrum = duality.spectrum(alpha, start, random, _enough(bound, primal, scores.value), check)
+    scale = best_scale(lambda c: bound.at(c).value, _feasible(l2, spectrum.upper))
     below = bound.at(scale)
     gap = max(primal.value - below.value, 0.0) + primal.error + below.error
+    direction = None
+    if dual is None and spectrum.lower > l2:
+        direction = downhill(duality, spectrum, start, scores.value, primal.value)
     return Proof(
         objective=primal.value,
         dual_value=primal.value - gap,
         gap=gap,
         relative_gap=gap / primal.value if primal.value > 0 else 0.0,
-        sigma=norm.upper,
-        sigma_over_lambda=norm.upper / config.l2,
-        sigma_lower=norm.lower,
-        rms_bound=_distance(gap, retained, loss),
+        sigma=spectrum.upper,
+        sigma_over_lambda=spectrum.upper / l2,
+        sigma_lower=spectrum.lower,
+        rms_bound=_distance(gap, duality),
         retained=len(retained),
-        failure_probability=norm.failure,
-        direction=_direction(norm, start, retained, score, loss, config, primal) if dual is None else None,
-        dual=Dual(scale * alpha, norm.subspace.float(), config.loss, retained.fingerprint()),
+        failure_probability=spectrum.failure,
+        direction=direction,
+        dual=Dual(scale * alpha, spectrum.subspace.float(), duality.loss.name, retained.fingerprint()),
     )
 
 
@@ -115,22 +110,11 @@ class _Bound:
     """The lower bounds D(c·α) that one dual point gives. alpha [N]."""
 
     alpha: Tensor
-    retained: Retained
-    loss: Loss
-    config: ModelConfig
+    duality: Duality
 
     def at(self, scale: float) -> Sum:
         """D(c·α)."""
-        return dual_value(scale * self.alpha, self.retained, self.loss, self.config)
-
-
-def _factors(tables: Parameters, retained: Retained, rank: int) -> Tensor:
-    """D_u^½ P [U, rank] or D_i^½ Q [I, rank], of the shorter side: at the optimum they span the leading vectors."""
-    shorter = retained.user_degree, tables.user
-    if len(retained.item_degree) <= len(retained.user_degree):
-        shorter = retained.item_degree, tables.item
-    degree, table = shorter
-    return degree.sqrt()[:, None] * table[:, :rank]
+        return dual_value(scale * self.alpha, self.duality)
 
 
 def _feasible(l2: float, sigma: float) -> float:
@@ -141,37 +125,23 @@ def _feasible(l2: float, sigma: float) -> float:
 def _enough(bound: _Bound, primal: Sum, score: Tensor) -> Enough:
     """σ is known well enough where the gap would hardly gain from knowing it better."""
     # Near the optimum D(c·α) rises with c about this steeply.
-    slope = abs(float((bound.alpha * score).sum()))
+    slope, l2 = abs(float((bound.alpha * score).sum())), bound.duality.l2
 
     @cache
     def gap(lower: float) -> float:
-        return primal.value - bound.at(_feasible(bound.config.l2, lower)).value
+        return primal.value - bound.at(_feasible(l2, lower)).value
 
     def enough(lower: float, upper: float) -> bool:
         if upper <= lower * (1 + _ACCURACY):
             return True
-        if lower <= 0 or not math.isfinite(upper):
+        if not math.isfinite(upper) or (lower <= 0 and upper > l2):
             return False
-        lost = _feasible(bound.config.l2, lower) - _feasible(bound.config.l2, upper)
+        lost = _feasible(l2, lower) - _feasible(l2, upper)
         return slope * lost <= _SHARE * gap(lower)
 
     return enough
 
 
-def _distance(gap: float, retained: Retained, loss: Loss) -> float:
-    positive = retained.weight[retained.weight > 0]
-    return loss.distance_bound(gap, float(positive.min()), len(positive)) if len(positive) else 0.0
-
-
-def _direction(
-    norm: SpectralNorm,
-    factors: Tensor,
-    retained: Retained,
-    score: Tensor,
-    loss: Loss,
-    config: ModelConfig,
-    primal: Sum,
-) -> Direction | None:
-    if norm.lower <= config.l2:
-        return None
-    return downhill(norm, factors, retained, score, loss, config, primal.value)
+def _distance(gap: float, duality: Duality) -> float:
+    positive = duality.retained.weight[duality.retained.weight > 0]
+    return duality.loss.distance_bound(gap, float(positive.min()), len(positive)) if len(positive) else 0.0

@@ -1,12 +1,12 @@
-"""A bound on the norm of what leading triplets leave of a matrix, from block Lanczos with a random start.
+"""A bound on the largest eigenvalue of what a split leaves, from block Lanczos with a random start.
 
 Lanczos alone gives bounds from below. From a random start they are nearly bounds from above, but for a known
-probability (Kuczynski and Wozniakowski 1992 for one vector, Tropp 2021 for blocks). In the form used here, with b
-random vectors in n dimensions after k steps,
+probability (Kuczynski and Wozniakowski 1992 for one vector, Tropp 2021 for blocks). In the form used here, for a
+symmetric operator whose Ritz values go from θ_min to θ_max, with b random vectors in n dimensions after k steps,
 
-    ‖M‖ ≤ estimate·cosh(A / (2k − 1))        unless        x ≤ 1/cosh² A,        x ~ Beta(b/2, (n − 1)/2)
+    λ_max ≤ θ_max + s/(1 − s)·(θ_max − θ_min),    s = sinh²(A / (2k − 1)),    unless  x ≤ 1/cosh² A  at either end,
 
-for all k at once, so that k may depend on what has been seen. `docs/proof.md` derives it.
+x ~ Beta(b/2, (n − 1)/2), for all k at once, so that k may depend on what has been seen. `docs/proof.md` derives it.
 """
 
 from __future__ import annotations
@@ -19,53 +19,66 @@ import torch
 from torch import Tensor
 
 from ifru.proof.krylov import Krylov
-from ifru.proof.triplets import Triplets
+from ifru.proof.split import Split
 
 _BLOCK = 16
 """Random vectors: so many that a start that misses a direction is very rare, so few that products are fast."""
 
 
 @dataclass(frozen=True)
-class RestNorm:
-    """estimate: the norm of the rest at least. bound: at most. reachable: what the bound can come down to at best."""
+class RestBound:
+    """estimate: λ_max of the rest at least. bound: at most. reachable: what the bound can come down to at best.
+
+    basis: where it was looked for.
+    """
 
     estimate: float
     reachable: float
     bound: float
+    basis: Krylov
+
+    def largest(self, count: int) -> Tensor:
+        """Ritz vectors [n, ·] of the rest's largest eigenvalues, so many at most."""
+        vectors: Tensor = self.basis.columns @ torch.linalg.eigh(self.basis.projected)[1][:, -count:]
+        return vectors
 
 
-def rest_norms(triplets: Triplets, random: torch.Generator, failure: float, steps: int) -> Iterator[RestNorm]:
-    """What is known of the norm of the rest, as Lanczos goes on.
+def rest_bounds(split: Split, random: torch.Generator, failure: float, steps: int) -> Iterator[RestBound]:
+    """What is known of the rest's largest eigenvalue, as Lanczos goes on.
 
     All bounds hold together with probability 1 − failure, over `random`. Ends after some steps, or sooner where no
     dimension is left to look into.
     """
-    matrix, left = triplets.matrix, triplets.left
-
-    def normal(x: Tensor) -> Tensor:
-        y = matrix.product(x)
-        return matrix.adjoint(y - left @ (left.T @ y))
-
-    basis = Krylov(normal, triplets.right)
+    operator, vectors = split.operator, split.vectors
+    basis = Krylov(operator.product, vectors)
     if basis.full:
-        yield RestNorm(0.0, 0.0, 0.0)
+        # Of nothing every number is a bound.
+        lowest = float(split.values.min())
+        yield RestBound(lowest, lowest, lowest, basis)
         return
-    free = len(triplets.right) - triplets.right.shape[1]
+    free = len(vectors) - vectors.shape[1]
     width = min(_BLOCK, free)
-    angle = _angle(width, free, failure)
-    block, look = torch.randn(len(triplets.right), width, generator=random, dtype=torch.float64), 1
+    angle = _angle(width, free, failure / 2)
+    block, look = torch.randn(len(vectors), width, generator=random, dtype=torch.float64), 1
     for step in range(1, steps + 1):
         block = basis.grow(block)
         if step < min(look, steps) and not basis.full:
             continue
         # Eigenvalues take longer and longer, so they are looked at less and less often.
         look = step + 1 + step // 4
-        estimate = math.sqrt(max(float(torch.linalg.eigvalsh(basis.projected)[-1]), 0.0))
-        now, at_best = (1.0 if basis.full else math.cosh(angle / (2 * k - 1)) for k in (step, steps))
-        slack = 2 * matrix.rounding
-        yield RestNorm(estimate, estimate * at_best + slack, estimate * now + slack)
+        spectrum = torch.linalg.eigvalsh(basis.projected)
+        estimate, spread = float(spectrum[-1]), float(spectrum[-1] - spectrum[0])
+        now, at_best = (0.0 if basis.full else _share(angle / (2 * k - 1)) for k in (step, steps))
+        slack = 2 * operator.rounding
+        yield RestBound(estimate, estimate + spread * at_best + slack, estimate + spread * now + slack, basis)
         if basis.full:
             return
+
+
+def _share(angle: float) -> float:
+    """Share of the spread of the Ritz values that λ_max is above the largest one at most."""
+    share = math.sinh(min(angle, 1.0)) ** 2
+    return share / (1 - share) if share < 1 else math.inf
 
 
 def _angle(block: int, dimensions: int, failure: float) -> float:

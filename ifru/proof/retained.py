@@ -1,6 +1,6 @@
 """What a proof sees of the data: the retained interactions, in float64.
 
-Axes: N retained interactions in the order of their table (by user, then item), U users, I items.
+Axes: N retained interactions in the order of their table (by user, then item), U users, I items, R = U + I rows.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor
 from ifru.interactions.table import Interactions
 from ifru.objective.losses import Loss
 from ifru.proof.errors import ProofError
+from ifru.proof.sparse import SparseMatrix
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,28 @@ class Retained:
 
     def __len__(self) -> int:
         return len(self.user)
+
+    @property
+    def degree(self) -> Tensor:
+        """D [R]: users first, then items."""
+        return torch.cat([self.user_degree, self.item_degree])
+
+    @property
+    def users(self) -> int:
+        return len(self.user_degree)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """U, I."""
+        return len(self.user_degree), len(self.item_degree)
+
+    def matrix(self, value: Tensor, chosen: Tensor | None = None) -> SparseMatrix:
+        """The matrix [U, I] with value [N] at the interactions' places, or [M] at those of the chosen ones [N]."""
+        if chosen is None:
+            return SparseMatrix.of(self.user, self.item, value, self.by_item, self.shape)
+        place = chosen.cumsum(0) - 1
+        by_item = place[self.by_item[chosen[self.by_item]]]
+        return SparseMatrix.of(self.user[chosen], self.item[chosen], value, by_item, self.shape)
 
     @staticmethod
     def of(interactions: Interactions, loss: Loss) -> Retained:

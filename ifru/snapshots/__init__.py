@@ -1,20 +1,15 @@
 """Versions of a model in a store: the only part of the library that touches storage."""
 
-from ifru.snapshots.change import Change, FullState
-from ifru.snapshots.errors import (
-    AlreadyExists,
-    CommitLost,
-    CommitUnknown,
-    CorruptFile,
-    NotFound,
-    NoVersion,
-    StoreError,
-)
-from ifru.snapshots.format import File, Manifest, Residual
-from ifru.snapshots.hash_key import event_hash, read_hash_key
+from ifru.snapshots.change import Change, FullState, serving_of
+from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, NoVersion
+from ifru.snapshots.format import Manifest, encode_tombstone
+from ifru.snapshots.hash_key import event_hash, key_id, read_hash_key
+from ifru.snapshots.parts import Event, File, Held, Residual
 from ifru.snapshots.reader import Reader
+from ifru.snapshots.sources import Position, Source
 from ifru.snapshots.version import Version
 from ifru.snapshots.writer import Writer
+from ifru.stores.errors import AlreadyExists, NotFound, StoreError
 from ifru.stores.probe import probe
 from ifru.stores.store import Store, open_store
 
@@ -24,19 +19,27 @@ __all__ = [
     "CommitLost",
     "CommitUnknown",
     "CorruptFile",
+    "Event",
     "File",
+    "ForkedHistory",
     "FullState",
+    "Held",
     "Manifest",
     "NoVersion",
     "NotFound",
+    "Position",
     "Reader",
     "Residual",
+    "Source",
     "Store",
     "StoreError",
     "Version",
     "Writer",
+    "encode_tombstone",
     "event_hash",
+    "key_id",
     "open_store",
     "probe",
     "read_hash_key",
+    "serving_of",
 ]

@@ -5,71 +5,96 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ifru.interactions import Dataset, Deletion
-from ifru.models.config import ModelConfig
-from ifru.objective.parameters import Parameters
-from ifru.snapshots.format import Residual, Role
+import pyarrow as pa
+from torch import Tensor
+
+from ifru.interactions import Dataset, Deletion, Interactions
+from ifru.models import ModelConfig, model_of
+from ifru.objective.parameters import Parameters, ParameterUpdate
+from ifru.snapshots.format import Manifest
 from ifru.snapshots.numbering import Numbering
-from ifru.snapshots.parquet import encode_ids, encode_interactions
-from ifru.snapshots.tensors import Array, Delta, Rows, encode_delta, encode_tables
+from ifru.snapshots.parquet import encode_features, encode_ids, encode_interactions
+from ifru.snapshots.parts import FEATURES, Event, Held, Residual, Role
+from ifru.snapshots.sources import Source
+from ifru.snapshots.tensors import Delta, encode_delta, encode_tensors, named_tensors
 
 
 @dataclass(frozen=True)
 class FullState:
-    """Everything that a model is, after the change."""
+    """Everything that a model is, after the change.
 
-    tables: Parameters
+    serving: what scores pairs, where it is not the parameters themselves. buffers: name -> tensor of a module that no
+    gradient moves. features: `user` or `item` -> a table with a column `row`; those of erased entities are left out.
+    """
+
+    config: ModelConfig
+    parameters: Parameters
     dataset: Dataset
+    serving: Parameters | None = None
+    buffers: Mapping[str, Tensor] = field(default_factory=dict)
+    features: Mapping[str, pa.Table] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Change:
     """One batch.
 
-    user_rows, item_rows [n]: rows that moved, int64. user_values, item_values [n, K]: their new values.
     deletion: rows that this batch retired, by their positions in memory; none of them was retired before.
-    positions: source -> partition -> next; a partition that is not named stays where the parent has it.
-    events: keyed hashes of event ids. receipts: one JSON document each, without newline.
-    full: where it is given, the whole state is written anew instead of a delta.
+    positions: source -> partition -> next, or a whole `Source`; what is not named stays as the parent has it.
+    events: requests that are answered, or only their keyed hashes. receipts: one JSON document each, without newline.
+    serving: what scores pairs now, where it is not the parameters themselves. buffers: all, where one has changed.
+    held: all requests that are held now; None where the parent's still are. hash_key_id: None where it is the parent's.
+    full: where it is given, the whole state is written anew, and update, deletion, serving and buffers are not read.
     """
 
-    user_rows: Array
-    user_values: Array
-    item_rows: Array
-    item_values: Array
+    update: ParameterUpdate
     deletion: Deletion
-    positions: Mapping[str, Mapping[int, int]]
-    events: Sequence[str]
+    positions: Mapping[str, Source | Mapping[int, int]]
+    events: Sequence[Event | str]
     residual: Residual
     receipts: Sequence[bytes] = ()
     quality: Mapping[str, float] = field(default_factory=dict)
+    serving: Parameters | None = None
+    buffers: Mapping[str, Tensor] | None = None
+    held: Sequence[Held] | None = None
+    hash_key_id: str | None = None
     full: FullState | None = None
 
 
-def full_contents(state: FullState, config: ModelConfig) -> dict[Role, bytes]:
-    """The files of a full version."""
-    return {
-        "model": encode_tables(state.tables, config),
-        "train": encode_interactions(state.dataset.train),
-        "holdout": encode_interactions(state.dataset.holdout),
-        "users": encode_ids(state.dataset.users),
-        "items": encode_ids(state.dataset.items),
+def serving_of(config: ModelConfig, parameters: Parameters, train: Interactions) -> Parameters | None:
+    """What scores pairs; None where it is the parameters themselves."""
+    serving = model_of(config).serving(parameters, train)
+    return None if serving is parameters else serving
+
+
+def full_contents(state: FullState) -> dict[Role, bytes]:
+    """The files of a full version. Raises ValueError for a state that cannot be one."""
+    data = state.dataset
+    ids = {"user": data.users, "item": data.items}
+    contents: dict[Role, bytes] = {
+        "model": encode_tensors(named_tensors(state.parameters, state.config)),
+        "train": encode_interactions(data.train),
+        "holdout": encode_interactions(data.holdout),
+        "users": encode_ids(data.users),
+        "items": encode_ids(data.items),
     }
+    contents |= {FEATURES[side]: encode_features(table, ids[side]) for side, table in state.features.items()}
+    return contents | _besides(state, state.config)
 
 
-def delta_contents(change: Change, config: ModelConfig, numbering: Numbering) -> dict[Role, bytes]:
-    """The file of a delta. Raises ValueError for a change that cannot be one."""
-    delta = Delta(
-        user=Rows.of(change.user_rows, change.user_values),
-        item=Rows.of(change.item_rows, change.item_values),
-        deletion=numbering.in_files(change.deletion),
-    )
-    return {"delta": encode_delta(delta, config)}
+def delta_contents(change: Change, parent: Manifest, numbering: Numbering) -> dict[Role, bytes]:
+    """The files of a delta. Raises ValueError for a change that cannot be one."""
+    delta = Delta(change.update, numbering.in_files(change.deletion))
+    contents: dict[Role, bytes] = {"delta": encode_delta(delta, parent.model, parent.tables)}
+    return contents | _besides(change, parent.model)
 
 
-def merged_positions(
-    parent: Mapping[str, Mapping[int, int]], change: Mapping[str, Mapping[int, int]]
-) -> dict[str, dict[int, int]]:
-    """The parent's positions, replaced where the change names the same source and partition."""
-    sources = {**parent, **change}
-    return {source: {**parent.get(source, {}), **change.get(source, {})} for source in sources}
+def _besides(what: FullState | Change, config: ModelConfig) -> dict[Role, bytes]:
+    """What both kinds of versions may have besides their parameters."""
+    contents: dict[Role, bytes] = {}
+    if what.serving is not None:
+        contents["serving"] = encode_tensors(named_tensors(what.serving, config))
+    if what.buffers:
+        # safetensors does not take tensors that share their memory.
+        contents["buffers"] = encode_tensors({name: tensor.clone() for name, tensor in what.buffers.items()})
+    return contents

@@ -1,20 +1,10 @@
-"""What can go wrong between a version and its store."""
+"""What can go wrong with a version."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from ifru.errors import IfruError
-
-
-class StoreError(IfruError):
-    """The store did not do what it was asked to. Nothing is known about whether a write was applied."""
-
-
-class NotFound(StoreError):
-    """The store has no file at this path."""
-
-
-class AlreadyExists(StoreError):
-    """The store refused to create a file, because there is one at this path."""
 
 
 class NoVersion(IfruError):
@@ -24,9 +14,17 @@ class NoVersion(IfruError):
 class CorruptFile(IfruError):
     """A stored file is not what was written. `path` names it."""
 
+    remedy: ClassVar = "restore the file from a copy, or go back to an older version"
+
     def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"{path} {reason}; restore the file from a copy, or go back to an older version")
+        super().__init__(f"{path} {reason}; {self.remedy}")
         self.path = path
+
+
+class ForkedHistory(CorruptFile):
+    """A version was not written after the one that is stored before it. `path` names its manifest."""
+
+    remedy = "two histories lie under one prefix: restore the manifests of one of them from a copy"
 
 
 class CommitLost(IfruError):

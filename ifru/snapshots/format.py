@@ -1,4 +1,4 @@
-"""What a version is made of: its manifest, and where its files lie."""
+"""What a version is: its manifest, and what is left of it once it was collected."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
+    Field,
     FiniteFloat,
     NonNegativeInt,
     PositiveInt,
@@ -22,102 +20,103 @@ from pydantic import (
     ValidationError,
 )
 
-from ifru.models import ModelConfig, config_of
-from ifru.snapshots.errors import CorruptFile, StoreError
+from ifru.models import ModelConfig, UnknownModel, config_of
+from ifru.snapshots.errors import CorruptFile, ForkedHistory
+from ifru.snapshots.parts import Event, File, Held, Part, Residual, Role, Sha256, Table
+from ifru.snapshots.sources import Source
+from ifru.stores.errors import StoreError
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 HEAD = "HEAD.json"
 MANIFESTS = "manifests"
 
-Role = Literal["model", "delta", "train", "holdout", "users", "items", "ledger"]
 Attempt = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,63}$")]
-# Every part begins with a letter or a digit, so no path leads out of the prefix.
-FilePath = Annotated[str, StringConstraints(pattern=r"^[a-z]+(/[0-9A-Za-z][0-9A-Za-z.-]*)+$")]
-
 Configuration = Annotated[
     SerializeAsAny[ModelConfig],
     BeforeValidator(lambda given: config_of(given) if isinstance(given, Mapping) else given),
 ]
 
-_PATHS: dict[Role, str] = {
-    "model": "model/{}/model.safetensors",
-    "delta": "model/{}/delta.safetensors",
-    "train": "data/{}/train.parquet",
-    "holdout": "data/{}/holdout.parquet",
-    "users": "data/{}/users.parquet",
-    "items": "data/{}/items.parquet",
-    "ledger": "ledger/{}.jsonl",
-}
 
+class Manifest(Part):
+    """A version. Its creation is the commit. What has a default here is what versions of format 1 do not say.
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-
-class File(_Part):
-    """A file of a version. sha256: hex. size: bytes."""
-
-    path: FilePath
-    sha256: str
-    size: NonNegativeInt
-    role: Role
-
-
-class Residual(_Part):
-    """What a version still owes to the retrained model. Residual influences are shares of the debt that was added.
-
-    influence: of this batch, as published with it. settled: the exact one of the parent version, known once this
-    one was written. total: since the last full training. batch_energy: energy of the debt when the batch had been
-    added. added_energy: all energy that batches have added since the last full training.
-    method: how the update was computed. reason: why it stopped.
-    """
-
-    influence: FiniteFloat | None
-    settled: FiniteFloat | None
-    total: FiniteFloat | None
-    batch_energy: FiniteFloat
-    added_energy: FiniteFloat
-    method: str
-    reason: str
-
-
-class Manifest(_Part):
-    """A version. Its creation is the commit.
-
-    parent: the version before. base: the full version that a chain of deltas starts from, itself for a full one.
-    positions: source -> partition -> where the next event is. events: keyed hashes of the event ids of the batch.
+    parent: the version before. parent_sha256: of its manifest's bytes. base: the full version that a chain of deltas
+    starts from, itself for a full one. epoch: raised by each writer that takes over.
+    tables: none where `base` is of format 1. sources: how far each was read. events: requests that the version
+    answers. held: all requests that are held by now. hash_key_id: of the key that hashes and fingerprints are made by.
     retained, holdout: rows that are left to train on and to test on.
+    sha256: of the bytes that the store has, which do not hold it; empty before they are written.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     version: PositiveInt
     parent: PositiveInt | None
+    parent_sha256: Sha256 | None = None
     base: PositiveInt
     kind: Literal["full", "delta"]
     attempt: Attempt
+    epoch: NonNegativeInt = 0
     time: AwareDatetime
     model: Configuration
+    tables: dict[str, Table] = Field(default_factory=dict)
     files: tuple[File, ...]
-    positions: dict[str, dict[int, int]]
-    events: tuple[str, ...]
+    sources: dict[str, Source]
+    events: tuple[Event, ...]
+    held: tuple[Held, ...] = ()
+    hash_key_id: str | None = None
     residual: Residual
     retained: NonNegativeInt
     holdout: NonNegativeInt
     quality: dict[str, FiniteFloat]
+    sha256: str = Field(default="", exclude=True)
+
+    @property
+    def positions(self) -> dict[str, dict[int, int]]:
+        """Source -> partition -> where the next event is."""
+        return {
+            name: {partition: position.next for partition, position in source.partitions.items()}
+            for name, source in self.sources.items()
+        }
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """Keyed hashes of the requests that the version answers."""
+        return tuple(event.hash for event in self.events)
+
+    def find(self, role: Role) -> File | None:
+        """The file with a role, where there is one."""
+        return next((file for file in self.files if file.role == role), None)
 
     def file(self, role: Role) -> File:
         """The file with a role. Raises CorruptFile where the manifest names none."""
-        for file in self.files:
-            if file.role == role:
-                return file
-        raise CorruptFile(manifest_path(self.version), f"names no {role} file")
+        if (file := self.find(role)) is None:
+            raise CorruptFile(manifest_path(self.version), f"names no {role} file")
+        return file
+
+    def check_follows(self, parent: Manifest) -> None:
+        """Raises ForkedHistory where this version was not written on top of that very parent."""
+        if self.schema_version > 1 and self.parent_sha256 != parent.sha256:
+            there, said = f"{manifest_path(parent.version)} has SHA-256 {parent.sha256}", self.parent_sha256
+            raise ForkedHistory(manifest_path(self.version), f"was written after another parent: {there}, not {said}")
+        if self.epoch < parent.epoch:
+            reason = f"was written in epoch {self.epoch}, but the version before it in epoch {parent.epoch}"
+            raise ForkedHistory(manifest_path(self.version), reason)
+        if self.kind == "delta" and self.model != parent.model:
+            raise ForkedHistory(manifest_path(self.version), "is a delta, but of another model than the version before")
 
 
-@dataclass(frozen=True)
-class Tombstone:
-    """What is left of a collected version, so that its number can never be used again."""
+class Tombstone(Part):
+    """What is left of a collected version, so that its number can never be used again.
 
-    version: int
+    sha256, parent_sha256: of the manifests of the version and of its parent. ledger: is never collected. Tombstones
+    of format 1 have none of these.
+    """
+
+    collected: Literal[True] = True
+    version: PositiveInt
+    sha256: Sha256 | None = None
+    parent_sha256: Sha256 | None = None
+    ledger: File | None = None
 
 
 def manifest_path(version: int) -> str:
@@ -130,18 +129,19 @@ def manifest_version(path: str) -> int | None:
     return None if match is None else int(match[1])
 
 
-def describe(role: Role, version: int, attempt: str, data: bytes) -> File:
-    """The entry of a file, at a path that no other attempt writes to."""
-    path = _PATHS[role].format(f"{version:012d}-{attempt}")
-    return File(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), role=role)
-
-
 def encode_manifest(manifest: Manifest) -> bytes:
     return manifest.model_dump_json(indent=1).encode()
 
 
-def encode_tombstone(tombstone: Tombstone) -> bytes:
-    return json.dumps({"collected": True, "version": tombstone.version}).encode()
+def encode_tombstone(manifest: Manifest) -> bytes:
+    """What a collector overwrites a manifest by."""
+    tombstone = Tombstone(
+        version=manifest.version,
+        sha256=manifest.sha256,
+        parent_sha256=manifest.parent_sha256,
+        ledger=manifest.file("ledger"),
+    )
+    return tombstone.model_dump_json(indent=1).encode()
 
 
 def encode_head(version: int) -> bytes:
@@ -151,7 +151,7 @@ def encode_head(version: int) -> bytes:
 def decode_manifest(data: bytes, version: int) -> Manifest | Tombstone:
     """Read the manifest of a version.
 
-    Raises CorruptFile where it is none, and StoreError for a schema that this program does not know.
+    Raises CorruptFile where it is none, StoreError for a schema that this program does not know, and UnknownModel.
     """
     path = manifest_path(version)
     try:
@@ -160,15 +160,20 @@ def decode_manifest(data: bytes, version: int) -> Manifest | Tombstone:
         raise CorruptFile(path, "is not valid JSON") from error
     if not isinstance(document, dict) or document.get("version") != version:
         raise CorruptFile(path, f"is not the manifest of version {version}")
-    if document.get("collected") is True:
-        return Tombstone(version)
-    if (schema := document.get("schema_version")) != SCHEMA_VERSION:
-        raise StoreError(f"{path} has schema version {schema}; {SCHEMA_VERSION} is understood: update this program")
     try:
-        return Manifest.model_validate_json(data)
+        if document.get("collected") is True:
+            return Tombstone.model_validate(document)
+        if (schema := document.get("schema_version")) not in (1, SCHEMA_VERSION):
+            raise StoreError(f"{path} has schema version {schema}; 1 and 2 are understood: update this program")
+        if schema == 1:
+            document["sources"] = document.pop("positions", None)
+        manifest = Manifest.model_validate(document)
+    except UnknownModel as error:
+        raise UnknownModel(error.name, path) from error
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_url=False))
         raise CorruptFile(path, f"has wrong or missing fields: {fields}") from error
+    return manifest.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
 
 
 def decode_head(data: bytes) -> int | None:

@@ -6,7 +6,8 @@ import hashlib
 import hmac
 import json
 
-from ifru.snapshots.errors import AlreadyExists, CorruptFile
+from ifru.snapshots.errors import CorruptFile
+from ifru.stores.errors import AlreadyExists
 from ifru.stores.store import Store
 
 HASH_KEY = "hash-key.json"
@@ -30,6 +31,11 @@ def read_hash_key(store: Store) -> bytes:
     if len(key) != KEY_BYTES:
         raise CorruptFile(HASH_KEY, f"holds a key of {len(key)} bytes, not {KEY_BYTES}")
     return key
+
+
+def key_id(key: bytes) -> str:
+    """What tells a key from others without betraying it: 16 hex digits of its SHA-256."""
+    return hashlib.sha256(key).hexdigest()[:16]
 
 
 def event_hash(key: bytes, source: str, event_id: str) -> str:

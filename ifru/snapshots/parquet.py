@@ -1,4 +1,4 @@
-"""Interactions and ids as Parquet bytes.
+"""Interactions, ids and features as Parquet bytes.
 
 Axes: N retained interactions, in the order (user, item), which is their position in all deltas on this full version.
 """
@@ -15,7 +15,10 @@ from ifru.interactions import Columns, Ids, Interactions
 
 
 def encode_interactions(interactions: Interactions) -> bytes:
-    """The retained rows: user, item (int32), label, weight (float32), origin (int64), time (int64) if it is known."""
+    """The retained rows: user, item (int32), label, weight (float32), origin (int64).
+
+    Also time (int64) and offset (float32), where they are known.
+    """
     kept = interactions.columns()
     columns = {
         "user": kept.user,
@@ -24,8 +27,7 @@ def encode_interactions(interactions: Interactions) -> bytes:
         "weight": kept.weight,
         "origin": kept.origin,
     }
-    if kept.time is not None:
-        columns["time"] = kept.time
+    columns |= {name: known for name in ("time", "offset") if (known := getattr(kept, name)) is not None}
     return _encode(pa.table(columns))
 
 
@@ -41,6 +43,7 @@ def decode_interactions(data: bytes, users: int, items: int) -> Interactions:
             weight=columns["weight"],
             time=columns.get("time"),
             origin=columns["origin"],
+            offset=columns.get("offset"),
         ),
         users,
         items,
@@ -61,6 +64,33 @@ def decode_ids(data: bytes, rows: int) -> Ids:
     for row, name in zip(table["row"].to_pylist(), table["id"].to_pylist(), strict=True):
         names[row] = name
     return Ids(names)
+
+
+def living(features: pa.Table, ids: Ids) -> pa.Table:
+    """Features without the rows of erased entities."""
+    known = np.fromiter((name is not None for name in ids), bool, len(ids))
+    return features.filter(pa.array(known[features["row"].to_numpy()]))
+
+
+def encode_features(features: pa.Table, ids: Ids) -> bytes:
+    """row (integer), and any columns, of the entities that still have an id. Raises ValueError for other rows."""
+    return _encode(living(_checked(features, len(ids)), ids))
+
+
+def decode_features(data: bytes, rows: int) -> pa.Table:
+    """The features of a table with so many rows. Raises ValueError or KeyError for bytes that hold none."""
+    return _checked(pq.read_table(pa.BufferReader(data)), rows)
+
+
+def _checked(features: pa.Table, rows: int) -> pa.Table:
+    numbers = features["row"].to_numpy()
+    if (
+        numbers.dtype.kind != "i"
+        or len(np.unique(numbers)) < len(numbers)
+        or not ((numbers >= 0) & (numbers < rows)).all()
+    ):
+        raise ValueError(f"the rows of features are whole numbers below {rows}, each at most once")
+    return features
 
 
 def _encode(table: pa.Table) -> bytes:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
 from safetensors import SafetensorError
+from safetensors.torch import load as decode_tensors
 
 from ifru.interactions import Dataset, Interactions
-from ifru.snapshots.errors import CorruptFile, NotFound, NoVersion
+from ifru.snapshots.errors import CorruptFile, NoVersion
 from ifru.snapshots.format import (
     HEAD,
     MANIFESTS,
     Manifest,
-    Role,
     Tombstone,
     decode_head,
     decode_manifest,
@@ -24,14 +25,17 @@ from ifru.snapshots.format import (
     manifest_version,
 )
 from ifru.snapshots.ledger import decode_ledger
-from ifru.snapshots.parquet import decode_ids, decode_interactions
-from ifru.snapshots.tensors import Delta, decode_delta, decode_tables
+from ifru.snapshots.parquet import decode_features, decode_ids, decode_interactions
+from ifru.snapshots.parts import FEATURES, File, Role
+from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters
 from ifru.snapshots.version import Version, checked, replay
+from ifru.stores.errors import NotFound
 from ifru.stores.store import Store
 
 READERS = 8
 """Requests under way at once."""
 FULL_ROLES: tuple[Role, ...] = ("model", "users", "items", "train", "holdout")
+OPTIONAL_ROLES: tuple[Role, ...] = ("buffers", *FEATURES.values())
 
 T = TypeVar("T")
 
@@ -47,18 +51,17 @@ class Reader:
         return self._newest_from(self._hinted() or self._listed())
 
     def manifest(self, version: int) -> Manifest:
-        """Raises NoVersion where there is no such version (any more), CorruptFile."""
-        path = manifest_path(version)
-        try:
-            found = decode_manifest(self._store.get(path), version)
-        except NotFound as error:
-            raise NoVersion(f"there is no version {version}: {path} does not exist") from error
+        """Raises NoVersion where there is no such version (any more), CorruptFile, UnknownModel."""
+        found = self._entry(version)
         if isinstance(found, Tombstone):
-            raise NoVersion(f"version {version} was collected; read a newer one")
+            raise _collected(version)
         return found
 
     def load(self, version: int | None = None) -> Version:
-        """A version, the newest by default: its full version with the deltas on it. Raises NoVersion, CorruptFile."""
+        """A version, the newest by default: its full version with the deltas on it.
+
+        Raises NoVersion, CorruptFile, ForkedHistory, UnknownModel.
+        """
         target = self.manifest(self.newest() if version is None else version)
         base = target if target.kind == "full" else self.manifest(target.base)
         return self._replayed(self._full(base), target)
@@ -66,11 +69,15 @@ class Reader:
     def advance(self, held: Version, version: int | None = None) -> Version:
         """A later version, the newest by default, from one that is held, which stays as it is.
 
-        Reads only the deltas in between, unless a full version was written since. Raises NoVersion, CorruptFile.
+        Reads only the deltas in between, unless a full version was written since, of whatever model. Raises NoVersion,
+        CorruptFile, ForkedHistory, UnknownModel.
         """
         number = held.manifest.version
         target = self.manifest(self._newest_from(number) if version is None else version)
-        if target.base != held.manifest.base or target.version < number:
+        if target.parent == number:
+            target.check_follows(held.manifest)
+        same = (target.base, target.model) == (held.manifest.base, held.manifest.model)
+        if not same or target.version < number:
             return self.load(target.version)
         return self._replayed(held.copy(), target)
 
@@ -88,8 +95,22 @@ class Reader:
                 yield held
 
     def receipts(self, version: int) -> list[bytes]:
-        """The receipts of a version's batch, one JSON document each. Raises NoVersion, CorruptFile."""
-        return decode_ledger(self._content(self.manifest(version), "ledger"))
+        """The receipts of a version's batch, one JSON document each, also where it was collected.
+
+        Raises NoVersion where there is no such version, or format 1 left no trace of its ledger, CorruptFile.
+        """
+        found = self._entry(version)
+        ledger = found.ledger if isinstance(found, Tombstone) else found.file("ledger")
+        if ledger is None:
+            raise _collected(version)
+        return decode_ledger(self._content(version, ledger))
+
+    def _entry(self, version: int) -> Manifest | Tombstone:
+        path = manifest_path(version)
+        try:
+            return decode_manifest(self._store.get(path), version)
+        except NotFound as error:
+            raise NoVersion(f"there is no version {version}: {path} does not exist") from error
 
     def _newest_from(self, version: int) -> int:
         # Versions have no gaps and manifests are never deleted, so the end is found by trying the next one.
@@ -121,14 +142,15 @@ class Reader:
             return None
 
     def _full(self, manifest: Manifest) -> Version:
-        with ThreadPoolExecutor(len(FULL_ROLES)) as pool:
-            contents = dict(zip(FULL_ROLES, pool.map(partial(self._content, manifest), FULL_ROLES), strict=True))
+        roles = [*FULL_ROLES, *(role for role in OPTIONAL_ROLES if manifest.find(role))]
+        with ThreadPoolExecutor(len(roles)) as pool:
+            contents = dict(zip(roles, pool.map(partial(self._named, manifest), roles), strict=True))
 
         def decoded(role: Role, decode: Callable[[bytes], T]) -> T:
-            return _decoded(manifest, role, decode, contents[role])
+            return _decoded(manifest.file(role), decode, contents[role])
 
-        tables = decoded("model", decode_tables)
-        users, items = len(tables.user), len(tables.item)
+        parameters = decoded("model", partial(decode_parameters, config=manifest.model))
+        users, items = len(parameters.user), len(parameters.item)
         interactions: Callable[[bytes], Interactions] = partial(decode_interactions, users=users, items=items)
         dataset = Dataset(
             train=decoded("train", interactions),
@@ -136,7 +158,13 @@ class Reader:
             users=decoded("users", partial(decode_ids, rows=users)),
             items=decoded("items", partial(decode_ids, rows=items)),
         )
-        return checked(Version(manifest, tables, dataset))
+        features = {
+            side: decoded(role, partial(decode_features, rows=len(parameters.tables[side])))
+            for side, role in FEATURES.items()
+            if role in contents
+        }
+        buffers = decoded("buffers", decode_tensors) if "buffers" in contents else {}
+        return checked(Version(manifest, parameters, dataset, None, buffers, features))
 
     def _replayed(self, version: Version, target: Manifest) -> Version:
         """Deltas up to `target` on top of a version, whose memory is used up."""
@@ -144,20 +172,31 @@ class Reader:
         with ThreadPoolExecutor(READERS) as pool:
             for manifest, delta in pool.map(partial(self._delta, target), numbers):
                 version = replay(version, manifest, delta)
+                if manifest.find("buffers"):
+                    version = replace(version, buffers=self._read(manifest, "buffers", decode_tensors))
+        if target.find("serving"):
+            propagated = self._read(target, "serving", partial(decode_parameters, config=target.model))
+            version = checked(replace(version, propagated=propagated))
         return version
 
     def _delta(self, target: Manifest, version: int) -> tuple[Manifest, Delta]:
         manifest = target if version == target.version else self.manifest(version)
-        return manifest, _decoded(manifest, "delta", decode_delta, self._content(manifest, "delta"))
+        decode = partial(decode_delta, config=manifest.model, tables=manifest.tables)
+        return manifest, self._read(manifest, "delta", decode)
 
-    def _content(self, manifest: Manifest, role: Role) -> bytes:
+    def _read(self, manifest: Manifest, role: Role, decode: Callable[[bytes], T]) -> T:
+        return _decoded(manifest.file(role), decode, self._named(manifest, role))
+
+    def _named(self, manifest: Manifest, role: Role) -> bytes:
+        return self._content(manifest.version, manifest.file(role))
+
+    def _content(self, version: int, file: File) -> bytes:
         """A file of a version, verified."""
-        file = manifest.file(role)
         try:
             data = self._store.get(file.path)
         except NotFound as error:
             # A collector overwrites the manifest before it deletes files.
-            self.manifest(manifest.version)
+            self.manifest(version)
             raise CorruptFile(file.path, "is missing") from error
         if len(data) != file.size:
             raise CorruptFile(file.path, f"has {len(data)} bytes, not {file.size} as its manifest says")
@@ -166,9 +205,12 @@ class Reader:
         return data
 
 
-def _decoded(manifest: Manifest, role: Role, decode: Callable[[bytes], T], data: bytes) -> T:
+def _collected(version: int) -> NoVersion:
+    return NoVersion(f"version {version} was collected; read a newer one")
+
+
+def _decoded(file: File, decode: Callable[[bytes], T], data: bytes) -> T:
     try:
         return decode(data)
     except (SafetensorError, KeyError, ValueError, IndexError) as error:
-        path = manifest.file(role).path
-        raise CorruptFile(path, f"is what was written, but holds no {role} of this format") from error
+        raise CorruptFile(file.path, f"is what was written, but holds no {file.role} of this format") from error

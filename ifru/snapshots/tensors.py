@@ -1,113 +1,148 @@
 """Parameters as safetensors bytes, without metadata: the same values give the same bytes.
 
-Axes: U users, I items, K columns of a table (the embedding, then the bias where the model has one), n rows of a delta.
+Axes: K columns of a table, n rows of a delta.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, get_args
 
 import numpy as np
-import safetensors.numpy
 import torch
-from numpy.typing import NDArray
+from safetensors.torch import load as decode_tensors
+from safetensors.torch import save
 from torch import Tensor
 
 from ifru.interactions import Deletion
-from ifru.interactions.table import Float32, Int64
 from ifru.models import ModelConfig, model_of
-from ifru.objective.parameters import Parameters
+from ifru.objective.parameters import Layout, Parameters, ParameterUpdate
+from ifru.snapshots.parts import DType, Table
 
-Array = NDArray[np.generic] | Tensor
-T = TypeVar("T", bound=np.generic)
-
-
-@dataclass(frozen=True)
-class Rows:
-    """New values of some rows of a table. rows [n]: ascending and unique. values [n, K]."""
-
-    rows: Int64
-    values: Float32
-
-    @staticmethod
-    def of(rows: Array, values: Array) -> Rows:
-        """Rows in any order, on any device. Raises ValueError where a row comes twice, or the shapes do not fit."""
-        unordered, unordered_values = _array(rows, np.int64), _array(values, np.float32)
-        if unordered.ndim != 1 or unordered_values.ndim != 2 or len(unordered) != len(unordered_values):
-            raise ValueError(f"rows {unordered.shape} and values {unordered_values.shape} do not fit")
-        order = np.argsort(unordered)
-        ordered = unordered[order]
-        if (ordered[1:] == ordered[:-1]).any():
-            raise ValueError("a row has two new values")
-        return Rows(ordered, unordered_values[order])
+DTYPES: Final[dict[DType, torch.dtype]] = {name: getattr(torch, name) for name in get_args(DType)}
 
 
 @dataclass(frozen=True)
 class Delta:
     """What changes from one version to the next. deletion: row positions in the files of the full version."""
 
-    user: Rows
-    item: Rows
+    update: ParameterUpdate
     deletion: Deletion
 
 
-def encode_tables(tables: Parameters, config: ModelConfig) -> bytes:
-    """`<table>.embedding` [U or I, rank], and `<table>.bias` [U or I] where the model has biases."""
-    return safetensors.numpy.save(named_arrays(tables, config))
+def encode_tensors(tensors: Mapping[str, Tensor]) -> bytes:
+    # safetensors does not take tensors that are not contiguous.
+    return save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
 
 
-def decode_tables(data: bytes) -> Parameters:
-    """Parameters [U, K] and [I, K]. Raises KeyError or SafetensorError for bytes that hold none."""
-    arrays = safetensors.numpy.load(data)
-    return Parameters.of(torch.from_numpy(_join("user", arrays)), torch.from_numpy(_join("item", arrays)))
+def decode_parameters(data: bytes, config: ModelConfig) -> Parameters:
+    """Raises KeyError, ValueError or SafetensorError for bytes that hold none of this model."""
+    tensors, layout = decode_tensors(data), _layout(config)
+    tables = {name: _joined(name, tensors, layout) for name in layout.rows}
+    shared = {name: tensors[f"shared.{name}"] for name in layout.shared}
+    _check_shared(shared, layout)
+    return Parameters(tables, shared)
 
 
-def encode_delta(delta: Delta, config: ModelConfig) -> bytes:
-    """The same names for the changed rows, `<table>.rows`, and the positions `erased.train`, `erased.holdout`."""
-    arrays: dict[str, NDArray[np.generic]] = {
-        "user.rows": delta.user.rows,
-        "item.rows": delta.item.rows,
-        "erased.train": _array(delta.deletion.train, np.int64),
-        "erased.holdout": _array(delta.deletion.holdout, np.int64),
+def encode_delta(delta: Delta, config: ModelConfig, tables: Mapping[str, Table]) -> bytes:
+    """The same names for the changed rows [n], which are `<table>.rows`, and for changed shared tensors.
+
+    Besides, the positions `erased.train` and `erased.holdout`. tables: that the rows belong to; they are stored in
+    float32 where it is not known. Raises ValueError for what fits no such table.
+    """
+    layout = _layout(config)
+    tensors = {
+        "erased.train": torch.from_numpy(np.ascontiguousarray(delta.deletion.train, dtype=np.int64)),
+        "erased.holdout": torch.from_numpy(np.ascontiguousarray(delta.deletion.holdout, dtype=np.int64)),
     }
-    arrays |= _split("user", delta.user.values, config) | _split("item", delta.item.values, config)
-    return safetensors.numpy.save(arrays)
+    for name, (rows, values) in delta.update.tables.items():
+        ordered, order = rows.cpu().long().sort()
+        _check_rows(name, ordered, values, layout, tables.get(name))
+        dtype = DTYPES[tables[name].dtype] if name in tables else torch.float32
+        tensors[f"{name}.rows"] = ordered
+        tensors |= _split(name, values.cpu()[order].to(dtype), layout)
+    return encode_tensors(tensors | _shared(delta.update.shared, layout))
 
 
-def decode_delta(data: bytes) -> Delta:
-    """Raises KeyError or SafetensorError for bytes that hold none."""
-    arrays = safetensors.numpy.load(data)
-    return Delta(
-        user=Rows(arrays["user.rows"], _join("user", arrays)),
-        item=Rows(arrays["item.rows"], _join("item", arrays)),
-        deletion=Deletion(arrays["erased.train"], arrays["erased.holdout"]),
-    )
+def decode_delta(data: bytes, config: ModelConfig, tables: Mapping[str, Table]) -> Delta:
+    """Raises KeyError, ValueError or SafetensorError for bytes that hold none of this model and these tables."""
+    tensors, layout = decode_tensors(data), _layout(config)
+    moved = {}
+    for name in layout.rows:
+        if (rows := tensors.get(f"{name}.rows")) is not None:
+            moved[name] = rows, _joined(name, tensors, layout)
+            _check_rows(name, *moved[name], layout, tables.get(name))
+    shared = {name: tensors[f"shared.{name}"] for name in layout.shared if f"shared.{name}" in tensors}
+    _check_shared(shared, layout)
+    deletion = Deletion(tensors["erased.train"].numpy(), tensors["erased.holdout"].numpy())
+    return Delta(ParameterUpdate(moved, shared), deletion)
 
 
-def named_arrays(tables: Parameters, config: ModelConfig) -> dict[str, Float32]:
-    """Parameters under the names that they have in the files."""
-    user, item = _array(tables.user, np.float32), _array(tables.item, np.float32)
-    return _split("user", user, config) | _split("item", item, config)
+def named_tensors(parameters: Parameters, config: ModelConfig) -> dict[str, Tensor]:
+    """Parameters under the names that they have in the files: `<table>.<column>` and `shared.<name>`.
+
+    Raises ValueError for parameters of another model.
+    """
+    layout = _layout(config, len(parameters.user), len(parameters.item))
+    shapes = {name: tuple(table.shape) for name, table in parameters.tables.items()}
+    expected = {name: (rows, layout.width) for name, rows in layout.rows.items()}
+    if shapes != expected or parameters.shared.keys() != layout.shared.keys():
+        found = f"{shapes} and {sorted(parameters.shared)}"
+        raise ValueError(f"the tables and shared tensors are {found}; the model has {expected} and {layout.shared}")
+    tensors: dict[str, Tensor] = {}
+    for name, table in parameters.tables.items():
+        tensors |= _split(name, table.to(DTYPES[_dtype(table)]), layout)
+    return tensors | _shared(parameters.shared, layout)
 
 
-def _split(name: str, table: Float32, config: ModelConfig) -> dict[str, Float32]:
-    columns = config.rank + ("bias" in model_of(config).columns)
-    if table.shape[1] != columns:
-        raise ValueError(f"the {name} table has {table.shape[1]} columns; the model has {columns}")
-    # safetensors writes the wrong numbers for arrays that are not contiguous, and does not say so.
-    parts = {f"{name}.embedding": np.ascontiguousarray(table[:, : config.rank])}
-    if "bias" in model_of(config).columns:
-        parts[f"{name}.bias"] = np.ascontiguousarray(table[:, config.rank])
-    return parts
+def tables_of(parameters: Parameters) -> dict[str, Table]:
+    """How the tables are stored."""
+    return {name: Table(rows=len(table), dtype=_dtype(table)) for name, table in parameters.tables.items()}
 
 
-def _join(name: str, arrays: Mapping[str, Float32]) -> Float32:
-    embedding, bias = arrays[f"{name}.embedding"], arrays.get(f"{name}.bias")
-    return embedding if bias is None else np.column_stack([embedding, bias])
+def _layout(config: ModelConfig, users: int = 0, items: int = 0) -> Layout:
+    return model_of(config).layout(users, items)
 
 
-def _array(values: Array, dtype: type[T]) -> NDArray[T]:
-    source = values.detach().cpu().numpy() if isinstance(values, Tensor) else values
-    return np.ascontiguousarray(source, dtype=dtype)
+def _dtype(tensor: Tensor) -> DType:
+    return next((name for name, dtype in DTYPES.items() if dtype == tensor.dtype), "float32")
+
+
+def _shared(tensors: Mapping[str, Tensor], layout: Layout) -> dict[str, Tensor]:
+    _check_shared(tensors, layout)
+    # safetensors does not take tensors that share their memory, as tied weights do.
+    return {f"shared.{name}": tensor.to(DTYPES[_dtype(tensor)], copy=True) for name, tensor in tensors.items()}
+
+
+def _check_shared(tensors: Mapping[str, Tensor], layout: Layout) -> None:
+    for name, tensor in tensors.items():
+        if tuple(tensor.shape) != layout.shared.get(name):
+            raise ValueError(f"shared tensor {name} is {tuple(tensor.shape)}; the model has {dict(layout.shared)}")
+
+
+def _check_rows(name: str, rows: Tensor, values: Tensor, layout: Layout, table: Table | None) -> None:
+    if name not in layout.rows or values.shape != (len(rows), layout.width):
+        raise ValueError(
+            f"{len(rows)} rows and values {tuple(values.shape)} of the {name} table do not fit; "
+            f"the model has {layout.width} columns in {', '.join(layout.rows)}"
+        )
+    if (rows[1:] == rows[:-1]).any():
+        raise ValueError(f"a row of the {name} table has two new values")
+    if len(rows) and not 0 <= int(rows[0]) <= int(rows[-1]) < (table.rows if table else np.inf):
+        raise ValueError(f"rows {int(rows[0])} to {int(rows[-1])} of the {name} table, which are not all there")
+
+
+def _split(name: str, values: Tensor, layout: Layout) -> dict[str, Tensor]:
+    parts = torch.split(values, list(layout.columns.values()), dim=1)
+    return {f"{name}.{column}": part for column, part in zip(layout.columns, parts, strict=True)}
+
+
+def _joined(name: str, tensors: Mapping[str, Tensor], layout: Layout) -> Tensor:
+    parts = [tensors[f"{name}.{column}"] for column in layout.columns]
+    # Format 1 has a vector for the bias.
+    parts = [part[:, None] if part.ndim == 1 else part for part in parts]
+    shapes = [tuple(part.shape) for part in parts]
+    if shapes != [(len(parts[0]), count) for count in layout.columns.values()]:
+        raise ValueError(f"the {name} table is made of {shapes}; the model has columns {dict(layout.columns)}")
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)

@@ -2,33 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 
-from ifru.interactions import Dataset
-from ifru.models.config import ModelConfig
-from ifru.objective.parameters import Parameters
-from ifru.snapshots.change import Change, FullState, delta_contents, full_contents, merged_positions
-from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, NotFound, StoreError
+from ifru.errors import IfruError
+from ifru.snapshots.change import Change, FullState, delta_contents, full_contents
+from ifru.snapshots.errors import CommitLost, CommitUnknown
 from ifru.snapshots.format import (
     HEAD,
     MANIFESTS,
     Manifest,
-    Residual,
-    Role,
     Tombstone,
     decode_manifest,
-    describe,
     encode_head,
     encode_manifest,
     manifest_path,
 )
-from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key
+from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, key_id, read_hash_key
 from ifru.snapshots.ledger import encode_ledger
 from ifru.snapshots.numbering import Numbering
+from ifru.snapshots.parts import Event, File, Residual, Role
+from ifru.snapshots.sources import merged
+from ifru.snapshots.tensors import tables_of
+from ifru.stores.errors import NotFound, StoreError
 from ifru.stores.store import Store
 
 SETTLE_ROUNDS = 3
@@ -56,19 +56,13 @@ class Writer:
         self._attempts = attempts
         self._random_bytes = random_bytes
         self._numbering = Numbering.same()
+        self._newest: str | None = None
 
-    def start(
-        self,
-        config: ModelConfig,
-        tables: Parameters,
-        dataset: Dataset,
-        quality: Mapping[str, float],
-        residual: Residual,
-    ) -> Manifest:
+    def start(self, state: FullState, quality: Mapping[str, float], residual: Residual) -> Manifest:
         """Publish version 1 on an empty prefix, and the key for event hashes with it.
 
-        Raises StoreError where the prefix has versions or the store fails (version 1 is not committed then),
-        CommitLost, CommitUnknown.
+        Raises ValueError for a state that cannot be stored, StoreError where the prefix has versions or the store fails
+        (version 1 is not committed then), CorruptFile for a key that is none, CommitLost, CommitUnknown.
         """
         if used := self._store.list(MANIFESTS):
             raise StoreError(
@@ -76,7 +70,7 @@ class Writer:
                 "name another one, or continue with the versions of this one"
             )
         create_hash_key(self._store, self._random_bytes(KEY_BYTES))
-        contents = full_contents(FullState(tables, dataset), config) | {"ledger": encode_ledger(None, ())}
+        contents = full_contents(state) | {"ledger": encode_ledger(None, ())}
         attempt = self._attempts()
         manifest = Manifest(
             version=1,
@@ -85,18 +79,18 @@ class Writer:
             kind="full",
             attempt=attempt,
             time=self._clock(),
-            model=config,
-            files=tuple(describe(role, 1, attempt, data) for role, data in contents.items()),
-            positions={},
+            model=state.config,
+            tables=tables_of(state.parameters),
+            files=tuple(File.of(role, 1, attempt, data) for role, data in contents.items()),
+            sources={},
             events=(),
+            hash_key_id=key_id(read_hash_key(self._store)),
             residual=residual,
-            retained=dataset.train.retained,
-            holdout=dataset.holdout.retained,
+            retained=state.dataset.train.retained,
+            holdout=state.dataset.holdout.retained,
             quality=dict(quality),
         )
-        self._publish(manifest, contents)
-        self._numbering = Numbering.of(dataset)
-        return manifest
+        return self._publish(manifest, contents, state)
 
     def commit(self, parent: Manifest, change: Change) -> Manifest:
         """Publish the version after `parent`.
@@ -114,16 +108,13 @@ class Writer:
         contents = self._contents(parent, change)
         manifest = self._successor(parent, change, contents)
         # 2, 3, 4, 5
-        self._publish(manifest, contents)
-        if change.full is not None:
-            self._numbering = Numbering.of(change.full.dataset)
-        return manifest
+        return self._publish(manifest, contents, change.full)
 
     def _contents(self, parent: Manifest, change: Change) -> dict[Role, bytes]:
         ledger: dict[Role, bytes] = {"ledger": encode_ledger(parent.file("ledger").sha256, change.receipts)}
         if change.full is not None:
-            return full_contents(change.full, parent.model) | ledger
-        return delta_contents(change, parent.model, self._numbering) | ledger
+            return full_contents(change.full) | ledger
+        return delta_contents(change, parent, self._numbering) | ledger
 
     def _successor(self, parent: Manifest, change: Change, contents: Mapping[Role, bytes]) -> Manifest:
         version, attempt, full = parent.version + 1, self._attempts(), change.full
@@ -135,32 +126,43 @@ class Writer:
         return Manifest(
             version=version,
             parent=parent.version,
+            parent_sha256=parent.sha256,
             base=parent.base if full is None else version,
             kind="delta" if full is None else "full",
             attempt=attempt,
+            # Whoever did not write the parent takes over.
+            epoch=parent.epoch + (parent.sha256 != self._newest),
             time=self._clock(),
-            model=parent.model,
-            files=tuple(describe(role, version, attempt, data) for role, data in contents.items()),
-            positions=merged_positions(parent.positions, change.positions),
-            events=tuple(change.events),
+            model=parent.model if full is None else full.config,
+            tables=parent.tables if full is None else tables_of(full.parameters),
+            files=tuple(File.of(role, version, attempt, data) for role, data in contents.items()),
+            sources=merged(parent.sources, change.positions),
+            events=tuple(Event.model_validate(event) for event in change.events),
+            held=parent.held if change.held is None else tuple(change.held),
+            hash_key_id=change.hash_key_id or parent.hash_key_id,
             residual=change.residual,
             retained=retained,
             holdout=holdout,
             quality=dict(change.quality),
         )
 
-    def _publish(self, manifest: Manifest, contents: Mapping[Role, bytes]) -> None:
+    def _publish(self, manifest: Manifest, contents: Mapping[Role, bytes], full: FullState | None) -> Manifest:
         # 2
         with ThreadPoolExecutor(len(contents)) as pool:
             list(pool.map(self._store.put, [file.path for file in manifest.files], contents.values()))
         # 3, 4
-        self._create(manifest)
+        body = encode_manifest(manifest)
+        self._create(manifest, body)
         # 5: a hint that is missing or old costs readers a few requests, and the next commit writes it again.
         with suppress(StoreError):
             self._store.put(HEAD, encode_head(manifest.version))
+        if full is not None:
+            self._numbering = Numbering.of(full.dataset)
+        self._newest = hashlib.sha256(body).hexdigest()
+        return manifest.model_copy(update={"sha256": self._newest})
 
-    def _create(self, manifest: Manifest) -> None:
-        path, body = manifest_path(manifest.version), encode_manifest(manifest)
+    def _create(self, manifest: Manifest, body: bytes) -> None:
+        path = manifest_path(manifest.version)
         for _ in range(SETTLE_ROUNDS):
             # 3
             try:
@@ -182,7 +184,7 @@ class Writer:
             found = decode_manifest(self._store.get(manifest_path(version)), version)
         except NotFound:
             return False
-        except (StoreError, CorruptFile) as error:
+        except IfruError as error:
             raise CommitUnknown(version, attempt, f"{reason}; then, reading it back: {error}") from error
         if isinstance(found, Tombstone):
             raise CommitLost(version, None) from reason

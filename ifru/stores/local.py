@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from ifru.snapshots.errors import AlreadyExists, NotFound, StoreError
+from ifru.stores.errors import AlreadyExists, NotFound, StoreError
 
 STAGING = ".staging"
 """The folder for files that are being written; what a crash leaves there is never read."""

@@ -11,7 +11,7 @@ from threading import Lock
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import MemoryStore, S3Store
 
-from ifru.snapshots.errors import AlreadyExists, NotFound, StoreError
+from ifru.stores.errors import AlreadyExists, NotFound, StoreError
 
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _memory: dict[str, MemoryStore] = {}

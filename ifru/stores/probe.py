@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from ifru.snapshots.errors import AlreadyExists, StoreError
+from ifru.stores.errors import AlreadyExists, StoreError
 from ifru.stores.store import Store
 
 RIVALS = 4

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ifru.snapshots.errors import StoreError
+from ifru.stores.errors import StoreError
 from ifru.stores.local import LocalStore
 from ifru.stores.objects import memory_store, s3_store
 

@@ -1,6 +1,6 @@
 """The rank by the proof: dimensions are added until the gap closes (Ciliberto, Stamos and Pontil 2017).
 
-Axes: R rows, U users, I items; K columns of a row, k of them dimensions.
+Axes: R rows, K columns of a row.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.models import ModelConfig, model_of
+from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
-from ifru.proof import Proof, prove
+from ifru.proof import Proof, trimmed
 from ifru.training.accuracy import PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise
 from ifru.training.report import DescentReport, Report, silent
@@ -91,7 +92,7 @@ def grown(
         config, theta = found.config, found.trained.theta
         if tolerance <= TOLERANCES[dtype] and found.proof.relative_gap <= PROVEN[dtype]:
             break
-    narrower = trimmed(interactions, config, theta, _OUT_OF_USE * PROVEN[dtype] * found.trained.objective)
+    narrower = _narrower(interactions, found, _OUT_OF_USE * PROVEN[dtype] * found.trained.objective)
     return found if narrower is None else train(*narrower, tolerance)
 
 
@@ -111,33 +112,14 @@ def _wider(found: Grown, most: int) -> tuple[ModelConfig, Tensor] | None:
     rank, theta, direction = found.config.rank, found.trained.theta, found.proof.direction
     if direction is None or rank == most:
         return None
-    columns = torch.cat([direction.user, direction.item])[:, : most - rank].to(theta)
+    columns = direction.columns[:, : most - rank].to(theta)
     return _of_rank(found.config, rank + columns.shape[1]), torch.cat([theta[:, :rank], columns, theta[:, rank:]], 1)
 
 
-def trimmed(
-    interactions: Interactions, config: ModelConfig, theta: Tensor, spare: float
-) -> tuple[ModelConfig, Tensor] | None:
-    """The model without dimensions that are not in use, but for a reserve; None where nothing is to be left out.
-
-    The dimensions become the singular vectors of D_u^½ P Qᵀ D_i^½ [U, I]; the singular values times λ are their
-    penalties. Out of use are the last ones, as many as have a penalty of at most `spare` together.
-    """
-    rank, tables = config.rank, Parameters.unstacked(theta.double().cpu(), interactions.users)
-    roots = [torch.from_numpy(n).double().sqrt()[:, None] for n in (interactions.user_degree, interactions.item_degree)]
-    (left, of_left), (right, of_right) = (
-        torch.linalg.qr(root * table[:, :rank]) for root, table in zip(roots, (tables.user, tables.item), strict=True)
-    )
-    turn_left, values, turn_right = torch.linalg.svd(of_left @ of_right.T)
-    used = int((config.l2 * values.flip(0).cumsum(0).flip(0) > spare).sum())
-    kept = used + _RESERVE
-    if kept >= rank:
+def _narrower(interactions: Interactions, found: Grown, spare: float) -> tuple[ModelConfig, Tensor] | None:
+    """The model without dimensions that are not in use; None where there are none beyond the reserve."""
+    config, theta = found.config, found.trained.theta
+    columns = trimmed(model_of(config).duality(interactions), theta, spare, _RESERVE)
+    if columns is None:
         return None
-    sides = left @ turn_left[:, :kept], right @ turn_right.T[:, :kept]
-    columns = torch.cat(
-        [
-            torch.where(root > 0, side * values[:kept].sqrt() / root, 0.0)
-            for side, root in zip(sides, roots, strict=True)
-        ]
-    )
-    return _of_rank(config, kept), torch.cat([columns.to(theta), theta[:, rank:]], 1)
+    return _of_rank(config, config.rank - (theta.shape[1] - columns.shape[1])), columns

@@ -15,13 +15,14 @@ from torch import Tensor
 from ifru.errors import DataError
 from ifru.interactions import Dataset, Interactions
 from ifru.models import ModelConfig, model_of
+from ifru.models.proving import prove
 from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
-from ifru.proof import Proof, prove
+from ifru.proof import Proof
 from ifru.solvers.pcg import never
 from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise
-from ifru.training.rank import Grown, Tried, grown
+from ifru.training.rank import Tried, grown
 from ifru.training.report import DescentReport, Report, silent
 from ifru.training.selection import Selection, select
 
@@ -30,6 +31,7 @@ from ifru.training.selection import Selection, select
 class TrainedModel:
     """A model with all that is known about its training.
 
+    proof: of how near the optimum it is; None where no proof is known for models of its kind.
     auc: on the held-out rows; None where they hold no two different labels. selection: how the configuration was
     chosen; None where there was no choice. ranks: those that were tried, in order; none where the rank was given.
     """
@@ -37,7 +39,7 @@ class TrainedModel:
     config: ModelConfig
     tables: Parameters
     trained: Trained
-    proof: Proof
+    proof: Proof | None
     auc: float | None
     selection: Selection | None
     ranks: tuple[Tried, ...]
@@ -45,11 +47,13 @@ class TrainedModel:
     @property
     def ready(self) -> bool:
         """Whether 'the model retrained on what is left' means one thing, so that unlearning has a target."""
-        return self.proof.relative_gap <= PROVEN[self.tables.user.dtype]
+        return self.proof is not None and self.proof.relative_gap <= PROVEN[self.tables.user.dtype]
 
     @property
     def verdict(self) -> str:
         """'proven optimal', or what is in the way and what to do about it."""
+        if self.proof is None:
+            return "no proof is known for models of this kind; ifru verify measures how near an update is to retraining"
         if self.ready:
             return "proven optimal"
         gap = f"not ready for unlearning: the relative gap to the optimum is {self.proof.relative_gap:.1e}"
@@ -90,27 +94,26 @@ def train(
             lambda config: report(f"trying λ = {config.l2:g}", next(tried) / len(candidates)),
         )
     config = candidates[0] if selection is None else selection.config
-    trained = grown if grow else _fixed
-    found = trained(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
-    tables = Parameters.unstacked(found.trained.theta, dataset.train.users)
-    auc = holdout_auc(found.config, tables, dataset)
-    return TrainedModel(found.config, tables, found.trained, found.proof, auc, selection, found.tried)
+    proof: Proof | None
+    ranks: tuple[Tried, ...] = ()
+    if grow:
+        found = grown(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
+        config, trained, proof, ranks = found.config, found.trained, found.proof, found.tried
+    else:
+        trained = fit(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
+        proof = _proof(dataset.train, config, trained, seed, report)
+    tables = Parameters.unstacked(trained.theta, dataset.train.users)
+    return TrainedModel(config, tables, trained, proof, holdout_auc(config, tables, dataset), selection, ranks)
 
 
-def _fixed(
-    interactions: Interactions,
-    config: ModelConfig,
-    *,
-    seed: int,
-    device: torch.device,
-    dtype: torch.dtype,
-    report: Report,
-) -> Grown:
-    """`grown`, at the rank that is given."""
-    trained = fit(interactions, config, seed=seed, device=device, dtype=dtype, report=report)
+def _proof(
+    interactions: Interactions, config: ModelConfig, trained: Trained, seed: int, report: Report
+) -> Proof | None:
+    if not model_of(config).capabilities.provable:
+        return None
     report("proving", None)
     tables = Parameters.unstacked(trained.theta, interactions.users)
-    return Grown(config, trained, prove(tables, interactions, config, random=torch.Generator().manual_seed(seed)), ())
+    return prove(tables, interactions, config, random=torch.Generator().manual_seed(seed))
 
 
 def fit(

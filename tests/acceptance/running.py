@@ -188,6 +188,10 @@ def erase_pair(name: str, pair: Pair) -> bytes:
     return request(name, type="erase_interactions", interactions=[pair])
 
 
+def erase_user(name: str, user: str) -> bytes:
+    return request(name, type="erase_user", subject=user)
+
+
 def request(name: str, **content: object) -> bytes:
     return json.dumps({"id": name, "time": "2026-11-21T10:00:00Z", **content}).encode()
 

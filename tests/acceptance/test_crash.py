@@ -48,7 +48,7 @@ def test_every_deletion_is_done_once_and_answered_however_often_the_daemon_is_ki
     receipts = lines(places.receipts)
     assert {name: len(different) for name, different in distinct(receipts).items()} == dict.fromkeys(chosen, 1)
     assert {receipt["state"] for receipt in receipts} == {"published"}
-    version_of = {hashed: manifest.version for manifest in places.manifests() for hashed in manifest.events}
+    version_of = {hashed: manifest.version for manifest in places.manifests() for hashed in manifest.hashes}
     assert all(
         receipt["version"] == version_of[event_hash(key, "", str(receipt["request_id"]))] for receipt in receipts
     )
@@ -60,4 +60,4 @@ def _published(places: Places, goal: int) -> bool:
 
 
 def _hashes(places: Places) -> list[str]:
-    return [hashed for manifest in places.manifests() for hashed in manifest.events]
+    return [hashed for manifest in places.manifests() for hashed in manifest.hashes]

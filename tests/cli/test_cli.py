@@ -89,7 +89,7 @@ def test_train_publishes_version_1_and_says_how_good_it_is(ifru: Ifru, data: Pat
     version = Reader(open_store(url)).load()
     assert (version.manifest.version, version.manifest.model.bias) == (1, True)
     assert version.manifest.quality == {"auc": said["auc"]}
-    assert version.tables.user.shape == (30, 9)
+    assert version.parameters.user.shape == (30, 9)
     assert version.dataset.train.retained == 400
 
 
@@ -114,7 +114,7 @@ def test_the_rank_is_found_by_the_proof_where_none_is_given(ifru: Ifru, data: Pa
     assert said["ready"]
     assert [each["rank"] for each in said["ranks"]][-1] == said["rank"]
     version = Reader(open_store("memory://auto")).load()
-    assert version.manifest.model.rank == said["rank"] == version.tables.user.shape[1]
+    assert version.manifest.model.rank == said["rank"] == version.parameters.user.shape[1]
     assert (
         "(found by the relative gap: 16: "
         in ifru("train", data, "--out", "memory://auto-text", "--rank", "auto", "--l2", 0.3).out
@@ -279,15 +279,12 @@ def forget(url: str, user: str) -> None:
     """Publish the next version, without a user."""
     opened = open_store(url)
     loaded = Reader(opened).load()
-    engine = Engine(loaded.manifest.model, loaded.tables, loaded.dataset, EngineSettings())
+    engine = Engine(loaded.manifest.model, loaded.parameters, loaded.dataset, EngineSettings())
     row = loaded.dataset.users.row(user)
     assert row is not None
     update = engine.apply(loaded.dataset.of_user(row))
     change = Change(
-        user_rows=update.parameters.tables["user"][0],
-        user_values=update.parameters.tables["user"][1],
-        item_rows=update.parameters.tables["item"][0],
-        item_values=update.parameters.tables["item"][1],
+        update=update.parameters,
         deletion=update.deletion,
         positions={"requests": {0: 17}},
         events=["a keyed hash"],
@@ -304,7 +301,13 @@ def test_a_later_version_is_told_from_its_parent(ifru: Ifru, data: Path, tmp_pat
     assert [(line["version"], line["kind"]) for line in said["history"]] == [(2, "delta"), (1, "full")]
     assert (said["events"], said["positions"], said["parent"]) == (1, {"requests": {"0": 17}}, 1)
     assert "a keyed hash" not in ifru("inspect", url, "--json").out
-    assert "requests 0: 17" in ifru("inspect", url).out
+    assert said["parent_sha256"] == ifru("inspect", url, "--version", 1, "--json").document["sha256"]
+    assert (said["epoch"], said["held"], said["tables"]["user"]) == (1, 0, {"rows": 30, "dtype": "float32"})
+    text = ifru("inspect", url).out
+    assert "requests 0: 17" in text
+    assert "in epoch 1" in text
+    assert said["parent_sha256"] in text
+    assert "rank 8, loss bce, l2 0.2, bias no" in text
     assert ifru("inspect", url, "--version", 1, "--json").document["version"] == 1
 
     first, second = (ifru("prove", url, "--version", n, "--json").document for n in (1, 2))

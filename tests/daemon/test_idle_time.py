@@ -60,7 +60,7 @@ def test_idle_time_proves_the_newest_version_once(world: World) -> None:
     for _ in range(2):
         world.idle(until=lambda: "rms_bound" in world.newest().manifest.quality, prove=True)
     newest = world.newest()
-    found = tightened(newest.tables, newest.dataset.train, newest.manifest.model, random=torch.Generator())
+    found = tightened(newest.parameters, newest.dataset.train, newest.manifest.model, random=torch.Generator())
     proven = [manifest for manifest in world.manifests() if "rms_bound" in manifest.quality]
     assert proven == [newest.manifest]
     assert newest.manifest.quality["rms_bound"] == pytest.approx(found.proof.rms_bound, rel=0.05)
@@ -125,7 +125,7 @@ def test_a_proof_that_is_given_up_ends_and_leaves_room_for_another(world: World)
     newest = world.newest()
     prover = Prover()
     for version in (1, 2):
-        prover.start(version, CONFIG, newest.tables, newest.dataset)
+        prover.start(version, CONFIG, newest.parameters, newest.dataset)
         if version == 1:
             prover.give_up()
             assert not prover.busy
@@ -133,14 +133,14 @@ def test_a_proof_that_is_given_up_ends_and_leaves_room_for_another(world: World)
     while (proven := prover.result()) is None:
         assert prover.busy
     assert proven.version == 2
-    prover.start(3, CONFIG, newest.tables, newest.dataset)
+    prover.start(3, CONFIG, newest.parameters, newest.dataset)
     prover.close()
     assert prover.result() is None
 
 
 def test_events_that_come_end_the_proof_of_the_version_before_them(world: World) -> None:
     prover = Prover()
-    prover.start(1, CONFIG, world.newest().tables, world.newest().dataset)
+    prover.start(1, CONFIG, world.newest().parameters, world.newest().dataset)
     world.submit(erase_user("r1", 3))
     world.drain(prover=prover)
     assert not prover.busy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +11,14 @@ from pathlib import Path
 import pytest
 
 from ifru.models.lightgcn import LightGCNConfig
-from ifru.snapshots import CommitLost, Reader
+from ifru.snapshots import CommitLost, Reader, open_store
 from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
 from ifrud.streams.outboxes import OutboxError, Record
 from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request
 from tests.fixtures.failing_store import Crash, FailingStore
+
+FORMAT_1 = Path(__file__).parent.parent / "snapshots/format_1"
 
 
 @pytest.fixture
@@ -47,6 +50,17 @@ def test_a_second_start_goes_on_where_the_newest_version_ends(world: World) -> N
     world.drain()
     assert [len(manifest.events) for manifest in world.manifests()] == [0, 1, 1]
     assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"r1": 1, "r2": 1}
+
+
+def test_a_store_of_format_1_is_gone_on_from(world: World, tmp_path: Path) -> None:
+    old = open_store(Path(shutil.copytree(FORMAT_1, tmp_path / "old")).as_uri())
+    # Version 4 has read 317 bytes.
+    world.submit(b" " * 316, erase_user("r1", 5))
+    world.service(store=old, full_every=2).run(lambda: False, drain=True)
+    version = Reader(old).load()
+    assert (version.manifest.version, version.manifest.kind, version.manifest.schema_version) == (5, "full", 2)
+    assert version.dataset.users.row("user 5") is None
+    assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
 
 
 def test_what_a_version_owes_is_known_after_a_restart_too(world: World) -> None:
@@ -224,7 +238,7 @@ def test_a_crash_at_any_write_leaves_every_deletion_done_once(tmp_path: Path, ki
         except Crash:
             world.drain(**changes)
         assert pairs(world.newest().dataset) == expected
-        hashes = [hashed for manifest in world.manifests() for hashed in manifest.events]
+        hashes = [hashed for manifest in world.manifests() for hashed in manifest.hashes]
         assert len(hashes) == len(set(hashes)) == len(chosen)
         assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {
             f"r{number}": 1 for number in range(len(chosen))

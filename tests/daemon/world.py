@@ -22,7 +22,7 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, ModelConfig
 from ifru.objective.parameters import Parameters
-from ifru.snapshots import Manifest, Reader, Residual, Store, Version, Writer, open_store
+from ifru.snapshots import FullState, Manifest, Reader, Residual, Store, Version, Writer, open_store
 from ifru.training import fit
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
@@ -72,7 +72,7 @@ def start(store: Store, config: ModelConfig = CONFIG, weight: float = 1.0) -> Ma
         reason="tolerance",
     )
     writer = Writer(store, lambda: TIME, lambda: f"start-{next(_numbers)}")
-    return writer.start(config, tables, dataset, {}, residual)
+    return writer.start(FullState(config, tables, dataset.copy()), {}, residual)
 
 
 def pairs(dataset: Dataset) -> Counter[Pair]:

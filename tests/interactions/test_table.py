@@ -27,6 +27,7 @@ def columns(draw: st.DrawFn) -> Columns:
         weight=random.random(rows).astype(np.float32),
         time=random.integers(0, 1000, rows),
         origin=origin,
+        offset=random.random(rows).astype(np.float32),
     )
 
 
@@ -36,7 +37,7 @@ def table_of(columns: Columns) -> Interactions:
 
 def rows_of(columns: Columns) -> list[tuple[float, ...]]:
     """The rows with their positives in place of positions, in an order that does not depend on the table's."""
-    fields = [columns.user, columns.item, columns.label, columns.weight, columns.time]
+    fields = [columns.user, columns.item, columns.label, columns.weight, columns.time, columns.offset]
     rows = [tuple(float(field[n]) for field in fields) for n in range(len(columns))]
     return sorted((*row, *rows[columns.origin[n]]) for n, row in enumerate(rows))
 

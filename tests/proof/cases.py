@@ -11,10 +11,11 @@ from torch import Tensor
 from ifru.interactions import Columns, Interactions
 from ifru.models import MFConfig
 from ifru.models.mf import MatrixFactorization
+from ifru.models.proving import prove
 from ifru.objective.losses import loss_of
 from ifru.objective.pairwise import PairwiseObjective
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual, Proof, prove
+from ifru.proof import Dual, Proof
 from ifru.training.newton import Plan, initial, minimise
 
 
@@ -47,8 +48,8 @@ class Case:
         return torch.sigmoid(score) if self.config.loss == "bce" else score
 
     def prove(self, theta: Tensor, dual: Dual | None = None) -> Proof:
-        tables = Parameters.unstacked(theta, self.interactions.users)
-        return prove(tables, self.interactions, self.config, random=torch.Generator().manual_seed(7), dual=dual)
+        parameters = Parameters.unstacked(theta, self.interactions.users)
+        return prove(parameters, self.interactions, self.config, random=torch.Generator().manual_seed(7), dual=dual)
 
     def without(self, share: float, seed: int) -> Case:
         """The same case after the deletion of some of its retained rows."""

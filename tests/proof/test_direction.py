@@ -24,8 +24,7 @@ def test_too_small_a_rank_leaves_a_gap_and_a_way_down(loss: str, bias: bool) -> 
     assert proof.sigma_lower > small.config.l2
     assert proof.direction is not None
     wider = Case(small.interactions, small.config.model_copy(update={"rank": 2}))
-    columns = torch.cat([proof.direction.user, proof.direction.item])
-    grown = torch.cat([theta[:, :1], columns, theta[:, 1:]], 1)
+    grown = torch.cat([theta[:, :1], proof.direction.columns, theta[:, 1:]], 1)
     assert proof.objective - wider.value(grown) == pytest.approx(proof.direction.decrease, rel=1e-6)
     assert proof.direction.decrease > 1e-3 * proof.objective
 
@@ -36,8 +35,7 @@ def test_several_dimensions_are_named_at_once_but_no_more_than_there_are() -> No
         small = case(21, l2=0.02, rank=rank, size=10)
         direction = small.prove(small.trained(small.start())).direction
         assert direction is not None
-        assert direction.user.shape[1] == direction.item.shape[1]
-        named.append(direction.user.shape[1])
+        named.append(direction.columns.shape[1])
     assert named == [1, 2]
 
 
@@ -46,7 +44,7 @@ def test_following_the_directions_leads_to_the_optimum() -> None:
     found = [proof.objective]
     while proof.relative_gap > 1e-8:
         assert proof.direction is not None
-        theta = torch.cat([theta, torch.cat([proof.direction.user, proof.direction.item])], 1)
+        theta = torch.cat([theta, proof.direction.columns], 1)
         small = Case(small.interactions, small.config.model_copy(update={"rank": theta.shape[1]}))
         theta = small.trained(theta)
         proof = small.prove(theta)
@@ -63,8 +61,7 @@ def test_rows_without_interactions_stay_zero() -> None:
     theta = small.trained(small.start())
     direction = small.prove(theta).direction
     assert direction is not None
-    assert not direction.user[3].any()
-    assert not direction.item[4].any()
+    assert not direction.columns[[3, table.users + 4]].any()
 
 
 def test_where_the_rank_suffices_there_is_no_direction_worth_taking() -> None:

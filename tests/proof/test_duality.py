@@ -13,13 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ifru.interactions import Columns, Interactions
-from ifru.models import MFConfig
-from ifru.objective.losses import loss_of
-from ifru.objective.parameters import Parameters
-from ifru.proof import ProofError
+from ifru.proof import BilinearDuality, ProofError
 from ifru.proof.dual import best_scale
-from ifru.proof.primal import objective, scores
-from ifru.proof.retained import Retained
+from ifru.proof.primal import objective
 from tests.proof.cases import Case, case
 
 numerical = settings(max_examples=30, deadline=None)
@@ -172,10 +168,9 @@ def test_the_objective_is_off_by_no_more_than_it_says(wanted: list[float], seed:
     label = np.random.default_rng(seed).integers(0, 2, n).astype(np.float32)
     user, item = np.zeros(n, dtype=np.int32), np.arange(n, dtype=np.int32)
     table = Interactions(Columns(user, item, label, np.ones(n, dtype=np.float32), None, np.arange(n)), 1, n)
-    config, loss = MFConfig(rank=1, l2=0.5), loss_of("bce")
-    tables = Parameters.of(torch.ones(1, 1).double(), torch.tensor(wanted, dtype=torch.float64)[:, None])
-    retained = Retained.of(table, loss)
-    found = objective(tables, retained, scores(tables, retained, config), loss, config)
+    duality = BilinearDuality.of(table, "bce", l2=0.5, rank=1, bias=False)
+    theta = torch.tensor([1.0, *wanted], dtype=torch.float64)[:, None]
+    found = objective(theta, duality.scores(theta), duality)
     losses = [math.log1p(math.exp(-abs(s))) + max(s, 0) - y * s for s, y in zip(wanted, label.tolist(), strict=True)]
     exact = math.fsum(losses) + 0.25 * (n + math.fsum(s * s for s in wanted))
     assert abs(found.value - exact) <= found.error + 1e-15 * exact
@@ -199,7 +194,7 @@ def test_data_without_a_convex_objective_is_refused(change: Callable[[Interactio
 def test_tables_that_do_not_fit_are_refused() -> None:
     small = case(12, rank=2)
     theta = small.start()
-    with pytest.raises(ProofError, match="a model of rank 2 without biases"):
+    with pytest.raises(ProofError, match="a model of rank 2 with 0 bias columns"):
         small.prove(theta[:, :1])
     with pytest.raises(ProofError, match="not finite"):
         small.prove(theta * torch.nan)

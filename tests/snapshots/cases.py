@@ -15,7 +15,7 @@ from ifru.interactions import Dataset, Deletion
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig
-from ifru.objective.parameters import Parameters
+from ifru.objective.parameters import Parameters, ParameterUpdate
 from ifru.snapshots import Change, FullState, Manifest, Residual, Store, Version, Writer, open_store
 
 CONFIG = MFConfig(rank=3, l2=0.1, bias=True)
@@ -63,10 +63,10 @@ class Live:
     def of(version: Version) -> Live:
         """The model that a restarted daemon has."""
         held = version.copy()
-        return Live(held.tables, held.dataset)
+        return Live(held.parameters, held.dataset)
 
     def copy(self) -> Live:
-        return Live(Parameters.of(self.tables.user.clone(), self.tables.item.clone()), self.dataset.copy())
+        return Live(self.tables.to("cpu", copy=True), self.dataset.copy())
 
     def erase(self, user: int, event: int = 0, full: bool = False) -> Change:
         """Delete a user, and move their row and two items' in a way that depends on nothing but the model."""
@@ -79,29 +79,38 @@ class Live:
     def change(
         self, deletion: Deletion, users: Sequence[int], items: np.ndarray, event: int, full: bool = False
     ) -> Change:
-        user_rows = np.array(users, dtype=np.int64)
         return Change(
-            user_rows=user_rows,
-            user_values=self.tables.user[user_rows],
-            item_rows=items,
-            item_values=self.tables.item[items].numpy(),
+            update=update_of(self.tables, users, items),
             deletion=deletion,
             positions={SOURCE: {0: event + 1}},
             events=[f"hash {event}"],
             residual=RESIDUAL,
             receipts=[f'{{"request_id": "{event}"}}'.encode()],
             quality={"auc": 0.75},
-            full=FullState(self.tables, self.dataset) if full else None,
+            full=self.state() if full else None,
         )
 
     def start(self, by: Writer) -> Manifest:
-        return by.start(CONFIG, self.tables, self.dataset, {"auc": 0.8}, RESIDUAL)
+        return by.start(self.state(), {"auc": 0.8}, RESIDUAL)
+
+    def state(self) -> FullState:
+        return FullState(CONFIG, self.tables, self.dataset)
+
+
+def update_of(
+    tables: Parameters, users: Sequence[int] | np.ndarray, items: Sequence[int] | np.ndarray
+) -> ParameterUpdate:
+    """What some rows hold now."""
+    rows = {
+        side: torch.tensor(list(numbers), dtype=torch.int64) for side, numbers in (("user", users), ("item", items))
+    }
+    return ParameterUpdate({side: (numbers, tables.tables[side][numbers]) for side, numbers in rows.items()})
 
 
 def assert_same(version: Version, live: Live) -> None:
     """A version that was read is the model in memory, apart from the places of deleted rows."""
-    assert torch.equal(version.tables.user, live.tables.user)
-    assert torch.equal(version.tables.item, live.tables.item)
+    assert torch.equal(version.parameters.user, live.tables.user)
+    assert torch.equal(version.parameters.item, live.tables.item)
     assert list(version.dataset.users) == list(live.dataset.users)
     assert list(version.dataset.items) == list(live.dataset.items)
     for read, written in ((version.dataset.train, live.dataset.train), (version.dataset.holdout, live.dataset.holdout)):
@@ -111,6 +120,9 @@ def assert_same(version: Version, live: Live) -> None:
         assert (ours.time is None) == (theirs.time is None)
         if ours.time is not None and theirs.time is not None:
             np.testing.assert_array_equal(ours.time, theirs.time)
+        assert (ours.offset is None) == (theirs.offset is None)
+        if ours.offset is not None and theirs.offset is not None:
+            np.testing.assert_array_equal(ours.offset, theirs.offset)
 
 
 def no_sleep(forbidden: str) -> Callable[[float], None]:

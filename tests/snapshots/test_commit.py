@@ -7,8 +7,10 @@ from threading import Barrier
 
 import numpy as np
 import pytest
+import torch
 
 from ifru.interactions import Deletion
+from ifru.objective.parameters import Parameters, ParameterUpdate
 from ifru.snapshots import (
     CommitLost,
     CommitUnknown,
@@ -20,9 +22,9 @@ from ifru.snapshots import (
     event_hash,
     read_hash_key,
 )
-from ifru.snapshots.format import Tombstone, encode_tombstone, manifest_path
+from ifru.snapshots.format import encode_tombstone, manifest_path
 from tests.fixtures.failing_store import FailingStore, Fault, FaultKind, Operation, RecordingStore
-from tests.snapshots.cases import CONFIG, RESIDUAL, SOURCE, TIME, Live, assert_same, writer
+from tests.snapshots.cases import CONFIG, RESIDUAL, SOURCE, TIME, Live, another_store, assert_same, writer
 
 
 def test_what_was_started_and_committed_reads_back(store: Store) -> None:
@@ -35,7 +37,7 @@ def test_what_was_started_and_committed_reads_back(store: Store) -> None:
     assert reader.load().manifest == second == reader.manifest(2)
     assert (second.kind, second.parent, second.base, second.time) == ("delta", 1, 1, TIME)
     assert (second.model, second.residual, second.quality) == (CONFIG, RESIDUAL, {"auc": 0.75})
-    assert (second.positions, second.events) == ({SOURCE: {0: 1}}, ("hash 0",))
+    assert (second.positions, second.hashes) == ({SOURCE: {0: 1}}, ("hash 0",))
     assert (second.retained, second.holdout) == (live.dataset.train.retained, live.dataset.holdout.retained)
     assert reader.receipts(2) == [b'{"request_id": "0"}']
 
@@ -113,7 +115,7 @@ def test_a_writer_that_stalled_loses_to_versions_that_were_written_meanwhile(mem
 def test_a_writer_that_stalled_loses_to_a_version_that_was_collected_meanwhile(memory: Store) -> None:
     live = Live.new()
     first = live.start(writer(memory))
-    memory.put(manifest_path(2), encode_tombstone(Tombstone(2)))
+    memory.put(manifest_path(2), encode_tombstone(writer(another_store()).commit(first, live.copy().erase(2))))
     with pytest.raises(CommitLost, match="collected since") as lost:
         writer(memory).commit(first, live.erase(1))
     assert (lost.value.version, lost.value.attempt) == (2, None)
@@ -224,11 +226,20 @@ def test_a_change_that_cannot_be_stored_is_refused_before_anything_is_written(me
     first = live.start(by)
     change = live.erase(1)
     store.calls.clear()
+
+    def items(rows: list[int], *shape: int, table: str = "item") -> dict[str, object]:
+        return {"update": ParameterUpdate({table: (torch.tensor(rows), torch.zeros(shape))})}
+
     for wrong, message in (
         ({"receipts": [b"two\nlines"]}, "one line"),
-        ({"user_rows": np.array([1, 1]), "user_values": np.zeros((2, 4))}, "two new values"),
-        ({"item_values": np.zeros((5, 4))}, "do not fit"),
-        ({"item_values": np.zeros((2, 3))}, "the item table has 3 columns; the model has 4"),
+        (items([1, 1], 2, 4), "a row of the item table has two new values"),
+        (items([1, 2], 5, 4), r"2 rows and values \(5, 4\) of the item table do not fit"),
+        (items([1, 2], 2, 3), r"values \(2, 3\) of the item table do not fit; the model has 4 columns"),
+        (items([1], 1, 4, table="genre"), "the genre table do not fit; the model has 4 columns in user, item"),
+        (items([2, 6], 2, 4), "rows 2 to 6 of the item table, which are not all there"),
+        ({"update": ParameterUpdate({}, {"w": torch.zeros(2)})}, "shared tensor w"),
+        ({"serving": Parameters.of(torch.zeros(8, 3), torch.zeros(6, 3))}, "the tables and shared tensors are"),
+        ({"positions": {SOURCE: {0: -1}}}, "greater than or equal to 0"),
     ):
         with pytest.raises(ValueError, match=message):
             by.commit(first, type(change)(**{**vars(change), **wrong}))

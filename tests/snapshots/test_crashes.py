@@ -50,7 +50,7 @@ def assert_each_event_took_effect_once(store: Store, live: Live) -> None:
         live.erase(event, event)
     reader = Reader(store)
     manifests: list[Manifest] = [reader.manifest(version) for version in range(1, reader.newest() + 1)]
-    assert [hashed for manifest in manifests for hashed in manifest.events] == [f"hash {n}" for n in range(EVENTS)]
+    assert [hashed for manifest in manifests for hashed in manifest.hashes] == [f"hash {n}" for n in range(EVENTS)]
     assert_same(reader.load(), live)
     for parent, manifest in pairwise(manifests):
         assert parent.file("ledger").sha256.encode() in store.get(manifest.file("ledger").path)

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,12 @@ import torch
 from safetensors.numpy import load as load_tensors
 
 from ifru.models import MFConfig
-from ifru.snapshots import CorruptFile, Manifest, NoVersion, Reader, Store, StoreError
-from ifru.snapshots.format import Role, Tombstone, encode_tombstone, manifest_path
+from ifru.snapshots import CorruptFile, FullState, Manifest, NoVersion, Reader, Store, StoreError
+from ifru.snapshots.format import encode_tombstone, manifest_path
+from ifru.snapshots.parts import Role
+from ifru.snapshots.tensors import named_tensors
 from tests.fixtures.failing_store import Operation, RecordingStore
+from tests.snapshots import towers
 from tests.snapshots.cases import RESIDUAL, Live, another_store, assert_same, no_sleep, writer
 
 
@@ -59,7 +63,7 @@ def test_any_version_can_be_read_not_only_the_newest(memory: Store) -> None:
 
 def test_a_version_that_does_not_exist_or_was_collected_is_said_to_be_so(memory: Store) -> None:
     chain(memory, 3, full_at=3)
-    memory.put(manifest_path(2), encode_tombstone(Tombstone(2)))
+    memory.put(manifest_path(2), encode_tombstone(Reader(memory).manifest(2)))
     with pytest.raises(NoVersion, match="version 2 was collected"):
         Reader(memory).load(2)
     with pytest.raises(NoVersion, match="there is no version 4"):
@@ -129,6 +133,7 @@ def edited(memory: Store, version: int, **fields: object) -> None:
         (b"[]", "is not the manifest of version 2"),
         (b'{"version": 3}', "is not the manifest of version 2"),
         (b'{"version": 2, "schema_version": 1}', "wrong or missing fields: parent, base, kind"),
+        (b'{"version": 2, "schema_version": 2}', "wrong or missing fields: parent, base, kind"),
     ],
 )
 def test_a_damaged_manifest_is_found_and_named(memory: Store, content: bytes, message: str) -> None:
@@ -158,8 +163,8 @@ def test_a_newer_schema_is_refused_and_an_unknown_field_is_not(memory: Store) ->
     chain(memory, 2)
     edited(memory, 2, something_new=1)
     assert Reader(memory).load().manifest.version == 2
-    edited(memory, 2, schema_version=2)
-    with pytest.raises(StoreError, match="schema version 2; 1 is understood"):
+    edited(memory, 2, schema_version=3)
+    with pytest.raises(StoreError, match="schema version 3; 1 and 2 are understood"):
         Reader(memory).load()
 
 
@@ -241,7 +246,7 @@ def test_a_version_that_is_collected_while_it_is_read_makes_a_watcher_look_again
         if operation == "get" and path.startswith(("model/", "data/")) and not collected:
             collected = True
             by.commit(first, live.erase(1, full=True))
-            memory.put(manifest_path(1), encode_tombstone(Tombstone(1)))
+            memory.put(manifest_path(1), encode_tombstone(first))
             for file in first.files:
                 memory.delete(file.path)
 
@@ -256,43 +261,65 @@ def test_parameters_are_there_for_numpy_under_their_names(memory: Store) -> None
     arrays = Reader(memory).load().arrays()
     assert set(arrays) == {"user.embedding", "user.bias", "item.embedding", "item.bias"}
     np.testing.assert_array_equal(arrays["user.embedding"], live.tables.user[:, :3].numpy())
-    np.testing.assert_array_equal(arrays["item.bias"], live.tables.item[:, 3].numpy())
+    np.testing.assert_array_equal(arrays["item.bias"], live.tables.item[:, 3:].numpy())
 
 
 def test_a_model_without_biases_has_none_in_its_files(memory: Store) -> None:
     live = Live.new()
     tables = type(live.tables).of(live.tables.user[:, :3].clone(), live.tables.item[:, :3].clone())
     config = MFConfig(rank=3, l2=0.1)
-    manifest = writer(memory).start(config, tables, live.dataset, {}, RESIDUAL)
+    manifest = writer(memory).start(FullState(config, tables, live.dataset), {}, RESIDUAL)
     assert set(load_tensors(memory.get(manifest.file("model").path))) == {"user.embedding", "item.embedding"}
-    assert torch.equal(Reader(memory).load().tables.user, tables.user)
+    assert torch.equal(Reader(memory).load().parameters.user, tables.user)
 
 
 def test_a_reader_in_any_language_needs_only_what_the_format_says(memory: Store) -> None:
-    """Reads a chain with nothing but JSON, safetensors and Parquet, as docs/snapshot-format.md describes it."""
-    live, _ = chain(memory, 4)
+    """Reads a chain with JSON, SHA-256, safetensors and Parquet alone, as docs/snapshot-format.md describes it."""
+    model, by = towers.state(), writer(memory)
+    written = by.start(model, {}, RESIDUAL)
+    for user in (1, 2, 3):
+        change = towers.forgets(model, user, serving=model.parameters if user == 3 else None)
+        written = by.commit(written, replace(change, positions={"a": {0: user}}, events=[f"hash {user}"]))
 
-    def manifest(version: int) -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(memory.get(f"manifests/{version:012d}.json"))
-        return document
+    def manifest(version: int) -> tuple[str, dict[str, Any]]:
+        data = memory.get(f"manifests/{version:012d}.json")
+        return hashlib.sha256(data).hexdigest(), json.loads(data)
 
-    newest = manifest(json.loads(memory.get("HEAD.json"))["version"])
-    base = {file["role"]: memory.get(file["path"]) for file in manifest(newest["base"])["files"]}
-    tensors = load_tensors(base["model"])
-    train = pq.read_table(io.BytesIO(base["train"]))
+    def files(version: int) -> dict[str, bytes]:
+        contents = {file["role"]: (file, memory.get(file["path"])) for file in manifest(version)[1]["files"]}
+        for file, data in contents.values():
+            assert (file["size"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+        return {role: data for role, (_, data) in contents.items()}
+
+    newest = manifest(json.loads(memory.get("HEAD.json"))["version"])[1]
+    base = files(newest["base"])
+    tensors, train = load_tensors(base["model"]), pq.read_table(io.BytesIO(base["train"]))
+    assert {name: len(tensors[f"{name}.bias"]) for name in newest["tables"]} == {
+        name: table["rows"] for name, table in newest["tables"].items()
+    }
     alive = np.ones(len(train), dtype=bool)
     for version in range(newest["base"] + 1, newest["version"] + 1):
-        [file] = [file for file in manifest(version)["files"] if file["role"] == "delta"]
-        delta = load_tensors(memory.get(file["path"]))
-        for side in ("user", "item"):
-            for part in ("embedding", "bias"):
-                tensors[f"{side}.{part}"][delta[f"{side}.rows"]] = delta[f"{side}.{part}"]
+        assert manifest(version)[1]["parent_sha256"] == manifest(version - 1)[0]
+        delta = load_tensors(files(version)["delta"])
+        for name, changed in delta.items():
+            table, _, part = name.partition(".")
+            if table == "shared":
+                tensors[name] = changed
+            elif table != "erased" and part != "rows":
+                tensors[name][delta[f"{table}.rows"]] = changed
         alive[delta["erased.train"]] = False
-    np.testing.assert_array_equal(tensors["user.embedding"], live.tables.user[:, :3].numpy())
-    np.testing.assert_array_equal(train["user"].to_numpy()[alive], live.dataset.train.columns().user)
-    np.testing.assert_array_equal(train["item"].to_numpy()[alive], live.dataset.train.columns().item)
+    expected = {name: tensor.numpy() for name, tensor in named_tensors(model.parameters, towers.CONFIG).items()}
+    for found in (tensors, load_tensors(files(newest["version"])["serving"])):
+        assert found.keys() == expected.keys()
+        for name, tensor in expected.items():
+            np.testing.assert_array_equal(found[name], tensor, err_msg=name)
+    kept = model.dataset.train.columns()
+    for name in ("user", "item", "label", "weight", "time", "offset"):
+        np.testing.assert_array_equal(train[name].to_numpy()[alive], getattr(kept, name), err_msg=name)
     assert newest["retained"] == alive.sum()
+    assert newest["sources"]["a"]["partitions"]["0"]["next"] == 3
+    assert newest["events"] == [{"hash": "hash 3", "fingerprint": None}]
     ids = pq.read_table(io.BytesIO(base["users"]))
     users = dict(zip(ids["row"].to_pylist(), ids["id"].to_pylist(), strict=True))
     left = {users[row] for row in train["user"].to_numpy()[alive]}
-    assert left <= {name for name in live.dataset.users if name is not None}
+    assert left <= {name for name in model.dataset.users if name is not None}

@@ -12,9 +12,11 @@ from ifru.interactions import Dataset, Interactions
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.models.lightgcn import LightGCNConfig
 from ifru.objective.parameters import Parameters
+from ifru.proof import trimmed
 from ifru.training import PROVEN, TrainedModel, fit, rank, train
-from ifru.training.rank import Grown, grown, trimmed
+from ifru.training.rank import Grown, grown
 from tests.fixtures.ratings import recorded
 
 CPU = torch.device("cpu")
@@ -129,25 +131,38 @@ def test_dimensions_out_of_use_are_left_out_and_scores_stay(dataset: Dataset, bi
     theta = torch.randn(55, 9 + bias, generator=random, dtype=torch.float64)
     theta[3] = 0
     theta[:, 5:9] = 1e-9 * theta[:, :4]
-    narrower = trimmed(interactions, config, theta, spare=1e-3)
-    assert narrower is not None
-    small, columns = narrower
-    assert (small.rank, columns.shape) == (7, (55, 7 + bias))
+    columns = trimmed(model_of(config).duality(interactions), theta, spare=1e-3, reserve=2)
+    assert columns is not None
+    assert columns.shape == (55, 7 + bias)
+    small = config.model_copy(update={"rank": 7})
     scores = [model_of(each).objective(interactions, CPU, torch.float64).scores for each in (config, small)]
     torch.testing.assert_close(scores[1](columns), scores[0](theta))
     assert not columns[3].any()
     before, after = penalties(interactions, config, theta)[:7], penalties(interactions, small, columns)[:7]
     torch.testing.assert_close(after, before)
-    balanced = [
-        side[:, :7].square().mul(torch.from_numpy(degree)[:, None]).sum(0)
-        for side, degree in ((columns[:30], interactions.user_degree), (columns[30:], interactions.item_degree))
-    ]
-    torch.testing.assert_close(balanced[0], balanced[1])
+
+
+def test_what_is_left_out_has_no_more_penalty_than_may_be_spared(dataset: Dataset) -> None:
+    config = MFConfig(rank=6, l2=0.1)
+    objective = model_of(config).objective(dataset.train, CPU, torch.float64)
+    theta = torch.randn(55, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    theta *= 10.0 ** -torch.arange(6)
+
+    def penalty(theta: Tensor) -> float:
+        return float((objective.ridge[:, None] * theta.square()).sum()) / 2
+
+    left_out = []
+    for spare in (1e-6, 1e-4, 1e-2, 1.0):
+        kept = trimmed(model_of(config).duality(dataset.train), theta, spare, reserve=0)
+        assert kept is not None
+        assert 0 <= penalty(theta) - penalty(kept) <= spare
+        left_out.append(6 - kept.shape[1])
+    assert left_out == [2, 3, 4, 5]
 
 
 def test_nothing_is_left_out_where_all_dimensions_are_in_use(dataset: Dataset) -> None:
     theta = torch.randn(55, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert trimmed(dataset.train, MFConfig(rank=4, l2=0.1), theta, spare=1e-3) is None
+    assert trimmed(model_of(MFConfig(rank=4, l2=0.1)).duality(dataset.train), theta, spare=1e-3, reserve=2) is None
 
 
 def test_progress_tells_how_far_the_gap_has_closed(dataset: Dataset) -> None:
@@ -155,3 +170,17 @@ def test_progress_tells_how_far_the_gap_has_closed(dataset: Dataset) -> None:
     train(dataset, [MFConfig(rank=1, l2=0.1)], grow=True, report=lambda what, share: seen.append(what))
     assert seen[0] == "training at rank 1"
     assert any(re.fullmatch(r"training at rank 2 \(gap \de-\d+ at 1\)", what) for what in seen)
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_rows_that_are_passed_along_a_graph_grow_too(dataset: Dataset, layers: int) -> None:
+    """From one dimension to the optimum of more than it needs, and no further."""
+    config = LightGCNConfig(rank=1, l2=0.02, layers=layers)
+    found = grown(dataset.train, config, seed=0, device=CPU, dtype=torch.float64)
+    assert found.proof.relative_gap <= PROVEN[torch.float64]
+    assert found.tried[0].relative_gap > 1e-3
+    largest = config.model_copy(update={"rank": 25})
+    whole = fit(dataset.train, largest, seed=1, device=CPU, dtype=torch.float64)
+    assert found.trained.objective == pytest.approx(whole.objective, rel=1e-7)
+    assert 1 < found.config.rank < 25
+    assert found.trained.theta.shape == (55, found.config.rank)

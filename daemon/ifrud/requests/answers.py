@@ -38,8 +38,8 @@ class Answered:
 
     def add(self, manifest: Manifest) -> None:
         """Add a version newer than the known ones, and drop the oldest where there are too many."""
-        self._hashes[manifest.version] = manifest.events
-        self._version_of |= dict.fromkeys(manifest.events, manifest.version)
+        self._hashes[manifest.version] = manifest.hashes
+        self._version_of |= dict.fromkeys(manifest.hashes, manifest.version)
         while len(self._hashes) > self._versions:
             for hashed in self._hashes.pop(next(iter(self._hashes))):
                 del self._version_of[hashed]

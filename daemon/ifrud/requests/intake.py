@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ifru.errors import IfruError, RequestError
@@ -39,15 +39,18 @@ class Intake:
     letters: Sequence[DeadLetter]
 
 
+@dataclass
 class Decoder:
-    """Decodes events. Counts bad ones in a row, over batches."""
+    """Decodes events. Counts bad ones in a row, over batches.
 
-    def __init__(self, source: str, max_bytes: int, max_bad: int, utc: Callable[[], datetime]) -> None:
-        self._source = source
-        self._max_bytes = max_bytes
-        self._max_bad = max_bad
-        self._utc = utc
-        self._bad = 0
+    source: its name. max_bytes: of an event. max_bad: bad events in a row that are an error. utc: the time of day.
+    """
+
+    source: str
+    max_bytes: int
+    max_bad: int
+    utc: Callable[[], datetime]
+    _bad: int = field(default=0, init=False)
 
     def decode(self, events: Sequence[Event]) -> Intake:
         """Requests, and dead letters for events that are none. Raises TooManyBadEvents."""
@@ -55,12 +58,12 @@ class Decoder:
         letters: list[DeadLetter] = []
         for event in events:
             try:
-                request = decode(event, self._max_bytes)
+                request = decode(event, self.max_bytes)
             except RequestError as error:
                 self._bad += 1
-                if self._bad >= self._max_bad:
-                    raise TooManyBadEvents(self._bad, self._source, error) from None
-                letters.append(dead_letter(event, error, self._source, self._utc()))
+                if self._bad >= self.max_bad:
+                    raise TooManyBadEvents(self._bad, self.source, error) from None
+                letters.append(dead_letter(event, error, self.source, self.utc()))
             else:
                 self._bad = 0
                 arrivals.append(Arrival(request, event.received))
