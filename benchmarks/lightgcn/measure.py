@@ -35,7 +35,7 @@ from ifru.training import TOLERANCES, Plan, initial, minimise
 BY_TOLERANCE = (0.7, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005)
 COARSE = (0.5, 0.1, 0.01)
 
-UPDATE, REFINED, DIRECT = "update", "update, refined", "direct influence alone"
+GRAPH, DIRECT, UPDATE, REFINED = "the graph alone", "direct influence alone", "update", "update, refined"
 WARM, SCRATCH, PRACTISED = "own trainer, warm", "own trainer from scratch", "retrained as practised"
 
 _DIRECT_TOLERANCE = 0.1
@@ -66,7 +66,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Forgotten:
-    """All that was measured of a case. curve: updates by tolerance. methods: everything that is compared."""
+    """All that was measured of a case. curve: updates by tolerance. methods: what is compared, on the new graph."""
 
     case: str
     description: str
@@ -90,7 +90,12 @@ def measure(base: Base, name: str, budget: Budget, seed: int, kept: Kept) -> For
     budget.report(f"{description}: updates", None)
     grid, default = COARSE if budget.coarse else BY_TOLERANCE, EngineSettings()
     curve = [updated(case, budget, EngineSettings(tolerance=tolerance)) for tolerance in grid]
-    methods = [directly(case, budget), updated(case, budget, default), updated(case, budget, default, refine=True)]
+    methods = [
+        _measured(case, GRAPH, "no update", base.theta, 0.0),
+        directly(case, budget),
+        updated(case, budget, default),
+        updated(case, budget, default, refine=True),
+    ]
     budget.report(f"{description}: retraining", None)
     methods += [*by_own_trainer(case, budget), *as_practised(case, budget)]
     rows = case.held_out(base.test)

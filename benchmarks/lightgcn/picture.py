@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.figure import LOWEST, panels
 from benchmarks.left import Left
-from benchmarks.lightgcn.measure import DIRECT, UPDATE, Forgotten, Measured
+from benchmarks.lightgcn.measure import DIRECT, GRAPH, UPDATE, Forgotten, Measured
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ def draw(found: Sequence[Forgotten], title: str) -> Figure:
     for case, (products, seconds) in zip(found, rows, strict=True):
         products.set(xlabel="products with the Hessian", ylabel="left", yscale="log", title=case.description)
         seconds.set(xlabel="seconds", ylabel="left", xscale="log", yscale="log", title=case.description)
-        others = [each for each in case.methods if each.method != UPDATE]
+        others = [each for each in case.methods if each.method not in {GRAPH, UPDATE}]
         for name, of, style in _SETS:
             heights = [_height(each, of) for each in case.curve]
             label = f"{UPDATE}, {name}"
