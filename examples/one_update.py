@@ -21,15 +21,15 @@ def main(arguments: list[str]) -> None:
     print(f"Trained on {dataset.train.retained:,} rows: rank {trained.config.rank}, {trained.verdict}.")
 
     user = dataset.users.name(0)
-    engine = ifru.Engine(trained.config, trained.tables, dataset, ifru.EngineSettings())
+    engine = ifru.Engine(trained.config, trained.parameters, dataset, ifru.EngineSettings())
     update = engine.apply(dataset.of_user(0))
     updated = engine.parameters.to("cpu", copy=True)
     print(
         f"Forgot user {user}: {len(update.deletion)} rows. By its own measure the update left {update.influence:.1%}."
     )
 
-    retrained = ifru.train(dataset, [trained.config]).tables
-    old, new, exact = (tables.user[1:] @ tables.item.T for tables in (trained.tables, updated, retrained))
+    retrained = ifru.train(dataset, [trained.config]).parameters
+    old, new, exact = (tables.user[1:] @ tables.item.T for tables in (trained.parameters, updated, retrained))
     left = float((new - exact).norm() / (old - exact).norm())
     print(f"A model retrained without {user} scores the others' pairs anew; the update left {left:.1%} of that change.")
 

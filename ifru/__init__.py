@@ -23,7 +23,7 @@ Train a model, let it forget a user, and prove how near that comes to a model th
 >>> trained = ifru.train(dataset, [ifru.MFConfig(rank=8, l2=0.2)])
 >>> trained.verdict
 'proven optimal'
->>> engine = ifru.Engine(trained.config, trained.tables, dataset, ifru.EngineSettings(tolerance=0.01))
+>>> engine = ifru.Engine(trained.config, trained.parameters, dataset, ifru.EngineSettings(tolerance=0.01))
 >>> update = engine.apply(dataset.of_user(dataset.users.row("u3")))
 >>> update.influence <= 0.01, dataset.users.row("u3")
 (True, None)

@@ -35,7 +35,7 @@ def files_run(engine: Engine, user: int) -> list[str]:
 def test_an_update_runs_through_few_files() -> None:
     dataset = ifru.split(ifru.generate(400, 300, 20_000, seed=7), ifru.LabelRule.parse("rating>=4"), 0.2, seed=0)
     trained = ifru.train(dataset, [MFConfig(rank=12, l2=0.13)])
-    engines = [Engine(trained.config, trained.tables, dataset.copy(), EngineSettings()) for _ in range(2)]
+    engines = [Engine(trained.config, trained.parameters, dataset.copy(), EngineSettings()) for _ in range(2)]
     # Loops are compiled in the course of the first, which runs files that have no part in an update.
     _, files = [files_run(engine, user=1) for engine in engines]
     assert len(files) <= MOST, f"{len(files)} files:\n" + "\n".join(files)

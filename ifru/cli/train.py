@@ -115,8 +115,8 @@ def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
     )
     quality = {} if trained.auc is None else {"auc": trained.auc}
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
-    serving = serving_of(trained.config, trained.tables, dataset.train)
-    return writer.start(FullState(trained.config, trained.tables, dataset, serving), quality, residual)
+    serving = serving_of(trained.config, trained.parameters, dataset.train)
+    return writer.start(FullState(trained.config, trained.parameters, dataset, serving), quality, residual)
 
 
 def _whole(rank: str) -> int:

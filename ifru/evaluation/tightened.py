@@ -60,8 +60,7 @@ def tightened(
 
     own = proven(parameters)
     if solution is None:
-        theta = polish(interactions, config, parameters.stacked(), stop, budget_bytes).theta
-        solution = Parameters.unstacked(theta, interactions.users)
+        solution = polish(interactions, config, parameters.stacked(), stop, budget_bytes).parameters
     better = proven(solution)
     tight = proven(parameters, better.dual)
     best = min(own, tight, key=lambda proof: proof.gap)

@@ -278,9 +278,8 @@ def _retrained(task: _Task, train: Interactions, seed: int) -> tuple[_Model, flo
     start = task.clock()
     fitted = fit(train, task.config, seed=seed, device=task.device, dtype=task.dtype, report=task.report)
     seconds = task.clock() - start
-    theta = polish(train, task.config, fitted.theta).theta
-    parameters = model_of(task.config).layout(train.users, train.items).parameters(theta)
-    return _Model.trained_on(train, task.config, parameters), seconds
+    exact = polish(train, task.config, fitted.theta).parameters
+    return _Model.trained_on(train, task.config, exact), seconds
 
 
 def _compared(before: Dataset, deletion: Deletion, after: Dataset, seed: int) -> tuple[_Pairs, _Pairs, _Pairs]:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ifru.curvature.preconditioner import whole
 from ifru.objective import Objective
+from ifru.objective.parameters import Layout, Parameters
 from ifru.solvers.pcg import Limits, never
 from ifru.solvers.reason import Reason
 from ifru.solvers.trust_region import Step, descend
@@ -51,10 +52,16 @@ class Trained:
     """θ [R, K] and how stationary it is: L, the gradient's norm in the inverse blocks, and why training ended."""
 
     theta: Tensor
+    layout: Layout
     objective: float
     gradient_norm: float
     reason: Reason
     products: int
+
+    @property
+    def parameters(self) -> Parameters:
+        """Views into θ."""
+        return self.layout.parameters(self.theta)
 
 
 def initial(objective: Objective, seed: int) -> Tensor:
@@ -116,4 +123,5 @@ def _newton(
         stop,
         progress,
     )
-    return Trained(descent.point.theta, descent.point.value, descent.norm, descent.reason, descent.products)
+    theta, layout = descent.point.theta, objective.layout
+    return Trained(theta, layout, descent.point.value, descent.norm, descent.reason, descent.products)

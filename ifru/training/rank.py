@@ -13,7 +13,6 @@ from torch import Tensor
 from ifru.interactions import Interactions
 from ifru.models import ModelConfig, model_of
 from ifru.models.proving import prove
-from ifru.objective.parameters import Parameters
 from ifru.proof import Proof, trimmed
 from ifru.training.accuracy import PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise
@@ -78,7 +77,7 @@ def grown(
         what = f"training at rank {config.rank}{since}"
         trained = minimise(objective, theta, plan, DescentReport(plan, report, what))
         report(f"proving at rank {config.rank}", None)
-        proof = prove(Parameters.unstacked(trained.theta, interactions.users), interactions, config, random=random)
+        proof = prove(trained.parameters, interactions, config, random=random)
         tried.append(Tried(config.rank, proof.relative_gap))
         return Grown(config, trained, proof, tuple(tried))
 

@@ -37,7 +37,6 @@ class TrainedModel:
     """
 
     config: ModelConfig
-    tables: Parameters
     trained: Trained
     proof: Proof | None
     auc: float | None
@@ -45,9 +44,14 @@ class TrainedModel:
     ranks: tuple[Tried, ...]
 
     @property
+    def parameters(self) -> Parameters:
+        """The trained ones."""
+        return self.trained.parameters
+
+    @property
     def ready(self) -> bool:
         """Whether 'the model retrained on what is left' means one thing, so that unlearning has a target."""
-        return self.proof is not None and self.proof.relative_gap <= PROVEN[self.tables.user.dtype]
+        return self.proof is not None and self.proof.relative_gap <= PROVEN[self.parameters.user.dtype]
 
     @property
     def verdict(self) -> str:
@@ -102,8 +106,8 @@ def train(
     else:
         trained = fit(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         proof = _proof(dataset.train, config, trained, seed, report)
-    tables = Parameters.unstacked(trained.theta, dataset.train.users)
-    return TrainedModel(config, tables, trained, proof, holdout_auc(config, tables, dataset), selection, ranks)
+    auc = holdout_auc(config, trained.parameters, dataset)
+    return TrainedModel(config, trained, proof, auc, selection, ranks)
 
 
 def _proof(
@@ -112,8 +116,7 @@ def _proof(
     if not model_of(config).capabilities.provable:
         return None
     report("proving", None)
-    tables = Parameters.unstacked(trained.theta, interactions.users)
-    return prove(tables, interactions, config, random=torch.Generator().manual_seed(seed))
+    return prove(trained.parameters, interactions, config, random=torch.Generator().manual_seed(seed))
 
 
 def fit(

@@ -31,8 +31,7 @@ def warm_up(config: ModelConfig, device: torch.device, dtypes: Sequence[torch.dt
     dataset = split(generate(60, 40, 600, seed=0), LabelRule.parse("rating>=4"), 0.0, seed=0)
     for dtype in dtypes:
         objective = model_of(config).objective(dataset.train.copy(), device, dtype)
-        theta = minimise(objective, initial(objective, 0), Plan(tolerance=1e-3)).theta
-        parameters = objective.layout.parameters(theta)
+        parameters = minimise(objective, initial(objective, 0), Plan(tolerance=1e-3)).parameters
         supports = ("residual", "push", "global") if objective.capabilities.row_local else ("global",)
         for support in supports:
             settings = EngineSettings.model_validate({"support": support})

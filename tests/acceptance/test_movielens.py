@@ -87,8 +87,8 @@ def test_a_hundred_random_interactions_are_forgotten(
 ) -> None:
     settings = EngineSettings() if tolerance is None else EngineSettings(tolerance=tolerance)
     requests = random_interactions(ratings, 100, seed=1)
-    check(verify(CONFIG, model.tables, ratings, requests, settings=settings, refine=refine), forget, holdout)
+    check(verify(CONFIG, model.parameters, ratings, requests, settings=settings, refine=refine), forget, holdout)
 
 
 def test_ten_whole_users_are_forgotten(ratings: Dataset, model: TrainedModel) -> None:
-    check(verify(CONFIG, model.tables, ratings, random_users(ratings, 10, seed=1)), 0.0, 0.06)
+    check(verify(CONFIG, model.parameters, ratings, random_users(ratings, 10, seed=1)), 0.0, 0.06)

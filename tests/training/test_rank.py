@@ -103,7 +103,7 @@ def automatic(dataset: Dataset, *l2: float) -> TrainedModel:
 def test_a_model_of_the_rank_that_was_found_is_ready_and_says_what_was_tried(dataset: Dataset) -> None:
     model = automatic(dataset, 0.1)
     assert model.verdict == "proven optimal"
-    assert model.config.rank == model.ranks[-1].rank == model.tables.user.shape[1]
+    assert model.config.rank == model.ranks[-1].rank == model.parameters.user.shape[1]
     assert model.proof.relative_gap == model.ranks[-1].relative_gap
 
 

@@ -30,9 +30,9 @@ def test_enough_rank_ends_proven_optimal(dataset: Dataset, dtype: torch.dtype, b
     assert model.ready
     assert model.verdict == "proven optimal"
     assert model.proof.relative_gap <= PROVEN[dtype]
-    assert model.tables.user.dtype == dtype
+    assert model.parameters.user.dtype == dtype
     assert model.proof.retained == dataset.train.retained
-    assert model.auc == holdout_auc(model.config, model.tables, dataset)
+    assert model.auc == holdout_auc(model.config, model.parameters, dataset)
 
 
 def test_too_small_a_rank_is_not_ready_and_says_what_to_do(dataset: Dataset) -> None:
@@ -46,7 +46,7 @@ def test_too_small_a_rank_is_not_ready_and_says_what_to_do(dataset: Dataset) -> 
 def test_the_same_seed_gives_the_same_model_and_proof(dataset: Dataset) -> None:
     config = MFConfig(rank=6, l2=0.1)
     first, second = trained(dataset, config), trained(dataset, config)
-    assert torch.equal(first.tables.user, second.tables.user)
+    assert torch.equal(first.parameters.user, second.parameters.user)
     assert first.proof.gap == second.proof.gap
 
 
