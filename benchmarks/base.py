@@ -15,7 +15,7 @@ from benchmarks.kept import Kept
 from benchmarks.setups import Setup
 from ifru.interactions import Dataset, Interactions
 from ifru.interactions.table import Int64
-from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.models import ModelConfig, model_of
 from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
 from ifru.training import L2_GRID, Plan, Report, fit, minimise, select, silent
@@ -45,6 +45,10 @@ class Base:
     @property
     def train(self) -> Interactions:
         return self.dataset.train
+
+    def served(self, theta: Tensor, train: Interactions) -> Tensor:
+        """The rows [R, K] whose dot products are scores, from θ [R, K] and the training rows that it goes with."""
+        return model_of(self.config).serving(Parameters.unstacked(theta, train.users), train).stacked()
 
 
 def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, report: Report = silent) -> Base:
@@ -89,8 +93,8 @@ def _configured(
 ) -> tuple[ModelConfig, dict[float, float]]:
     """The configuration, and the AUC of each λ that was tried."""
     if setup.l2 is not None:
-        return MFConfig(rank=setup.rank, l2=setup.l2), {}
-    candidates = [MFConfig(rank=setup.rank, l2=l2) for l2 in L2_GRID]
+        return setup.model(rank=setup.rank, l2=setup.l2), {}
+    candidates = [setup.model(rank=setup.rank, l2=l2) for l2 in L2_GRID]
     train = dataset.train
 
     def compute() -> Tensor:
@@ -99,7 +103,7 @@ def _configured(
 
     table = kept.tensor(("λ", *candidates, seed, train.user, train.item, train.label), compute)
     tried = {float(l2): float(auc) for l2, auc in table}
-    return MFConfig(rank=setup.rank, l2=max(tried, key=lambda l2: tried[l2])), tried
+    return setup.model(rank=setup.rank, l2=max(tried, key=lambda l2: tried[l2])), tried
 
 
 def _halves(holdout: Interactions, seed: int) -> tuple[Int64, Int64]:

@@ -9,11 +9,13 @@ import torch
 
 from benchmarks.base import Base
 
+_MODELS = {"mf": "matrix factorisation", "lightgcn": "LightGCN"}
+
 
 def heading(base: Base) -> str:
     """Data and model in a line."""
     config = base.config
-    return f"{base.name}: matrix factorisation, rank {config.rank}, λ {config.l2:g}"
+    return f"{base.name}: {_MODELS[config.name]}, rank {config.rank}, λ {config.l2:g}"
 
 
 def facts(base: Base) -> dict[str, object]:
@@ -23,8 +25,7 @@ def facts(base: Base) -> dict[str, object]:
         "training_rows": base.train.retained,
         "users": base.train.users,
         "items": base.train.items,
-        "rank": base.config.rank,
-        "l2": base.config.l2,
+        **base.config.model_dump(exclude={"name", "loss", "bias"}),
         "l2_tried": {f"{l2:g}": round(auc, 4) for l2, auc in base.tried.items()},
         "relative_gap": base.relative_gap,
         **machine(),

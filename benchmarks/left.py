@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,34 +46,42 @@ class Left:
 
 def left(case: Case, theta: Tensor) -> Left:
     """What θ [R, K] has left of a case. Rows that nothing is left of count as zero, whatever a method did with them."""
+    base = case.base
+    train, holdout, rows = base.train, base.dataset.holdout, case.held_out(base.test)
+    models = base.served(base.theta, train), served(case, theta), served(case, case.exact)
+    return Left(
+        share([scores(model, train, case.deletion.train) for model in models]),
+        share([scores(model, holdout, rows) for model in models]),
+        auc(scores(models[1], holdout, rows).numpy(), holdout.label[rows]),
+    )
+
+
+def served(case: Case, theta: Tensor) -> Tensor:
+    """The rows [R, K] that score pairs by their dot products, where θ [R, K] is a model of what a case retains."""
     known = theta.clone()
     known[case.emptied] = 0
-    train, holdout, rows = case.base.train, case.base.dataset.holdout, case.held_out(case.base.test)
-    return Left(
-        _share(case, known, train, case.deletion.train),
-        _share(case, known, holdout, rows),
-        auc(scores(known, holdout, rows).numpy(), holdout.label[rows]),
-    )
+    return case.base.served(known, case.retained)
 
 
 def validation_auc(case: Case, theta: Tensor) -> float:
     """AUC on the held-out pairs that methods may stop by; one half where all labels are the same."""
-    return auc_of(theta, case.base.dataset.holdout, case.held_out(case.base.validation))
+    return auc_of(served(case, theta), case.base.dataset.holdout, case.held_out(case.base.validation))
 
 
-def auc_of(theta: Tensor, table: Interactions, rows: Int64) -> float:
-    """AUC of θ [R, K] on rows of a table; one half where all labels are the same."""
-    found = auc(scores(theta, table, rows).numpy(), table.label[rows])
+def auc_of(served: Tensor, table: Interactions, rows: Int64) -> float:
+    """AUC of rows [R, K] that score pairs, on those of a table; one half where all labels are the same."""
+    found = auc(scores(served, table, rows).numpy(), table.label[rows])
     return 0.5 if found is None else found
 
 
-def scores(theta: Tensor, table: Interactions, rows: Int64) -> Tensor:
-    """s [n] of a table's pairs at some positions, in float64: dot products of rows of θ [R, K]."""
+def scores(served: Tensor, table: Interactions, rows: Int64) -> Tensor:
+    """s [n] of a table's pairs at some positions, in float64: dot products of rows [R, K]."""
     user, item = (torch.from_numpy(side[rows].astype(np.int64)) for side in (table.user, table.item))
-    return (theta[user].double() * theta[item + table.users].double()).sum(1)
+    return (served[user].double() * served[item + table.users].double()).sum(1)
 
 
-def _share(case: Case, theta: Tensor, table: Interactions, rows: Int64) -> float | None:
-    target = scores(case.exact, table, rows)
-    whole = float((scores(case.base.theta, table, rows) - target).norm())
-    return float((scores(theta, table, rows) - target).norm()) / whole if whole > 0 else None
+def share(scored: Sequence[Tensor]) -> float | None:
+    """What is left, from the scores [n] before, now, and exactly retrained; None where these are the first."""
+    before, now, exact = scored
+    whole = float((before - exact).norm())
+    return float((now - exact).norm()) / whole if whole > 0 else None

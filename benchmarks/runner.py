@@ -13,24 +13,28 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
 import torch
 import typer
 
-from benchmarks.base import Base, trained
-from benchmarks.facts import listed
+from benchmarks.base import CPU, Base, trained
+from benchmarks.facts import facts, heading, listed
 from benchmarks.kept import Kept
-from benchmarks.setups import FOLDER, SETUPS, default_setup, load
-from benchmarks.warm_up import warm_up
+from benchmarks.setups import FOLDER, SETUPS, Setup, default_setup, load
 from ifru.cli.output import print_json, progress
 from ifru.errors import IfruError
+from ifru.models import ModelConfig
 from ifru.training import Report, silent
+from ifru.training.warm_up import warm_up
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
     from matplotlib.figure import Figure
+
+D = TypeVar("D", bound="DataclassInstance")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,20 @@ class Result:
     markdown: str
     document: Mapping[str, object]
     picture: Figure
+
+
+def of_cases(
+    base: Base,
+    name: str,
+    found: Sequence[D],
+    markdown: Callable[[Sequence[D]], str],
+    draw: Callable[[Sequence[D], str], Figure],
+    **asked: object,
+) -> Result:
+    """What a benchmark found on each of some cases. name: theirs in JSON. asked: facts besides those of the base."""
+    known = {**facts(base), **asked}
+    document = {"base": known, name: [asdict(case) for case in found]}
+    return Result(heading(base), known, markdown(found), document, draw(found, heading(base)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +80,12 @@ class Run:
     def kept(self) -> Kept:
         return Kept(self.keep)
 
-    def start(self) -> None:
-        """Settle the threads, and compile what will be timed. Options have been checked before."""
+    def start(self, config: ModelConfig) -> None:
+        """Settle the threads, and compile what a model will run. Options have been checked before."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
         self.report("compiling", None)
-        warm_up()
+        warm_up(config, CPU, (torch.float32, torch.float64))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,14 +98,17 @@ class RunOnData(Run):
     ] = None
     folder: Annotated[Path, typer.Option(help="Where the data files are.", show_default="../shared/data")] = FOLDER
 
-    def base(self, preferred: Sequence[str] = ("ml-100k",), **changes: Any) -> Base:
+    def base(
+        self, preferred: Sequence[str] = ("ml-100k",), setups: Mapping[str, Setup] = SETUPS, **changes: Any
+    ) -> Base:
         """Start, and train the base model. Raises IfruError for data that are not known or cannot be read.
 
-        preferred: data sets that are taken where none is named. changes: to fields of the setup; None and 0 are none.
+        preferred: data sets that are taken where none is named. setups: by their names. changes: to fields of the
+        setup; None and 0 are none.
         """
-        name = known("--data", self.data or default_setup(self.folder, preferred), SETUPS)
-        setup = replace(SETUPS[name], **{field: value for field, value in changes.items() if value})
-        self.start()
+        name = known("--data", self.data or default_setup(self.folder, preferred), setups)
+        setup = replace(setups[name], **{field: value for field, value in changes.items() if value})
+        self.start(setup.model(rank=setup.rank, l2=1.0))
         return trained(name, setup, load(setup, self.folder, self.seed), self.seed, self.kept, self.report)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ifru.interactions import Dataset
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import read_file, split
+from ifru.models import MFConfig, ModelConfig
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data"
 """Where the named data sets are looked for."""
@@ -25,13 +26,15 @@ class Setup:
 
     file: in the folder of data sets; None for the generated one. label, holdout: as for `ifru train`.
     core: rows that every user and item has at least; others are left out first.
-    l2: λ; None chooses it by validation, as `ifru train` does. stationary: gradient norm, in √L, that counts as exact.
+    model: its configuration, from rank and l2. l2: λ; None chooses it by validation, as `ifru train` does.
+    stationary: gradient norm, in √L, that counts as exact.
     """
 
     file: str | None
     core: int = 1
     label: str = "rating>=4"
     holdout: float = 0.2
+    model: Callable[..., ModelConfig] = MFConfig
     rank: int = 16
     l2: float | None = None
     stationary: float = 1e-8

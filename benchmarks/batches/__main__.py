@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -11,8 +10,7 @@ from benchmarks.batches.measure import Asked, measure
 from benchmarks.batches.picture import draw
 from benchmarks.batches.report import markdown
 from benchmarks.engines import SUPPORTS, settings
-from benchmarks.facts import facts, heading
-from benchmarks.runner import Result, RunOnData, benchmark, execute
+from benchmarks.runner import Result, RunOnData, benchmark, execute, of_cases
 from ifru.engine.settings import EngineSettings
 
 _DEFAULTS = EngineSettings()
@@ -48,14 +46,7 @@ def main(
     base = run.base()
     cases = case or (_QUICK_CASES if run.quick else _CASES)
     found = [measure(base, at, asked, run.kept, run.report) for at in cases]
-    known = {**facts(base), "support": support}
-    return Result(
-        title=heading(base),
-        facts=known,
-        markdown=markdown(found),
-        document={"base": known, "batches": [asdict(batches) for batches in found]},
-        picture=draw(found, heading(base)),
-    )
+    return of_cases(base, "batches", found, markdown, draw, support=support)
 
 
 if __name__ == "__main__":

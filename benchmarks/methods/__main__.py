@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from benchmarks.cases import default_names
 from benchmarks.compare import compare
-from benchmarks.facts import facts, heading
 from benchmarks.methods import METHODS, Budget
 from benchmarks.plot import draw
-from benchmarks.runner import Result, RunOnData, benchmark, execute, known
+from benchmarks.runner import Result, RunOnData, benchmark, execute, known, of_cases
 from benchmarks.table import markdown
 
 _QUICK_SECONDS = 5.0
@@ -52,13 +51,7 @@ def main(
         budget = replace(budget, seconds=_QUICK_SECONDS, repeats=_QUICK_REPEATS, coarse=True)
     cases = case or (_QUICK_CASES if run.quick else default_names(base))
     found = compare(base, cases, methods, budget, run.seed, run.kept)
-    return Result(
-        title=heading(base),
-        facts=facts(base),
-        markdown=markdown(found),
-        document={"base": facts(base), "cases": [asdict(compared) for compared in found]},
-        picture=draw(found, heading(base)),
-    )
+    return of_cases(base, "cases", found, markdown, draw)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from benchmarks.base import Base
 from benchmarks.cases import Case, retrained
 from benchmarks.engines import ready
 from benchmarks.kept import Kept
-from benchmarks.left import scores
+from benchmarks.left import scores, share
 from benchmarks.residual.drawn import Drawn, deletions, promise
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
@@ -119,7 +119,7 @@ def _answered(number: int, drawn: Drawn, truth: Truth, asked: EngineSettings, se
     whole = difference(before, exact, users)
     left = {"all": difference(after, exact, users) / whole if whole > 0 else None}
     for name, table, rows in _pairs(engine, drawn):
-        left[name] = _share(*(scores(theta, table, rows) for theta in (before, after, exact)))
+        left[name] = share([scores(theta, table, rows) for theta in (before, after, exact)])
     return Measured(
         deletion=number,
         kind=drawn.kind,
@@ -150,11 +150,6 @@ def _pairs(engine: Engine, drawn: Drawn) -> Iterable[tuple[str, Interactions, In
     yield "retained", train, np.flatnonzero(train.alive)
     yield "forgotten", train, drawn.batches[-1].train
     yield "holdout", holdout, np.flatnonzero(holdout.alive)
-
-
-def _share(before: Tensor, after: Tensor, exact: Tensor) -> float | None:
-    whole = float((before - exact).norm())
-    return float((after - exact).norm()) / whole if whole > 0 else None
 
 
 def _rms(theta: Tensor, exact: Tensor, train: Interactions) -> float:

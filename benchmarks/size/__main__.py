@@ -49,7 +49,7 @@ def main(
         settings(wanted, tolerance)
     asked = Asked(supports, tolerance, batch, min(batches, 3) if run.quick else batches, patience, run.seed)
     sizes = [round(one) for one in size or (_QUICK_SIZES if run.quick else _SIZES)]
-    run.start()
+    run.start(CONFIG)
     found = measure(sizes, asked, run.kept, run.report)
     figures = {
         "sizes": [asdict(one) for one in found],

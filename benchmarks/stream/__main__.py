@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from benchmarks.engines import SUPPORTS, settings
-from benchmarks.facts import facts, heading
-from benchmarks.runner import Result, RunOnData, benchmark, execute
+from benchmarks.runner import Result, RunOnData, benchmark, execute, of_cases
 from benchmarks.stream.measure import Asked, measure
 from benchmarks.stream.picture import draw
 from benchmarks.stream.report import markdown
@@ -45,14 +44,7 @@ def main(
     base = run.base(_PREFERRED)
     cases = case or (_QUICK_CASES if run.quick else _CASES)
     found = [measure(base, name, asked, run.kept, run.report) for name in cases]
-    known = {**facts(base), "support": support, "tolerance": tolerance, "orders": asked.orders}
-    return Result(
-        title=heading(base),
-        facts=known,
-        markdown=markdown(found),
-        document={"base": known, "streams": [asdict(stream) for stream in found]},
-        picture=draw(found, heading(base)),
-    )
+    return of_cases(base, "streams", found, markdown, draw, support=support, tolerance=tolerance, orders=asked.orders)
 
 
 if __name__ == "__main__":
