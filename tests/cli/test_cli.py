@@ -330,7 +330,7 @@ WRONG = [
     (["train", "DATA", "--out", "memory://w", "--device", "abacus"], "'abacus'"),
     (["train", "DATA", "--out", "ftp://w"], "ftp://w"),
     (["train", "DATA", "--out", "memory://w", "--model", "lightgcn", "--bias"], "--bias is no option of the model"),
-    (["train", "DATA", "--out", "memory://w", "--model", "abacus"], "known are lightgcn, mf"),
+    (["train", "DATA", "--out", "memory://w", "--model", "abacus"], "lightgcn, mf"),
     (["train", "DATA", "--out", "STORE"], "in use"),
     (["prove", "memory://nothing-here"], "no version"),
     (["prove", "STORE", "--version", "7"], "version 7"),

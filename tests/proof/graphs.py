@@ -88,7 +88,7 @@ class GraphCase:
         table = self.interactions
         score, label, weight = self.scores(theta), *self.labels
         if self.config.loss == "bce":
-            losses = torch.nn.functional.softplus(score) - label * score
+            losses = torch.logaddexp(score, torch.zeros_like(score)) - label * score
         else:
             losses = (score - label).square() / 2
         assert len(losses) == table.retained
