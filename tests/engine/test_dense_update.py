@@ -92,7 +92,7 @@ def problem(config: MFConfig, train: Interactions) -> Problem:
 @pytest.fixture(scope="module", params=CASES.values(), ids=CASES)
 def small(request: pytest.FixtureRequest) -> Small:
     config, data = request.param, dataset()
-    return Small(config, data, ifru.train(data, [config]).tables, problem(config, data.train))
+    return Small(config, data, ifru.train(data, [config]).parameters, problem(config, data.train))
 
 
 def moved(engine: Engine, update: Answer) -> Tensor:
