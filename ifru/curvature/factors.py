@@ -2,8 +2,11 @@
 
     B_e = Σ_z w·ℓ''·JJᵀ + λ·deg(e)·I = WᵀW + λ·deg(e)·I,    row z of W is √(w·ℓ'')·J_z
 
-Axes: S listed rows, Z interactions of listed rows, D the most of one row, K columns of a row.
-"""
+A row of few interactions needs no block, but the Gram matrix of its factors (Woodbury identity):
+
+    B = WᵀW + ρI  with n ≪ K interactions    ⇒    B⁻¹x = (x − UᵀUx)/ρ,    U = L⁻¹W,    LLᵀ = WWᵀ + ρI  [n, n]
+
+Axes: S listed rows, Z interactions of listed rows, D the most of one row, K columns of a row."""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Int64, Interactions, ranges
+from ifru.kernels import gram as kernels
+from ifru.kernels.dispatch import compiled, is_long
 from ifru.objective import Linearised
 
 
@@ -70,3 +75,81 @@ def by_chunk(point: Linearised, rows: Int64, chunk_bytes: int = 1 << 26) -> Iter
     chunk = (np.cumsum(size) - size) // chunk_bytes
     for first, last in pairwise([*np.flatnonzero(np.diff(chunk, prepend=-1)), len(rows)]):
         yield slice(first, last), of_rows(point, rows[first:last])
+
+
+LARGEST_SHARE = 0.25
+"""Up to this share of K interactions a row takes this form. Applying it costs 2nK products to a block's K², and making
+it n²K: with a quarter of K, both together cost as much as applying a cached block some 25 times, what a solve does."""
+
+_GROUP_BYTES = 1 << 26
+"""Bound on the padded factors of a group, on a device without compiled loops."""
+
+
+def largest_degree(width: int) -> int:
+    """The most interactions that a row of K columns may have for the Gram form."""
+    return int(LARGEST_SHARE * width)
+
+
+@dataclass(frozen=True)
+class GramRows:
+    """B⁻¹ of some rows [S]: U [Z, K] by row, ρ [S], and where these rows stand in x."""
+
+    whitened: Factors
+    ridge: Tensor
+    at: Tensor
+
+    def split(self, border: int) -> tuple[GramRows, GramRows]:
+        """Those of these rows that stand before a border, and the others, as they stand from there on; `at` ascends."""
+        count, start = int((self.at < border).sum()), self.whitened.start
+        cut = int(start[count])
+        first = Factors(self.whitened.values[:cut], start[: count + 1])
+        second = Factors(self.whitened.values[cut:], start[count:] - cut)
+        ridge, at = self.ridge, self.at
+        return GramRows(first, ridge[:count], at[:count]), GramRows(second, ridge[count:], at[count:] - border)
+
+    def into(self, x: Tensor, out: Tensor) -> None:
+        """out <- B⁻¹x for these rows of x; a row without interactions gives zero."""
+        if compiled(x.device):
+            values, start = self.whitened.values.numpy(), self.whitened.start
+            multiply = kernels.multiply_many if is_long(values.size) else kernels.multiply_some
+            multiply(values, start, self.ridge.numpy(), self.at.numpy(), x.numpy(), out.numpy())
+        else:
+            out[self.at] = product(self.whitened, self.ridge, x[self.at])
+
+
+def gram_rows(point: Linearised, rows: Int64, at: Int64) -> GramRows:
+    """The Gram form of rows [S], ascending, at θ; at [S]: where they stand in what they are applied to."""
+    factors = of_rows(point, rows)
+    ridge = point.objective.ridge[torch.from_numpy(rows).to(point.objective.device)]
+    if compiled(point.objective.device):
+        work = factors.values.shape[1] * int(np.square(factors.degrees).sum())
+        whiten = kernels.whiten_many if is_long(work) else kernels.whiten_some
+        failed = whiten(factors.values.numpy(), factors.start, ridge.numpy())
+        if failed:
+            raise ArithmeticError(f"{failed} of {len(rows)} curvature blocks are not positive definite")
+    else:
+        factors = whitened(factors, ridge)
+    return GramRows(factors, ridge, torch.from_numpy(at).to(point.objective.device))
+
+
+def whitened(factors: Factors, ridge: Tensor) -> Factors:
+    """U = L⁻¹W of all rows, by torch operators on groups of rows of like degree, padded."""
+    out, degree = torch.empty_like(factors.values), factors.degrees
+    order = np.argsort(degree, kind="stable")
+    per_row = factors.values.shape[1] * factors.values.element_size() * max(int(degree.max(initial=1)), 1)
+    for group in np.array_split(order, max(len(order) * per_row // _GROUP_BYTES, 1)):
+        padded, inside, source = factors.padded(group)
+        some = torch.from_numpy(group).to(out.device)
+        # A row of no interactions has nothing but padding, whose pivot only has to be positive.
+        pivot = torch.where(ridge[some] > 0, ridge[some], 1)
+        gram = padded @ padded.mT + torch.diag_embed(pivot[:, None].expand(-1, padded.shape[1]))
+        out[source] = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), padded, upper=False)[inside]
+    return Factors(out, factors.start)
+
+
+def product(whitened: Factors, ridge: Tensor, x: Tensor) -> Tensor:
+    """B⁻¹x [S, K] by torch operators."""
+    owner = whitened.owner
+    along = (whitened.values * x[owner]).sum(1, keepdim=True)
+    image = x.clone().index_add_(0, owner, -along * whitened.values)
+    return torch.where(ridge > 0, 1 / ridge, 0)[:, None] * image

@@ -15,12 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.curvature.factors import by_chunk, degrees
-from ifru.curvature.gram import gram_rows, largest_degree
+from ifru.curvature.factors import by_chunk, degrees, gram_rows, largest_degree
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
-from ifru.kernels.dispatch import compiled, is_long
-from ifru.kernels.tables import dot_rows
+from ifru.kernels.dispatch import compiled, dot_rows, is_long
 from ifru.objective import Linearised
 
 _CHUNK_BYTES = 1 << 26

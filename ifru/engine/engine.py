@@ -20,12 +20,10 @@ import torch
 from torch import Tensor
 
 from ifru.curvature.cache import Counters, CurvatureCache
-from ifru.engine import work
 from ifru.engine.push import Budget, Push
 from ifru.engine.settings import EngineSettings
-from ifru.engine.solve import on_support
 from ifru.engine.state import Removal, State, incident
-from ifru.engine.supports import Support, Supports, densest
+from ifru.engine.supports import Support, Supports, densest, of_all_rows, of_push, of_support, on_support
 from ifru.engine.update import NOTHING_CARRIED, Carried, Settled, Update
 from ifru.errors import IfruError
 from ifru.interactions import Dataset, Deletion
@@ -190,13 +188,13 @@ class Engine:
         state, tolerance, seeds = self.state, self.settings.tolerance, touched
         answer = self._nothing()
         for _ in range(_ROUNDS):
-            most = work.of_all_rows(state, tolerance)
+            most = of_all_rows(state, tolerance)
             # To choose a support reads what its seeds have.
             if incident(state.objective, seeds) > most:
                 break
             support = self._chosen(seeds)
-            solved = work.of_support(state, support.rows, tolerance)
-            pushed = work.of_push(state, seeds, _AIM * tolerance)
+            solved = of_support(state, support.rows, tolerance)
+            pushed = of_push(state, seeds, _AIM * tolerance)
             if min(solved, pushed) > most:
                 break
             local = self._by_residual(support) if solved <= pushed else self._by_push(seeds)

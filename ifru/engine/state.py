@@ -17,7 +17,7 @@ from torch import Tensor
 from ifru.curvature.cache import CurvatureCache
 from ifru.curvature.preconditioner import Preconditioner
 from ifru.interactions.table import Int64
-from ifru.kernels.tables import total
+from ifru.kernels.dispatch import total
 from ifru.objective import Linearised, Objective, RowLocal
 from ifru.solvers.trust_region import Descent
 

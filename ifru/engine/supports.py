@@ -1,4 +1,4 @@
-"""Pruning: which rows an update moves.
+"""Pruning: which rows an update moves, what each way to do so would cost, and the solve on them.
 
 *residual*: the rows of highest decrement per interaction, now or once the first of them have moved.
 
@@ -11,12 +11,17 @@ deleted, spread along the interactions k times:
 A is the adjacency of users and items before the deletion, with one loop at every row. The rows of highest importance
 are kept. Their own step rule is not followed: they are solved for as any support is.
 
-Axes: R rows of θ (users first), S rows of a support, T seeds, V rows that these reach, M deleted interactions.
+*Solve*: H_SS Δ_S = −g_S. *Work* is counted in interactions read by one product with the Hessian; a row of K columns
+then costs K/3 to precondition. The rates were measured on MovieLens 100K and 1M, two cores; see `docs/engine.md`.
+
+Axes: R rows of θ (users first), S rows of a support, T seeds, V rows that these reach, M deleted interactions, K
+columns of a row.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,12 +29,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ifru.curvature.preconditioner import Preconditioner, blocks_product
 from ifru.engine.settings import EngineSettings
-from ifru.engine.state import State
+from ifru.engine.state import State, incident
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64, ranges
 from ifru.kernels import frontier as kernels
 from ifru.kernels.dispatch import compiled
+from ifru.solvers.pcg import Limits, Solution, solve
 
 _CARRIED = 0.25
 """Share of the allowed decrement that rows out of reach may keep without being looked at."""
@@ -170,3 +177,115 @@ def _from_rows(table: Interactions, held: Int64, there: NDArray[np.bool_]) -> tu
     found = np.union1d(by_user, by_item)
     found = found[there[found]]
     return table.user[found].astype(np.int64), table.item[found].astype(np.int64) + table.users
+
+
+@dataclass(frozen=True)
+class Solve:
+    """A step [S, K], how it was found, and the interactions read for it.
+
+    left: root of the squared decrements that it leaves on the support, as the solve sees it.
+    """
+
+    solution: Solution
+    left: float
+    interactions_read: int
+
+
+def on_support(state: State, rows: Tensor, limits: Limits, damping: float = 0.0) -> Solve:
+    """Solve on rows [S], ascending. damping: multiple of the diagonal blocks B that is added to H_SS."""
+    preconditioner = state.preconditioner(rows)
+    read, besides_blocks = _restricted(state, rows, preconditioner)
+    gradient = state.point.gradient[rows]
+
+    def product(direction: Tensor, image: Tensor) -> Tensor:
+        return (1 + damping) * preconditioner.blocks_times(direction, image) + besides_blocks(direction, image)
+
+    solution = solve(product, preconditioner.apply, -gradient, limits)
+    left = solution.residual_norm
+    if damping > 0:
+        # The residual is that of the damped system: it lacks damping·Bx.
+        undamped = solution.residual + damping * blocks_product(state.point, rows.cpu().numpy(), solution.x)
+        left = math.sqrt(max(float(preconditioner.decrements(undamped).sum()), 0.0))
+    return Solve(solution, left, read * (1 + solution.iterations))
+
+
+def _restricted(
+    state: State, rows: Tensor, preconditioner: Preconditioner
+) -> tuple[int, Callable[[Tensor, Tensor], Tensor]]:
+    """Interactions read by a product with H_SS, and what H_SS is besides the blocks: (x, Bx) [S, K] -> [S, K].
+
+    Where scores depend on their own two rows, interactions with both ends in the support are all that couples its rows,
+    so that neither the size of the data nor the degree of a popular item enters the cost.
+    """
+    if state.objective.capabilities.row_local:
+        coupling = state.local.coupling(rows)
+        return coupling.interactions, lambda x, _: coupling.product(x)
+
+    def product(x: Tensor, in_metric: Tensor) -> Tensor:
+        whole = torch.zeros_like(state.point.theta)
+        whole[rows] = x
+        return state.point.product(whole)[rows] - preconditioner.blocks_times(x, in_metric)
+
+    return state.objective.interactions.retained, product
+
+
+_ADVANCED = 3.0
+"""Reading an interaction at the end of a step on all rows: its loss derivatives, and their part of the gradient."""
+
+_SETTLED = 8.0
+"""Reading an interaction of moved rows, which lie scattered, with the blocks that are built anew for it."""
+
+_PUSHED = 8.0
+"""The same in a push, which is settled only once."""
+
+_PUSHES = 0.01
+"""A push to a tolerance t reads the interactions of the touched rows about 0.01/t³ times."""
+
+_COUPLED = 1.5
+"""Reading an interaction inside a support, whose rows lie scattered."""
+
+_CALL = 1e6
+"""Fixed overhead of one step of a push, or of one solve, in interactions × columns."""
+
+
+def of_all_rows(state: State, tolerance: float) -> float:
+    """Newton-PCG on all rows, settled. With one side eliminated it takes half as many products, and one more."""
+    retained = state.objective.interactions.retained
+    rows = len(state.rows) * _per_row(state)
+    products = 1 + _iterations(tolerance) / 2
+    return _set_up(state) + products * (retained + rows) + _ADVANCED * retained + rows
+
+
+def of_support(state: State, rows: Tensor, tolerance: float) -> float:
+    """PCG on a support [S], ascending, settled; what is inside is estimated as if interactions were random."""
+    retained = state.objective.interactions.retained
+    users = rows[rows < state.objective.interactions.users]
+    of_users = incident(state.objective, users)
+    of_all = incident(state.objective, rows)
+    inside = of_users * (of_all - of_users) / max(retained, 1)
+    once = _COUPLED * inside + len(rows) * _per_row(state)
+    return _set_up(state) + of_users + _iterations(tolerance) * once + _settling(state, of_all)
+
+
+def of_push(state: State, touched: Tensor, tolerance: float) -> float:
+    """A push from touched rows [T], settled."""
+    start = incident(state.objective, touched)
+    half_steps = 2 * _iterations(tolerance)
+    return half_steps * _set_up(state) + _PUSHED * _PUSHES * start / tolerance**3 + _settling(state, start)
+
+
+def _settling(state: State, interactions: float) -> float:
+    return _SETTLED * interactions + min(interactions, len(state.rows)) * _per_row(state)
+
+
+def _iterations(tolerance: float) -> float:
+    """Of PCG with these preconditioners, to a tolerance."""
+    return 2 / math.sqrt(tolerance)
+
+
+def _per_row(state: State) -> float:
+    return state.point.theta.shape[1] / 3
+
+
+def _set_up(state: State) -> float:
+    return _CALL / state.point.theta.shape[1]

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from ifru.curvature.preconditioner import Preconditioner
-from ifru.kernels.tables import dot
+from ifru.kernels.dispatch import dot
 from ifru.objective import Linearised, RowLocal
 from ifru.solvers.pcg import Limits, Solution, never, solve
 from ifru.solvers.reason import Reason

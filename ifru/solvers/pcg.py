@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.kernels.tables import add_both, dot, turn_both
+from ifru.kernels.dispatch import add_both, dot, turn_both
 from ifru.solvers.reason import Reason
 
 

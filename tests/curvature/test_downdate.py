@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ifru.curvature.downdate import (
+from ifru.curvature.cache import (
     lower_penalty,
     penalty_lowered,
     penalty_lowered_by_torch,

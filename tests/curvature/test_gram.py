@@ -7,8 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from ifru.curvature.factors import of_rows
-from ifru.curvature.gram import gram_rows, product, whitened
+from ifru.curvature.factors import gram_rows, of_rows, product, whitened
 from ifru.curvature.preconditioner import apply, inverse_blocks
 from ifru.kernels import gram as gram_kernels
 from tests.objective.dense_reference import Problem, numerical, problems

@@ -10,8 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ifru.engine.solve import on_support
-from ifru.engine.supports import importance, most_important
+from ifru.engine.supports import importance, most_important, on_support
 from ifru.interactions import Interactions
 from ifru.models import model_of
 from ifru.solvers.pcg import Limits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ifru.kernels import tables as ops
+from ifru.kernels import dispatch as ops
 from ifru.kernels.dispatch import is_long
 
 SHAPES = [(0, 3), (1, 1), (7, 5), (300, 16), (40_000, 33)]
