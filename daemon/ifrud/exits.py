@@ -5,13 +5,15 @@ from __future__ import annotations
 from enum import IntEnum
 
 from ifru.errors import IfruError
+from ifru.models import UnknownModel
 from ifru.snapshots import CommitLost, CommitUnknown
 from ifrud.problems import InvalidSettings
 
 
 class Exit(IntEnum):
-    """OK: drained, or told to stop. BUG: of ifrud. SETTINGS: invalid. LOST: another writer published first.
+    """OK: drained, or told to stop. BUG: of ifrud. SETTINGS: invalid, or naming a model that is not installed.
 
+    LOST: another writer published first.
     UNKNOWN: it is not known whether the last version was published; the next start finds out.
     FAILED: the source, the store or an outbox failed for good, or too many events in a row are no requests.
     """
@@ -27,7 +29,7 @@ class Exit(IntEnum):
 def exit_for(error: IfruError) -> Exit:
     """The exit code for an error that ended the daemon."""
     match error:
-        case InvalidSettings():
+        case InvalidSettings() | UnknownModel():
             return Exit.SETTINGS
         case CommitLost():
             return Exit.LOST

@@ -9,7 +9,7 @@ from ifru.engine.engine import Engine
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
-from ifru.snapshots import Change, FullState, Manifest, Residual, Version, Writer, serving_of
+from ifru.snapshots import Change, FullState, Manifest, Residual, Version, Writer
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -62,7 +62,7 @@ class Model:
     ) -> Manifest:
         """Commit the version after the newest. Raises StoreError, CommitLost or CommitUnknown."""
         parameters = self.engine.parameters
-        serving = serving_of(self.engine.config, parameters, self.dataset.train)
+        serving = self.engine.serving
         change = Change(
             update=ParameterUpdate({}) if update is None else update.parameters,
             deletion=Deletion.nothing() if update is None else update.deletion,

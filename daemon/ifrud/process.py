@@ -154,7 +154,7 @@ def _engine(newest: Version, settings: EngineSettings) -> Engine:
     carried = Carried(residual.batch_energy, residual.added_energy)
     try:
         device = device_of(settings.device)
-        warm_up(model, device, (newest.parameters.user.dtype,))
+        warm_up(model, device, (newest.parameters.computed_in,))
         return Engine(model, newest.parameters, newest.dataset, settings, device, carried)
     except UnsupportedDevice as error:
         raise InvalidSettings([f"engine.device: {error}"]) from None

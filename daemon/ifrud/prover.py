@@ -56,9 +56,9 @@ class Prover:
         """Whether a proof was started whose result was not taken."""
         return self._future is not None
 
-    def start(self, version: int, config: ModelConfig, tables: Parameters, dataset: Dataset) -> None:
+    def start(self, version: int, config: ModelConfig, parameters: Parameters, dataset: Dataset) -> None:
         """Begin with a version; it is copied, so its owner may go on changing it."""
-        copy = Parameters.of(tables.user.cpu().clone(), tables.item.cpu().clone())
+        copy = parameters.to("cpu", copy=True)
         self._unwanted = Event()
         self._future = self._pool.submit(self._prove, version, config, copy, dataset.copy(), self._unwanted)
 

@@ -57,12 +57,9 @@ def prove(
     with progress() as report:
         loaded = Reader(open_store(url)).load(version)
         report("proving", None)
-        provable = model_of(loaded.manifest.model).capabilities.provable
-        if provable:
-            found = _proven(loaded, given) if own or given else _tightened(loaded)
-    if not provable:
-        _say_unproven(loaded, json)
-        return
+        if not model_of(loaded.manifest.model).capabilities.provable:
+            return _say_unproven(loaded, json)
+        found = _proven(loaded, given) if own or given else _tightened(loaded)
     if save_dual is not None:
         _write(save_dual, found.proof.dual)
     facts = _facts(loaded, found)

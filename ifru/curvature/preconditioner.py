@@ -108,7 +108,12 @@ class Diagonals:
 
     def products(self, x: Tensor) -> Tensor:
         """B x [P, K] of these rows of x."""
-        return blocks_product(self.point, self.rows, x[self.at])
+        mine = x[self.at]
+        out = self.point.objective.ridge[torch.from_numpy(self.rows).to(x.device), None] * mine
+        for some, factors in by_chunk(self.point, self.rows):
+            along = (factors.values * mine[some][factors.owner]).sum(1, keepdim=True)
+            out[some].index_add_(0, factors.owner, along * factors.values)
+        return out
 
 
 @dataclass(frozen=True)
@@ -165,15 +170,6 @@ def whole(point: Linearised, rows: Int64, budget_bytes: float = math.inf) -> Pre
         parts.append(Blocks.of(inverse_blocks(point, listed), np.arange(len(many)), many))
     fallback = diagonals(point, rows[left], left) if len(left) > 0 else None
     return Preconditioner(tuple(parts), fallback)
-
-
-def blocks_product(point: Linearised, rows: Int64, x: Tensor) -> Tensor:
-    """B x [S, K] of rows [S], ascending, made of their interactions, a chunk at a time."""
-    out = point.objective.ridge[torch.from_numpy(rows).to(x.device), None] * x
-    for some, factors in by_chunk(point, rows):
-        along = (factors.values * x[some][factors.owner]).sum(1, keepdim=True)
-        out[some].index_add_(0, factors.owner, along * factors.values)
-    return out
 
 
 def diagonals(point: Linearised, rows: Int64, at: Int64) -> Diagonals:

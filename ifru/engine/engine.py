@@ -104,7 +104,7 @@ class Engine:
         """
         self.config, self.dataset, self.settings = config, dataset, settings
         theta = parameters.stacked()
-        objective = model_of(config).objective(dataset.train, torch.device(device), theta.dtype)
+        objective = model_of(config).objective(dataset.train, torch.device(device), parameters.computed_in)
         if settings.support in ("residual", "push") and not objective.capabilities.row_local:
             raise UnsupportedSupport(settings.support, config.name)
         self.state = State(objective, theta, CurvatureCache(objective, settings.cache_bytes))
@@ -117,6 +117,13 @@ class Engine:
     def parameters(self) -> Parameters:
         """As they are now: views, which the next update changes."""
         return self.state.objective.layout.parameters(self.state.point.theta)
+
+    @property
+    def serving(self) -> Parameters | None:
+        """The tables that score pairs, as they are now; None where the parameters do so themselves."""
+        theta = self.state.point.theta
+        rows = self.state.objective.serving(theta)
+        return None if rows is theta else self.state.objective.layout.parameters(rows)
 
     @property
     def carried(self) -> Carried:

@@ -58,6 +58,8 @@ class State:
         self._moved: tuple[Tensor, Tensor, Tensor] | None = None
         self._stale: list[tuple[Tensor, float]] = []
         self.decrements = cache.decrements(self.point, self.rows, self.point.gradient)
+        # Computed when it is first asked for, which the first update need not wait for.
+        _ = self.point.value
 
     @property
     def local(self) -> RowLocal:
@@ -166,6 +168,8 @@ class State:
         step[rows] = theta[rows] - before
         theta[rows] = before
         self.point, _ = self.point.advance(step)
+        # Who holds views of θ sees the move.
+        theta.copy_(self.point.theta)
         self.decrements = self.cache.decrements(self.point, self.rows, self.point.gradient)
         self.read_since_exact = 0
         return self.objective.interactions.retained

@@ -21,7 +21,6 @@ columns of a row.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +28,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ifru.curvature.preconditioner import Preconditioner, blocks_product
 from ifru.engine.settings import EngineSettings
 from ifru.engine.state import State, incident
 from ifru.interactions import Interactions
@@ -192,41 +190,39 @@ class Solve:
 
 
 def on_support(state: State, rows: Tensor, limits: Limits, damping: float = 0.0) -> Solve:
-    """Solve on rows [S], ascending. damping: multiple of the diagonal blocks B that is added to H_SS."""
-    preconditioner = state.preconditioner(rows)
-    read, besides_blocks = _restricted(state, rows, preconditioner)
-    gradient = state.point.gradient[rows]
-
-    def product(direction: Tensor, image: Tensor) -> Tensor:
-        return (1 + damping) * preconditioner.blocks_times(direction, image) + besides_blocks(direction, image)
-
-    solution = solve(product, preconditioner.apply, -gradient, limits)
-    left = solution.residual_norm
-    if damping > 0:
-        # The residual is that of the damped system: it lacks damping·Bx.
-        undamped = solution.residual + damping * blocks_product(state.point, rows.cpu().numpy(), solution.x)
-        left = math.sqrt(max(float(preconditioner.decrements(undamped).sum()), 0.0))
-    return Solve(solution, left, read * (1 + solution.iterations))
-
-
-def _restricted(
-    state: State, rows: Tensor, preconditioner: Preconditioner
-) -> tuple[int, Callable[[Tensor, Tensor], Tensor]]:
-    """Interactions read by a product with H_SS, and what H_SS is besides the blocks: (x, Bx) [S, K] -> [S, K].
+    """Solve on rows [S], ascending. damping: multiple of the diagonal blocks B that is added to H_SS.
 
     Where scores depend on their own two rows, interactions with both ends in the support are all that couples its rows,
     so that neither the size of the data nor the degree of a popular item enters the cost.
     """
-    if state.objective.capabilities.row_local:
-        coupling = state.local.coupling(rows)
-        return coupling.interactions, lambda x, _: coupling.product(x)
+    preconditioner, gradient = state.preconditioner(rows), state.point.gradient[rows]
+    coupling = state.local.coupling(rows) if state.objective.capabilities.row_local else None
 
     def product(x: Tensor, in_metric: Tensor) -> Tensor:
-        whole = torch.zeros_like(state.point.theta)
-        whole[rows] = x
-        return state.point.product(whole)[rows] - preconditioner.blocks_times(x, in_metric)
+        blocks = preconditioner.blocks_times(x, in_metric)
+        if coupling is None:
+            return _whole_product(state, rows, x) + damping * blocks
+        return (1 + damping) * blocks + coupling.product(x)
 
-    return state.objective.interactions.retained, product
+    solution = solve(product, preconditioner.apply, -gradient, limits)
+    left = solution.residual_norm
+    if damping > 0:
+        # The residual is that of the damped system: it lacks damping·Bx, which the system itself gives.
+        if coupling is None:
+            undamped = -gradient - _whole_product(state, rows, solution.x)
+        else:
+            blocks = -(gradient + coupling.product(solution.x) + solution.residual) / (1 + damping)
+            undamped = solution.residual + damping * blocks
+        left = math.sqrt(max(float(preconditioner.decrements(undamped).sum()), 0.0))
+    read = state.objective.interactions.retained if coupling is None else coupling.interactions
+    return Solve(solution, left, read * (1 + solution.iterations))
+
+
+def _whole_product(state: State, rows: Tensor, x: Tensor) -> Tensor:
+    """H_SS x [S, K] of x [S, K], by a product with the whole Hessian."""
+    whole = torch.zeros_like(state.point.theta)
+    whole[rows] = x
+    return state.point.product(whole)[rows]
 
 
 _ADVANCED = 3.0

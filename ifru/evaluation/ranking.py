@@ -23,19 +23,19 @@ _POSITIVE = 0.5
 """A label above this one is a positive."""
 
 _CELLS = 1 << 22
-"""Scores that are computed at a time."""
+"""Scores, and numbers of rows for them, that are computed at a time."""
 
 
 def all_items(config: ModelConfig, serving: Parameters) -> Scores:
     """Scores with all items, from the tables that score pairs."""
     model, user, item = model_of(config), serving.user, serving.item
-    if not model.capabilities.compiled:
-        return lambda users: model.scores(user[users].repeat_interleave(len(item), 0), item.repeat(len(users), 1)).view(
-            len(users), len(item)
-        )
-    if "bias" in model.columns:
-        return lambda users: user[users, :-1] @ item[:, :-1].T + user[users, -1:] + item[:, -1]
-    return lambda users: user[users] @ item.T
+
+    def of(users: Tensor) -> Tensor:
+        batches = torch.split(users, max(_CELLS // item.numel(), 1))
+        pairs = ((user[some].repeat_interleave(len(item), 0), item.repeat(len(some), 1)) for some in batches)
+        return torch.cat([model.scores(*pair) for pair in pairs]).view(len(users), len(item))
+
+    return of
 
 
 def ndcg(scores: Scores, train: Interactions, holdout: Interactions, k: int = 10) -> float | None:

@@ -197,7 +197,7 @@ def verify(
     Raises IfruError where the requests name nothing, or everything.
     """
     device = device or torch.device("cpu")
-    dtype = parameters.user.dtype
+    dtype = parameters.computed_in
     task = _Task(config, settings or EngineSettings(), refine, device, dtype, clock, report)
     deletion, unknown = _meant(requests, dataset)
     if published is None:

@@ -20,7 +20,7 @@ from ifru.models.mf import MatrixFactorization, MFConfig
 from ifru.models.registry import register
 from ifru.objective import Capabilities, Objective
 from ifru.objective.bilinear import BilinearObjective
-from ifru.objective.graph import CompiledGraph, Edges, Graph
+from ifru.objective.graph import CompiledGraph, Edges, Graph, edges_of
 from ifru.objective.losses import loss_of
 from ifru.objective.pairwise import PairwiseObjective
 from ifru.objective.parameters import Layout, Parameters
@@ -72,7 +72,7 @@ class LightGCN:
         return Graph(interactions, self.config.graph, self.config.layers, device, dtype)
 
     def duality(self, interactions: Interactions) -> Duality:
-        config, is_edge = self.config, self.graph(interactions, torch.device("cpu"), torch.float64).is_edge
+        config, is_edge = self.config, edges_of(interactions, self.config.graph)
         return PropagatedDuality.of(interactions, config.loss, config.l2, config.rank, config.layers, is_edge)
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:

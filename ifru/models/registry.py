@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any
 
 from ifru.errors import IfruError
 from ifru.models.config import ModelConfig
 from ifru.models.model import Model
+
+GROUP = "ifru.models"
+"""Entry points of other packages: name -> the module that registers the model."""
 
 _BUILT_IN = {"lightgcn": "ifru.models.lightgcn", "mf": "ifru.models.mf"}
 """Name -> the module that registers it, imported when the model is first asked for."""
@@ -23,7 +27,7 @@ class UnknownModel(IfruError):
         self.name = name
         super().__init__(
             f"{f'{where}: ' if where else ''}the model {name!r} is not known; known are {', '.join(known())}: "
-            "import the module that registers it, or update this program"
+            f"install the package that has it as an entry point of the group {GROUP!r}, or update this program"
         )
 
 
@@ -33,8 +37,8 @@ def register(config: type[ModelConfig], model: Callable[[Any], Model]) -> None:
 
 
 def known() -> list[str]:
-    """Names of the models that can be had: those of this package, and those that were registered."""
-    return sorted({*_BUILT_IN, *_known})
+    """Names of the models that can be had: those of this package, of installed ones, and those that were registered."""
+    return sorted({*_BUILT_IN, *_known, *entry_points(group=GROUP).names})
 
 
 def config_type(name: str) -> type[ModelConfig]:
@@ -53,8 +57,11 @@ def config_of(document: Mapping[str, Any]) -> ModelConfig:
 
 
 def _entry(name: object) -> tuple[type[ModelConfig], Callable[[Any], Model]]:
-    if name not in _known and isinstance(name, str) and name in _BUILT_IN:
-        import_module(_BUILT_IN[name])
+    if name not in _known and isinstance(name, str):
+        if name in _BUILT_IN:
+            import_module(_BUILT_IN[name])
+        for installed in entry_points(group=GROUP, name=name):
+            installed.load()
     if not isinstance(name, str) or name not in _known:
         raise UnknownModel(name)
     return _known[name]

@@ -24,8 +24,17 @@ Edges = Literal["positives", "all"]
 """Which retained interactions are edges: those recorded with a label above ½, or all recorded ones. Negatives that were
 sampled never are."""
 
+_POSITIVE = 0.5
+"""A label above this one is a positive."""
+
 _CHUNK = 1 << 18
 """Edges at a time: bounds the memory that gathered rows take."""
+
+
+def edges_of(interactions: Interactions, edges: Edges) -> Bool:
+    """[N]: which interactions are edges while they are retained."""
+    recorded: Bool = interactions.origin == np.arange(len(interactions))
+    return recorded if edges == "all" else recorded & (interactions.label > _POSITIVE)
 
 
 class Graph:
@@ -35,9 +44,8 @@ class Graph:
         self, interactions: Interactions, edges: Edges, layers: int, device: torch.device, dtype: torch.dtype
     ) -> None:
         """layers: L, at least 1."""
-        recorded = interactions.origin == np.arange(len(interactions))
         self.interactions, self.layers, self.device, self.dtype = interactions, layers, device, dtype
-        self.is_edge: Bool = recorded if edges == "all" else recorded & (interactions.label > 0.5)
+        self.is_edge = edges_of(interactions, edges)
         self._connect()
 
     def propagate(self, x: Tensor, rows: Tensor | None = None) -> Tensor:

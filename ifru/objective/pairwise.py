@@ -53,6 +53,9 @@ class PairwiseObjective:
     def at(self, theta: Tensor) -> PairwisePoint:
         return PairwisePoint(self, theta, *self.derivatives(theta))
 
+    def serving(self, theta: Tensor) -> Tensor:
+        return theta
+
     def remove(self, point: Linearised, interactions: Int64) -> GradientChange:
         if not isinstance(point, PairwisePoint):
             raise TypeError(f"a point of {type(self).__name__} is needed, not {type(point).__name__}")

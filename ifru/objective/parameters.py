@@ -43,6 +43,11 @@ class Parameters:
         """[I, K]."""
         return self.tables["item"]
 
+    @property
+    def computed_in(self) -> torch.dtype:
+        """The precision to compute in: float64 where they are stored so, float32 for anything less."""
+        return torch.float64 if self.user.dtype == torch.float64 else torch.float32
+
     def stacked(self) -> Tensor:
         """A copy as θ [R, K]."""
         tables = list(self.tables.values())
@@ -110,7 +115,8 @@ class Layout:
             tables[name] = mine - first, theta[mine]
             first += count
         touched = bool((rows >= first).any())
-        return ParameterUpdate(tables, dict(self.parameters(theta).shared) if touched else {})
+        shared = self.parameters(theta).shared if touched else {}
+        return ParameterUpdate(tables, {name: tensor.clone() for name, tensor in shared.items()})
 
 
 def _as_rows(tensor: Tensor, width: int) -> Tensor:

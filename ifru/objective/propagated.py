@@ -39,6 +39,9 @@ class PropagatedObjective:
     def at(self, theta: Tensor) -> PropagatedPoint:
         return PropagatedPoint(self, theta, self.data.at(self.graph.propagate(theta)))
 
+    def serving(self, theta: Tensor) -> Tensor:
+        return self.graph.propagate(theta)
+
     def remove(self, point: Linearised, interactions: Int64) -> GradientChange:
         """`rows` are all that the deleted terms depended on; `spillover` is None where no edge is deleted.
 

@@ -57,7 +57,10 @@ class Linearised(Protocol):
 
     @property
     def value(self) -> float:
-        """L where the point was made, plus the exact change of every step since; what was deleted since stays in it."""
+        """L where the point was made, plus the exact change of every `advance` since.
+
+        What was deleted since, and moves that `update` made exact, are not in it: a scale for what counts as rounding.
+        """
         ...
 
     def product(self, x: Tensor) -> Tensor:
@@ -111,6 +114,10 @@ class Objective(Protocol):
 
     def at(self, theta: Tensor) -> Linearised:
         """Everything at θ [R, K], which is not copied."""
+        ...
+
+    def serving(self, theta: Tensor) -> Tensor:
+        """The rows [R, K] that score pairs on the retained interactions: θ itself where nothing stands between."""
         ...
 
     def remove(self, point: Linearised, interactions: Int64) -> GradientChange:

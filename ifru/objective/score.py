@@ -48,13 +48,20 @@ class Differentiated:
         raise NotImplementedError
 
     def scores(self, user: Tensor, item: Tensor) -> Tensor:
+        # torch.func maps over one pair at least.
+        if len(user) == 0:
+            return user.new_empty(0)
         found: Tensor = torch.func.vmap(self.score)(user, item)
         return found
 
     def jacobians(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        if len(user) == 0:
+            return torch.zeros_like(user), torch.zeros_like(item)
         of_user, of_item = torch.func.vmap(torch.func.grad(self.score, argnums=(0, 1)))(user, item)
         return of_user, of_item
 
     def curvature(self, user: Tensor, item: Tensor, along_user: Tensor, along_item: Tensor) -> tuple[Tensor, Tensor]:
+        if len(user) == 0:
+            return torch.zeros_like(user), torch.zeros_like(item)
         found = torch.func.jvp(self.jacobians, (user, item), (along_user, along_item))[1]
         return found[0], found[1]

@@ -82,7 +82,7 @@ def train(
 ) -> TrainedModel:
     """Train the best of the candidates on all training rows and prove how good it is; deterministic under a seed.
 
-    grow: raise the rank of the best candidate until the proof closes.
+    grow: raise the rank of the best candidate until the proof closes; a model without a proof keeps its rank.
     Raises DataError for data that the models cannot be trained on.
     """
     check_labels(dataset, candidates[0])
@@ -100,7 +100,7 @@ def train(
     config = candidates[0] if selection is None else selection.config
     proof: Proof | None
     ranks: tuple[Tried, ...] = ()
-    if grow:
+    if grow and model_of(config).capabilities.provable:
         found = grown(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         config, trained, proof, ranks = found.config, found.trained, found.proof, found.tried
     else:

@@ -95,6 +95,19 @@ def test_an_update_names_every_row_that_moved_and_no_other(world: World, some_ro
     assert int(moved.sum()) == len(update.parameters)
 
 
+@pytest.mark.parametrize("support", ["residual", "push", "k_hop", "global"])
+def test_parameters_that_were_handed_out_do_not_go_back_to_what_was_forgotten(
+    world: World, some_rows: Draw, support: str
+) -> None:
+    engine = world.engine(support=support, tolerance=0.3)
+    rows = np.union1d(some_rows(400, 7), world.dataset.train.rows_of_user(int(world.dataset.train.user[0])))
+    engine.apply(train_rows(rows))
+    held, served = engine.parameters, engine.parameters.stacked()
+    engine.settle()
+    torch.testing.assert_close(held.stacked(), served)
+    assert not held.user[world.dataset.train.user[0]].any()
+
+
 def test_the_same_requests_give_the_same_model(world: World, some_rows: Draw) -> None:
     twins = [world.engine(), world.engine()]
     for engine in twins:

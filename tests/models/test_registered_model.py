@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,13 +16,17 @@ from torch import Tensor
 
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
+from ifru.evaluation.verify import verify
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
 from ifru.models import model_of
 from ifru.objective.pairwise import PairwisePoint
+from ifru.requests import parse_request
+from ifru.training import train
 from ifru.training.newton import Plan, initial, minimise
+from ifru.training.warm_up import warm_up
 from tests.models.bent import Bent, BentConfig
 
 CPU = torch.device("cpu")
@@ -116,3 +127,33 @@ def _scores(theta: Tensor, table: Interactions) -> Tensor:
         theta[torch.from_numpy(table.user.astype(np.int64))],
         theta[torch.from_numpy(table.item.astype(np.int64)) + table.users],
     )
+
+
+def test_it_is_trained_warmed_up_and_checked_like_any_other(dataset: Dataset) -> None:
+    """At a rank at which rows of few interactions take another form of their blocks."""
+    config = CONFIG.model_copy(update={"rank": 8})
+    warm_up(config, CPU, (torch.float64,))
+    trained = train(dataset, [config], grow=True)
+    assert trained.proof is None
+    assert trained.config.rank == 8
+    pair = dataset.users.name(int(dataset.train.user[0])), dataset.items.name(int(dataset.train.item[0]))
+    asked = parse_request(
+        json.dumps({"id": "r", "type": "erase_interactions", "interactions": [pair], "time": "2026-11-21T10:00:00Z"})
+    )
+    found = verify(config, trained.parameters, dataset, [asked])
+    assert found.rms.bound is None
+    assert found.products > 0
+    assert found.ndcg10.before is not None
+
+
+def test_an_installed_package_makes_its_model_known_to_the_commands(tmp_path: Path) -> None:
+    shutil.copy(Path(__file__).with_name("bent.py"), tmp_path / "outside.py")
+    installed = tmp_path / "outside-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[ifru.models]\nbent = outside\n")
+    program = "from ifru.models import config_of as of; print(of(dict(name='bent', rank=2, l2=1, sharpness=2.5)))"
+    places = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | {"PYTHONPATH": places}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+    assert "sharpness=2.5" in done.stdout, done.stderr
