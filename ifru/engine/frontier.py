@@ -1,6 +1,6 @@
 """The rows that a push knows of: whose debt the batch has changed, or that came with much of their own.
 
-Their energies are estimates by debt and penalty alone, scaled by what the cached blocks of the touched rows say.
+Their decrements are estimates by gradient and penalty alone, scaled by what the cached blocks of the touched rows say.
 
 Axes: T touched rows, S listed rows.
 """
@@ -17,16 +17,16 @@ from ifru.kernels import frontier as kernels
 from ifru.kernels.dispatch import compiled
 
 _WITHIN = 1 / 16
-"""A half-step takes the rows whose energy per interaction is at least this share of the best row's."""
+"""A half-step takes the rows whose decrement per interaction is at least this share of the best row's."""
 
 _CARRIED = 0.25
-"""Share of the allowed energy that rows which the batch has not touched may keep without being looked at."""
+"""Share of the allowed decrement that rows which the batch has not touched may keep without being looked at."""
 
 
 class Frontier:
-    """The active rows of both sides. Their estimates stand in `State.energy` until the state settles.
+    """The active rows of both sides. Their estimates stand in `State.decrements` until the state settles.
 
-    total: energy of the whole debt, the rows outside included.
+    total: the sum of all decrements, those of the rows outside included.
     """
 
     def __init__(self, state: State) -> None:
@@ -39,15 +39,15 @@ class Frontier:
         self._scale = 1.0
         self.total = 0.0
 
-    def open(self, touched: Tensor, owed: float, allowed: float) -> None:
+    def open(self, touched: Tensor, total: float, allowed: float) -> None:
         """Start with the touched rows [T], and with others that carry much where those carry too much together."""
-        energy, ridge = self._state.decrements, self._state.objective.ridge
-        known, by_penalty = float(energy[touched].sum()), float(self._by_penalty(touched).sum())
-        self._scale = known / by_penalty if by_penalty > 0 else 1.0
-        self.total = owed
+        decrements, ridge = self._state.decrements, self._state.objective.ridge
+        known, penalised = float(decrements[touched].sum()), float(self._penalised(touched).sum())
+        self._scale = known / penalised if penalised > 0 else 1.0
+        self.total = total
         self._add(touched)
-        if owed - known > _CARRIED * allowed:
-            rows = densest(energy, ridge, _CARRIED * allowed)
+        if total - known > _CARRIED * allowed:
+            rows = densest(decrements, ridge, _CARRIED * allowed)
             self._add(rows[~self._active[rows]])
 
     def close(self) -> Tensor:
@@ -58,34 +58,34 @@ class Frontier:
         return rows
 
     def dense(self, side: int) -> Tensor:
-        """Rows [S] of a side, ascending, whose energy per interaction is near the best of both sides."""
-        energy, ridge = self._state.decrements, self._state.objective.ridge
-        if compiled(energy.device):
-            tables = energy.numpy(), ridge.numpy(), self._listed.numpy(), self._counts
+        """Rows [S] of a side, ascending, whose decrement per interaction is near the best of both sides."""
+        decrements, ridge = self._state.decrements, self._state.objective.ridge
+        if compiled(decrements.device):
+            tables = decrements.numpy(), ridge.numpy(), self._listed.numpy(), self._counts
             found = kernels.dense(*tables, self._users, side, _WITHIN, _TINY, self._found.numpy())
             return self._found[:found].clone()
-        density = [energy[rows] / ridge[rows] for rows in (self._side(0), self._side(1))]
+        density = [decrements[rows] / ridge[rows] for rows in (self._side(0), self._side(1))]
         best = max((float(each.max()) for each in density if len(each)), default=0.0)
         return self._side(side)[density[side] >= max(_WITHIN * best, _TINY)].sort().values
 
     def paid(self, rows: Tensor) -> None:
         """Active rows [S] have moved."""
-        self.put(rows, self._scale * self._by_penalty(rows))
+        self.put(rows, self._scale * self._penalised(rows))
 
-    def owes(self, rows: Tensor, owed: Tensor) -> None:
-        """The debt of rows [S] has changed, to ‖r_e‖²/ridge_e [S]: those that were not active become so."""
-        energy = self._state.decrements
-        if compiled(energy.device):
-            tables = self._active.numpy(), energy.numpy(), self._listed.numpy(), self._counts
-            self.total += kernels.owe(rows.numpy(), owed.numpy(), self._scale, self._users, *tables)
+    def activate(self, rows: Tensor, penalised: Tensor) -> None:
+        """The gradient of rows [S] has changed, penalised [S] is its ‖g_e‖²/ridge_e: they are active from now on."""
+        decrements = self._state.decrements
+        if compiled(decrements.device):
+            tables = self._active.numpy(), decrements.numpy(), self._listed.numpy(), self._counts
+            self.total += kernels.activate(rows.numpy(), penalised.numpy(), self._scale, self._users, *tables)
             return
         self._add(rows[~self._active[rows]])
-        self.put(rows, self._scale * owed)
+        self.put(rows, self._scale * penalised)
 
-    def put(self, rows: Tensor, energy: Tensor) -> None:
-        """Set the energies [S] of rows."""
-        self.total += float((energy - self._state.decrements[rows]).sum())
-        self._state.decrements[rows] = energy
+    def put(self, rows: Tensor, decrements: Tensor) -> None:
+        """Set the decrements [S] of rows."""
+        self.total += float((decrements - self._state.decrements[rows]).sum())
+        self._state.decrements[rows] = decrements
 
     def _add(self, rows: Tensor) -> None:
         self._active[rows] = True
@@ -100,10 +100,10 @@ class Frontier:
         first = side * self._users
         return self._listed[first : first + int(self._counts[side])]
 
-    def _by_penalty(self, rows: Tensor) -> Tensor:
-        """‖r_e‖²/ridge_e [S], in float64."""
-        owed: Tensor = self._state.point.gradient[rows].square().sum(1) / self._state.objective.ridge[rows]
-        return owed.double()
+    def _penalised(self, rows: Tensor) -> Tensor:
+        """‖g_e‖²/ridge_e [S], in float64."""
+        penalised: Tensor = self._state.point.gradient[rows].square().sum(1) / self._state.objective.ridge[rows]
+        return penalised.double()
 
 
 _TINY = torch.finfo(torch.float64).tiny

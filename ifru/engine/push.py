@@ -181,7 +181,7 @@ class _Course:
         state.read_since_exact += changed.interactions_read
         self._waiting.spread(rows, changed.gains, changed.reached)
         self._frontier.paid(rows)
-        self._frontier.owes(changed.reached, changed.penalised)
+        self._frontier.activate(changed.reached, changed.penalised)
         self._returned[side] = max(self._frontier.total - rest, 0.0) / step.energy if step.energy > 0 else 1.0
 
     def _note(self, rows: Tensor) -> None:
