@@ -62,8 +62,8 @@ def retrained(name: str, base: Base, deletion: Deletion, kept: Kept) -> Case:
     retained.delete(deletion.train)
     if retained.retained == 0:
         raise IfruError(f"case {name!r} deletes every training row; take a smaller number")
-    had = np.concatenate([base.train.user_degree, base.train.item_degree]) > 0
-    has = np.concatenate([retained.user_degree, retained.item_degree]) > 0
+    had = base.train.degree > 0
+    has = retained.degree > 0
     case = Case(name, base, deletion, retained, torch.from_numpy(np.flatnonzero(had & ~has)), base.theta)
     depends = ("exact", base.config, base.stationary, base.theta.numpy(), deletion.train)
     exact = kept.tensor(depends, lambda: stationary(retained, base.config, case.start(torch.float64), base.stationary))

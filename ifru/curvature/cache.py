@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ifru.curvature.factors import Factors, degrees, gram_rows, largest_degree
+from ifru.curvature.factors import Factors, gram_rows, largest_degree
 from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonals, inverse_blocks
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
@@ -78,7 +78,7 @@ class CurvatureCache:
         self._row_bytes = width * objective.ridge.element_size()
         self._block_bytes = width * self._row_bytes
         self._smallest = largest_degree(width) + 1
-        many = int((np.concatenate([table.user_degree, table.item_degree]) >= self._smallest).sum())
+        many = int((table.degree >= self._smallest).sum())
         self.capacity = min(many, budget_bytes // self._block_bytes)
         self._blocks = torch.zeros((self.capacity, width, width), dtype=objective.dtype, device=objective.device)
         self._place: Int64 = np.full(rows, -1, dtype=np.int64)
@@ -103,7 +103,7 @@ class CurvatureCache:
         at_hand = self._at_hand(numbers)
         if at_hand is not None:
             return at_hand
-        degree = degrees(self._objective.interactions, numbers)
+        degree = self._objective.interactions.degree[numbers]
         many, few = np.flatnonzero(degree >= self._smallest), np.flatnonzero(degree < self._smallest)
         few = few[np.cumsum(degree[few]) * self._row_bytes <= self._budget_bytes]
         self.counters.gram += len(few)
@@ -145,7 +145,7 @@ class CurvatureCache:
             order = order[self._place[end[order] + first] >= 0]
             sides.append((end[order] + np.int64(first), interactions[order]))
         rows, lost = np.unique(np.concatenate([sides[0][0], sides[1][0]]), return_counts=True)
-        left = degrees(table, rows)
+        left = table.degree[rows]
         share = lost / (left + lost)
         sound = (left >= self._smallest) & (share <= _LARGEST_LOSS) & (self._staleness[rows] <= STALENESS)
         self._error[rows] += self._staleness[rows] * share

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.interactions.table import Int64, Interactions, ranges
+from ifru.interactions.table import Int64
 from ifru.kernels import gram as kernels
 from ifru.kernels.dispatch import compiled, is_long
 from ifru.objective import Linearised
@@ -51,27 +51,17 @@ class Factors:
         return padded, inside, source
 
 
-def degrees(table: Interactions, rows: Int64) -> Int64:
-    """Retained interactions of rows [S], ascending; users come first."""
-    border = int(np.searchsorted(rows, table.users))
-    return np.concatenate([table.user_degree[rows[:border]], table.item_degree[rows[border:] - table.users]])
-
-
 def of_rows(point: Linearised, rows: Int64) -> Factors:
     """Factors of all retained interactions of rows [S], ascending."""
     table = point.objective.interactions
-    border = int(np.searchsorted(rows, table.users))
-    users, items = rows[:border], rows[border:] - table.users
-    of_users = ranges(table.user_start[users], table.user_start[users + 1])
-    of_items = table.item_rows[ranges(table.item_start[items], table.item_start[items + 1])]
-    of_users, of_items = of_users[table.alive[of_users]], of_items[table.alive[of_items]]
-    start = np.concatenate([[0], np.cumsum(degrees(table, rows))])
+    of_users, of_items = (table.kept(table.incidence.of(rows[half])) for half in table.halves(rows))
+    start = np.concatenate([[0], np.cumsum(table.degree[rows])])
     return Factors(point.factors(of_users, of_items), start)
 
 
 def by_chunk(point: Linearised, rows: Int64, chunk_bytes: int = 1 << 26) -> Iterator[tuple[slice, Factors]]:
     """Factors of rows [S], ascending, some consecutive rows at a time; a row of very many interactions comes alone."""
-    size = degrees(point.objective.interactions, rows) * point.theta.shape[1] * point.theta.element_size()
+    size = point.objective.interactions.degree[rows] * point.theta.shape[1] * point.theta.element_size()
     chunk = (np.cumsum(size) - size) // chunk_bytes
     for first, last in pairwise([*np.flatnonzero(np.diff(chunk, prepend=-1)), len(rows)]):
         yield slice(first, last), of_rows(point, rows[first:last])

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.curvature.factors import by_chunk, degrees, gram_rows, largest_degree
+from ifru.curvature.factors import by_chunk, gram_rows, largest_degree
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
 from ifru.kernels.dispatch import compiled, dot_rows, is_long
@@ -158,7 +158,7 @@ class Preconditioner:
 
 def whole(point: Linearised, rows: Int64, budget_bytes: float = math.inf) -> Preconditioner:
     """M⁻¹ of rows [S], ascending, at θ, with nothing cached; past a budget, rows take their diagonals."""
-    small = degrees(point.objective.interactions, rows) <= largest_degree(point.theta.shape[1])
+    small = point.objective.interactions.degree[rows] <= largest_degree(point.theta.shape[1])
     few, many = np.flatnonzero(small), np.flatnonzero(~small)
     room = int(min(budget_bytes / (point.theta.shape[1] ** 2 * point.theta.element_size()), len(many)))
     many, left = many[:room], many[room:]

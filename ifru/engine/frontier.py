@@ -42,8 +42,8 @@ class Frontier:
     def open(self, touched: Tensor, total: float, allowed: float) -> None:
         """Start with the touched rows [T], and with others that carry much where those carry too much together."""
         decrements, ridge = self._state.decrements, self._state.objective.ridge
-        known, by_penalty = float(decrements[touched].sum()), float(self._by_penalty(touched).sum())
-        self._scale = known / by_penalty if by_penalty > 0 else 1.0
+        known, penalised = float(decrements[touched].sum()), float(self._penalised(touched).sum())
+        self._scale = known / penalised if penalised > 0 else 1.0
         self.total = total
         self._add(touched)
         if total - known > _CARRIED * allowed:
@@ -70,14 +70,14 @@ class Frontier:
 
     def moved(self, rows: Tensor) -> None:
         """Active rows [S] have moved."""
-        self.put(rows, self._scale * self._by_penalty(rows))
+        self.put(rows, self._scale * self._penalised(rows))
 
-    def changed(self, rows: Tensor, penalised: Tensor) -> None:
-        """The gradient of rows [S] has changed, to ‖g_e‖²/ridge_e [S]: those that were not active become so."""
+    def activate(self, rows: Tensor, penalised: Tensor) -> None:
+        """The gradient of rows [S] has changed, penalised [S] is its ‖g_e‖²/ridge_e: they are active from now on."""
         decrements = self._state.decrements
         if compiled(decrements.device):
             tables = self._active.numpy(), decrements.numpy(), self._listed.numpy(), self._counts
-            self.total += kernels.owe(rows.numpy(), penalised.numpy(), self._scale, self._users, *tables)
+            self.total += kernels.activate(rows.numpy(), penalised.numpy(), self._scale, self._users, *tables)
             return
         self._add(rows[~self._active[rows]])
         self.put(rows, self._scale * penalised)
@@ -100,10 +100,10 @@ class Frontier:
         first = side * self._users
         return self._listed[first : first + int(self._counts[side])]
 
-    def _by_penalty(self, rows: Tensor) -> Tensor:
+    def _penalised(self, rows: Tensor) -> Tensor:
         """‖g_e‖²/ridge_e [S], in float64."""
-        found: Tensor = self._state.point.gradient[rows].square().sum(1) / self._state.objective.ridge[rows]
-        return found.double()
+        penalised: Tensor = self._state.point.gradient[rows].square().sum(1) / self._state.objective.ridge[rows]
+        return penalised.double()
 
 
 _TINY = torch.finfo(torch.float64).tiny

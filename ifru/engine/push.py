@@ -182,7 +182,7 @@ class _Course:
         state.read_since_exact += changed.interactions_read
         self._waiting.note(rows, changed.gains, changed.reached)
         self._frontier.moved(rows)
-        self._frontier.changed(changed.reached, changed.penalised)
+        self._frontier.activate(changed.reached, changed.penalised)
         self._returned[side] = max(self._frontier.total - rest, 0.0) / step.decrement if step.decrement > 0 else 1.0
 
     def _note(self, rows: Tensor) -> None:

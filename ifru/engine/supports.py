@@ -31,7 +31,7 @@ from torch import Tensor
 from ifru.engine.settings import EngineSettings
 from ifru.engine.state import State, incident
 from ifru.interactions import Interactions
-from ifru.interactions.table import Int64, ranges
+from ifru.interactions.table import Int64
 from ifru.kernels import frontier as kernels
 from ifru.kernels.dispatch import compiled
 from ifru.solvers.pcg import Limits, Solution, solve
@@ -139,15 +139,16 @@ def _above(decrements: Tensor, ridge: Tensor, allowed: float) -> tuple[Tensor, f
 
 def importance(table: Interactions, deleted: Int64, hops: int) -> NDArray[np.float64]:
     """m [R] after some hops. deleted [M]: positions, already deleted, that count as if they were there."""
-    users, rows = table.users, table.users + table.items
-    removed = np.bincount(np.concatenate([table.user[deleted], table.item[deleted] + users]), minlength=rows)
-    degree = np.concatenate([table.user_degree, table.item_degree]) + removed + 1
+    rows, far = len(table.degree), table.incidence.far
+    removed = np.bincount(np.concatenate([table.user[deleted], far[deleted]]), minlength=rows)
+    degree = table.degree + removed + 1
     there = table.alive.copy()
     there[deleted] = True
     mass: NDArray[np.float64] = removed / degree
     for _ in range(hops):
-        held = np.flatnonzero(mass)
-        user, item = _from_rows(table, held, there)
+        found = np.unique(table.incidence.of(np.flatnonzero(mass)))
+        found = found[there[found]]
+        user, item = table.user[found], far[found]
         spread = mass + np.bincount(item, weights=mass[user], minlength=rows)
         spread += np.bincount(user, weights=mass[item], minlength=rows)
         mass = spread / degree
@@ -160,21 +161,11 @@ def most_important(table: Interactions, deleted: Int64, hops: int, share: float)
     Rows that have no interactions left are not among them. Of equally important rows the first go first.
     """
     mass = importance(table, deleted, hops)
-    mass[np.concatenate([table.user_degree, table.item_degree]) == 0] = 0
+    mass[table.degree == 0] = 0
     reached = np.flatnonzero(mass)
     kept = math.ceil(share * len(reached))
     rows: Int64 = np.sort(reached[np.argsort(-mass[reached], kind="stable")[:kept]])
     return rows
-
-
-def _from_rows(table: Interactions, held: Int64, there: NDArray[np.bool_]) -> tuple[Int64, Int64]:
-    """Both ends, as rows, of the interactions with an end among rows `held`."""
-    of_users, of_items = held[held < table.users], held[held >= table.users] - table.users
-    by_user = ranges(table.user_start[of_users], table.user_start[of_users + 1])
-    by_item = table.item_rows[ranges(table.item_start[of_items], table.item_start[of_items + 1])]
-    found = np.union1d(by_user, by_item)
-    found = found[there[found]]
-    return table.user[found].astype(np.int64), table.item[found].astype(np.int64) + table.users
 
 
 @dataclass(frozen=True)

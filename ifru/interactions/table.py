@@ -1,11 +1,12 @@
 """Rows (user, item, label, weight) in CSR order of both sides; deletion by tombstone.
 
-Axes: N interactions, U users, I items.
+Axes: N interactions, U users, I items, R = U + I entities (users first, then items), S listed entities.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,12 +39,31 @@ class Columns:
         return len(self.user)
 
 
+class Incidence(NamedTuple):
+    """The interactions of one entity after the other (CSR), deleted ones included.
+
+    Those of entity e stand from start[e] to before start[e + 1]. order [2N]: their positions in the table; the first N
+    are all of them, as they come. far [2N]: the entity at the other end of each, ascending within an entity.
+    """
+
+    start: Int64
+    order: Int64
+    far: Int32
+
+    def of(self, entities: Int64) -> Int64:
+        """Positions of the interactions of listed entities [S], one entity after the other."""
+        return self.order[ranges(self.start[entities], self.start[entities + 1])]
+
+    def total(self, entities: Int64) -> int:
+        """How many interactions listed entities [S] have together; those of two of them count twice."""
+        return int(self.start[entities + 1].sum() - self.start[entities].sum())
+
+
 class Interactions:
     """A table of N interactions that can only shrink.
 
-    Rows are sorted by (user, item), so the rows of user u are `user_start[u]:user_start[u + 1]`; those of item i
-    are `item_rows[item_start[i]:item_start[i + 1]]`. Row positions never change: a deleted row keeps its place,
-    is no longer `alive`, and no longer counts in the degrees.
+    Rows are sorted by (user, item). Row positions never change: a deleted row keeps its place, is no longer `alive`,
+    and no longer counts in the `degree` [R] of its user and its item.
     """
 
     def __init__(self, columns: Columns, users: int, items: int, alive: Bool | None = None) -> None:
@@ -60,11 +80,12 @@ class Interactions:
         )
         self.origin: Int64 = place[columns.origin[order]]
         self.alive: Bool = np.ones(len(order), dtype=bool) if alive is None else alive[order].copy()
-        self.user_start: Int64 = starts(self.user, users)
-        self.item_start: Int64 = starts(self.item, items)
-        self.item_rows: Int64 = np.argsort(self.item, kind="stable").astype(np.int64)
-        self.user_degree: Int64 = np.bincount(self.user[self.alive], minlength=users).astype(np.int64)
-        self.item_degree: Int64 = np.bincount(self.item[self.alive], minlength=items).astype(np.int64)
+        self.users, self.items = users, items
+        by_item = np.argsort(self.item, kind="stable")
+        far = np.concatenate([self.item + np.int32(users), self.user[by_item]])
+        start = np.concatenate([[0], np.cumsum(np.bincount(far, minlength=users + items))])
+        self.incidence = Incidence(start, np.concatenate([np.arange(len(order)), by_item]), far)
+        self.degree = np.bincount(far[self.alive[self.incidence.order]], minlength=users + items)
         self._sampled: Int64 = np.flatnonzero(self.origin != np.arange(len(order)))
         self._sampled = self._sampled[np.argsort(self.origin[self._sampled], kind="stable")]
 
@@ -73,34 +94,43 @@ class Interactions:
         return len(self.user)
 
     @property
-    def users(self) -> int:
-        return len(self.user_start) - 1
+    def user_degree(self) -> Int64:
+        """[U]: a view."""
+        return self.degree[: self.users]
 
     @property
-    def items(self) -> int:
-        return len(self.item_start) - 1
+    def item_degree(self) -> Int64:
+        """[I]: a view."""
+        return self.degree[self.users :]
 
     @property
     def retained(self) -> int:
         """Rows that are alive."""
         return int(self.user_degree.sum())
 
+    def kept(self, rows: Int64) -> Int64:
+        """Those of listed rows that are alive."""
+        return rows[self.alive[rows]]
+
+    def halves(self, entities: Int64) -> tuple[slice, slice]:
+        """Where the users and where the items stand among listed entities [S], ascending."""
+        border = int(entities.searchsorted(self.users))
+        return slice(0, border), slice(border, None)
+
     def rows_of_user(self, user: int) -> Int64:
         """Positions of a user's retained rows, ascending."""
-        rows = np.arange(self.user_start[user], self.user_start[user + 1])
-        return rows[self.alive[rows]]
+        return self.kept(self.incidence.of(np.array([user])))
 
     def rows_of_item(self, item: int) -> Int64:
         """Positions of an item's retained rows, ascending."""
-        rows = self.item_rows[self.item_start[item] : self.item_start[item + 1]]
-        return rows[self.alive[rows]]
+        return self.kept(self.incidence.of(np.array([self.users + item])))
 
     def rows_of_pair(self, user: int, item: int) -> Int64:
         """Positions of the retained rows that somebody recorded for a pair; sampled negatives are not among them."""
-        start, end = self.user_start[user], self.user_start[user + 1]
+        start, end = self.incidence.start[user : user + 2]
         first, last = start + np.searchsorted(self.item[start:end], [item, item + 1])
-        rows = np.arange(first, last, dtype=np.int64)
-        recorded: Int64 = rows[self.alive[rows] & (self.origin[rows] == rows)]
+        rows = self.kept(np.arange(first, last, dtype=np.int64))
+        recorded: Int64 = rows[self.origin[rows] == rows]
         return recorded
 
     def with_companions(self, rows: Int64) -> Int64:
@@ -109,16 +139,13 @@ class Interactions:
             return np.unique(rows)
         origins = self.origin[self._sampled]
         first, last = np.searchsorted(origins, rows), np.searchsorted(origins, rows, side="right")
-        companions = self._sampled[ranges(first, last)]
-        return np.unique(np.concatenate([rows, companions[self.alive[companions]]]))
+        return np.union1d(rows, self.kept(self._sampled[ranges(first, last)]))
 
     def delete(self, rows: Int64) -> Int64:
         """Delete rows; returns those that were still alive, ascending and unique."""
-        rows = np.unique(rows)
-        rows = rows[self.alive[rows]]
+        rows = self.kept(np.unique(rows))
         self.alive[rows] = False
-        np.subtract.at(self.user_degree, self.user[rows], 1)
-        np.subtract.at(self.item_degree, self.item[rows], 1)
+        np.subtract.at(self.degree, np.concatenate([self.user[rows], self.incidence.far[rows]]), 1)
         return rows
 
     def columns(self) -> Columns:
@@ -142,14 +169,8 @@ class Interactions:
         clone = object.__new__(Interactions)
         clone.__dict__.update(self.__dict__)
         clone.alive = self.alive.copy()
-        clone.user_degree = self.user_degree.copy()
-        clone.item_degree = self.item_degree.copy()
+        clone.degree = self.degree.copy()
         return clone
-
-
-def starts(keys: Int32, count: int) -> Int64:
-    """CSR row pointers [count + 1] of keys [N]."""
-    return np.concatenate([[0], np.cumsum(np.bincount(keys, minlength=count))]).astype(np.int64)
 
 
 def ranges(first: Int64, last: Int64) -> Int64:

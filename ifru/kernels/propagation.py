@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, prange
 
-from ifru.kernels.bilinear import MATH
 from ifru.kernels.row_vectors import combine
+from ifru.kernels.score import MATH
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)

@@ -16,6 +16,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.base import BaseContext
 from numba.core.errors import TypingError
+from numba.core.types.containers import StarArgTuple
 from numba.extending import intrinsic
 
 _LINE = 64
@@ -120,23 +121,35 @@ def combine(typingctx, out, o, a, listed, scale, begin, end, n):
 
 
 @intrinsic
-def fetch(typingctx, tables, i):
-    """Bring row i of each of some tables near, ahead of its use; elements count as rows of one."""
+def fetch(typingctx, rows, place, end, *tables):
+    """Bring row rows[place] of each of some tables near, ahead of its use, if there is such a place before end.
+
+    Elements of a one-dimensional table count as rows of one.
+    """
 
     def generate(context, builder, signature, args):
-        for place, kind in enumerate(tables):
-            table = context.make_array(kind)(context, builder, builder.extract_value(args[0], place))
-            size = builder.extract_value(table.strides, 0)
-            first = builder.add(builder.ptrtoint(table.data, _INDEX), builder.mul(args[1], size))
-            if kind.ndim == 1:
-                _fetch(builder, first)
-                continue
-            lines = builder.udiv(builder.add(size, ir.Constant(_INDEX, _LINE - 1)), ir.Constant(_INDEX, _LINE))
-            with cgutils.for_range(builder, lines, intp=_INDEX) as loop:
-                _fetch(builder, builder.add(first, builder.mul(loop.index, ir.Constant(_INDEX, _LINE))))
+        with builder.if_then(builder.icmp_signed("<", args[1], args[2])):
+            numbers = context.make_array(rows)(context, builder, args[0])
+            number = builder.load(builder.gep(numbers.data, [args[1]]))
+            if number.type != _INDEX:
+                number = builder.sext(number, _INDEX)
+            for each, kind in enumerate(tables):
+                table = context.make_array(kind)(context, builder, builder.extract_value(args[3], each))
+                _fetch_row(builder, table, number, kind.ndim)
         return context.get_dummy_value()
 
-    return types.void(tables, types.intp), generate
+    return types.void(rows, types.intp, types.intp, StarArgTuple(tables)), generate
+
+
+def _fetch_row(builder: ir.IRBuilder, table: cgutils.Structure, number: ir.Value, dimensions: int) -> None:
+    size = builder.extract_value(table.strides, 0)
+    first = builder.add(builder.ptrtoint(table.data, _INDEX), builder.mul(number, size))
+    if dimensions == 1:
+        _fetch(builder, first)
+        return
+    lines = builder.udiv(builder.add(size, ir.Constant(_INDEX, _LINE - 1)), ir.Constant(_INDEX, _LINE))
+    with cgutils.for_range(builder, lines, intp=_INDEX) as loop:
+        _fetch(builder, builder.add(first, builder.mul(loop.index, ir.Constant(_INDEX, _LINE))))
 
 
 def _fetch(builder: ir.IRBuilder, address: ir.Value) -> None:

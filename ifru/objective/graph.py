@@ -124,11 +124,9 @@ class CompiledGraph(Graph):
 
     def _connect(self) -> None:
         table = self.interactions
-        edges, of_items = self.is_edge & table.alive, table.item_rows
-        of_items = of_items[edges[of_items]]
-        self._far = np.concatenate([table.item[edges] + np.int32(table.users), table.user[of_items]])
-        ends = (table.user[edges], table.users), (table.item[edges], table.items)
-        self._degree = np.concatenate([np.bincount(end, minlength=rows) for end, rows in ends]).astype(np.int64)
+        edges = self.is_edge & table.alive
+        self._far = table.incidence.far[edges[table.incidence.order]]
+        self._degree = np.bincount(self._far, minlength=len(table.degree)).astype(np.int64)
         self._start = np.cumsum(self._degree) - self._degree
         self._rows = np.arange(len(self._degree))
         self._cuts = _cuts(self._degree, get_num_threads())

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ifru.interactions import Interactions
-from ifru.interactions.table import Int64, ranges
+from ifru.interactions.table import Int64
 from ifru.objective.losses import Loss
 from ifru.objective.parameters import Layout
 from ifru.objective.protocol import Coupling, GradientChange, Linearised, SideUpdate
@@ -44,11 +44,10 @@ class PairwiseObjective:
         self.layout = Layout({"user": interactions.users, "item": interactions.items}, score.columns)
         self.rows = interactions.users + interactions.items
         self.user = torch.from_numpy(interactions.user).to(device)
-        self.item = torch.from_numpy(interactions.item).to(device) + self.users
+        self.item = torch.from_numpy(interactions.incidence.far[: len(interactions)]).to(device)
         self.label = torch.from_numpy(interactions.label).to(device, dtype)
         self.weight = torch.from_numpy(interactions.weight * interactions.alive).to(device, dtype)
-        degree = np.concatenate([interactions.user_degree, interactions.item_degree])
-        self.ridge = torch.from_numpy(l2 * degree).to(device, dtype)
+        self.ridge = torch.from_numpy(l2 * interactions.degree).to(device, dtype)
 
     def at(self, theta: Tensor) -> PairwisePoint:
         return PairwisePoint(self, theta, *self.derivatives(theta))
@@ -107,11 +106,7 @@ class PairwiseObjective:
 
     def incident(self, rows: Tensor, *, deleted: bool = False) -> Tensor:
         """Positions of interactions with an end among rows [S], ascending and unique; of retained ones, or of all."""
-        table, numbers = self.interactions, rows.cpu().numpy()
-        users, items = numbers[numbers < self.users], numbers[numbers >= self.users] - self.users
-        of_users = ranges(table.user_start[users], table.user_start[users + 1])
-        of_items = table.item_rows[ranges(table.item_start[items], table.item_start[items + 1])]
-        found = torch.from_numpy(np.union1d(of_users, of_items)).to(self.device)
+        found = torch.from_numpy(np.unique(self.interactions.incidence.of(rows.cpu().numpy()))).to(self.device)
         return found if deleted else found[self.weight[found] != 0]
 
     def places(self, rows: Tensor) -> Tensor:
@@ -124,11 +119,10 @@ class PairwiseObjective:
         """Interactions [M], already deleted from the table, count nothing from now on; rows that have none left."""
         table = self.interactions
         self.weight[torch.from_numpy(interactions).to(self.device)] = 0
-        users, items = np.unique(table.user[interactions]), np.unique(table.item[interactions])
-        rows = torch.from_numpy(np.concatenate([users, items + self.users])).to(self.device, torch.int64)
-        degree = np.concatenate([table.user_degree[users], table.item_degree[items]])
-        self.ridge[rows] = torch.from_numpy(self.l2 * degree).to(self.ridge)
-        return rows[torch.from_numpy(degree == 0).to(self.device)]
+        rows = np.union1d(table.user[interactions], table.incidence.far[interactions]).astype(np.int64)
+        degree = table.degree[rows]
+        self.ridge[torch.from_numpy(rows).to(self.device)] = torch.from_numpy(self.l2 * degree).to(self.ridge)
+        return torch.from_numpy(rows[degree == 0]).to(self.device)
 
 
 class PairwisePoint:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -84,8 +83,7 @@ class PropagatedObjective:
         return data
 
     def _ridge(self) -> Tensor:
-        degree = np.concatenate([self.interactions.user_degree, self.interactions.item_degree])
-        return torch.from_numpy(self.l2 * degree).to(self.device, self.dtype)
+        return torch.from_numpy(self.l2 * self.interactions.degree).to(self.device, self.dtype)
 
 
 class PropagatedPoint:

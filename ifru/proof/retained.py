@@ -86,7 +86,7 @@ class Retained:
             item=torch.from_numpy(interactions.item[alive]).long(),
             label=label,
             weight=weight,
-            by_item=torch.from_numpy(place[interactions.item_rows[alive[interactions.item_rows]]]),
+            by_item=torch.from_numpy(place[interactions.kept(interactions.incidence.order[len(alive) :])]),
             user_degree=torch.from_numpy(interactions.user_degree).double(),
             item_degree=torch.from_numpy(interactions.item_degree).double(),
             lowest=lowest,

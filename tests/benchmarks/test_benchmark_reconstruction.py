@@ -24,7 +24,7 @@ def without(base: Base, rows: list[int]) -> tuple[Interactions, Tensor]:
     retained = base.train.copy()
     retained.delete(np.array(rows))
     theta = base.theta.clone()
-    theta[torch.from_numpy(np.concatenate([retained.user_degree, retained.item_degree]) == 0)] = 0
+    theta[torch.from_numpy(retained.degree == 0)] = 0
     return retained, stationary(retained, base.config, theta, base.stationary)
 
 

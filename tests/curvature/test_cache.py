@@ -140,7 +140,7 @@ def test_no_trace_of_a_deletion_stays_where_its_inputs_had_moved() -> None:
 def test_rows_of_small_degree_hold_no_block() -> None:
     setting = Setting()
     cache = setting.cache()
-    degree = np.concatenate([setting.objective.interactions.user_degree, setting.objective.interactions.item_degree])
+    degree = setting.objective.interactions.degree
     assert cache.capacity == int((degree > WIDTH / 4).sum())
     assert float(setting.apart(cache)[:3].max()) <= 1e-10
     assert cache.counters.gram == int((degree <= WIDTH / 4).sum())

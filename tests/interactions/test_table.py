@@ -55,19 +55,34 @@ def test_a_table_holds_what_it_was_given(given_columns: Columns) -> None:
 
 
 @given(columns())
-def test_rows_are_sorted_by_user_and_item_and_the_pointers_agree(given_columns: Columns) -> None:
+def test_rows_are_sorted_by_user_and_item(given_columns: Columns) -> None:
     table = table_of(given_columns)
     keys = list(zip(table.user.tolist(), table.item.tolist(), strict=True))
     assert keys == sorted(keys)
-    assert table.user_start[0] == table.item_start[0] == 0
-    assert table.user_start[-1] == table.item_start[-1] == len(table)
-    assert sorted(table.item_rows.tolist()) == list(range(len(table)))
-    for user in range(table.users):
-        assert set(table.user[table.user_start[user] : table.user_start[user + 1]].tolist()) <= {user}
-    for item in range(table.items):
-        rows = table.item_rows[table.item_start[item] : table.item_start[item + 1]]
-        assert set(table.item[rows].tolist()) <= {item}
-        assert rows.tolist() == sorted(rows.tolist())
+
+
+@given(columns(), positions)
+def test_an_entity_has_its_rows_listed_with_the_far_ends_ascending(given_columns: Columns, gone: list[int]) -> None:
+    table = table_of(given_columns)
+    table.delete(within(table, gone))
+    incidence, ends = table.incidence, [table.user, table.item + table.users]
+    for entity in range(table.users + table.items):
+        near, far = ends if entity < table.users else ends[::-1]
+        found = incidence.of(np.array([entity]))
+        assert found.tolist() == np.flatnonzero(near == entity).tolist()
+        assert far[found].tolist() == sorted(far[found].tolist())
+        assert incidence.far[incidence.start[entity] : incidence.start[entity + 1]].tolist() == far[found].tolist()
+    assert incidence.order[: len(table)].tolist() == list(range(len(table)))
+
+
+@given(columns(), st.sets(st.integers(0, 8)))
+def test_listed_entities_have_their_rows_one_after_the_other(given_columns: Columns, listed: set[int]) -> None:
+    table, entities = table_of(given_columns), np.array(sorted(listed), dtype=np.int64)
+    expected = [z for entity in entities for z in table.incidence.of(np.array([entity]))]
+    assert table.incidence.of(entities).tolist() == expected
+    assert table.incidence.total(entities) == len(expected)
+    users, items = (entities[half].tolist() for half in table.halves(entities))
+    assert (users, items) == ([e for e in sorted(listed) if e < 5], [e for e in sorted(listed) if e >= 5])
 
 
 @given(columns(), positions, positions)

@@ -119,6 +119,6 @@ def plain_blocks(problem: Problem, rows: Tensor) -> Tensor:
     curved = torch.sigmoid(score) * torch.sigmoid(-score) if problem.config.loss == "bce" else torch.ones_like(score)
     curved = curved * torch.from_numpy(table.weight * table.alive).double()
     blocks = torch.einsum("n,nrk,nrj->rkj", curved, jacobian, jacobian)
-    degree = torch.from_numpy(np.concatenate([table.user_degree, table.item_degree])).double()
+    degree = torch.from_numpy(table.degree).double()
     eye = torch.eye(theta.shape[1], dtype=theta.dtype)
     return (blocks + problem.config.l2 * degree[:, None, None] * eye)[rows]

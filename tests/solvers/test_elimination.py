@@ -46,7 +46,7 @@ class System:
 def convex(problem: Problem) -> tuple[Problem, Tensor]:
     """The problem where its Hessian [n, n] is positive definite on rows that have interactions, and that Hessian."""
     problem = replace(problem, theta=0.1 * problem.theta, config=problem.config.model_copy(update={"l2": 2.0}))
-    degree = np.concatenate([problem.interactions.user_degree, problem.interactions.item_degree])
+    degree = problem.interactions.degree
     problem.theta[torch.from_numpy(degree == 0)] = 0
     size = problem.theta.numel()
     hessian = plain_hessian(problem).reshape(size, size)
