@@ -108,7 +108,7 @@ def _configured(
 
 def _halves(holdout: Interactions, seed: int) -> tuple[Int64, Int64]:
     """The held-out rows in two random halves; sampled negatives stay with their positive."""
-    recorded = np.flatnonzero(holdout.origin == np.arange(len(holdout)))
+    recorded = np.flatnonzero(holdout.recorded)
     shuffled = np.random.default_rng(seed).permutation(recorded)
     middle = len(shuffled) // 2
     return holdout.with_companions(shuffled[:middle]), holdout.with_companions(shuffled[middle:])

@@ -97,7 +97,7 @@ def parsed(name: str) -> tuple[str, int]:
 
 def recorded(table: Interactions) -> Int64:
     """Positions of the rows that somebody recorded: those that are no sampled negatives."""
-    return np.flatnonzero(table.origin == np.arange(len(table)))
+    return np.flatnonzero(table.recorded)
 
 
 def _rows(base: Base, count: int, random: np.random.Generator) -> Deletion:

@@ -45,7 +45,7 @@ def ndcg(scores: Scores, train: Interactions, holdout: Interactions, k: int = 10
     (and sampled negatives always are). Users without a retained held-out positive among these do not count; None where
     no user does. Of equal scores, the lower item number comes first.
     """
-    known = _pairs(train, train.origin == np.arange(len(train)))
+    known = _pairs(train, train.recorded)
     positive = np.setdiff1d(_pairs(holdout, holdout.label > _POSITIVE), known, assume_unique=True)
     if len(positive) == 0:
         return None

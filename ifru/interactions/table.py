@@ -108,6 +108,12 @@ class Interactions:
         """Rows that are alive."""
         return int(self.user_degree.sum())
 
+    @property
+    def recorded(self) -> Bool:
+        """[N]: which rows somebody recorded; the others are sampled negatives."""
+        recorded: Bool = self.origin == np.arange(len(self))
+        return recorded
+
     def kept(self, rows: Int64) -> Int64:
         """Those of listed rows that are alive."""
         return rows[self.alive[rows]]

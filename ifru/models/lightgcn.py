@@ -19,10 +19,9 @@ from ifru.models.config import ModelConfig
 from ifru.models.mf import MatrixFactorization, MFConfig
 from ifru.models.registry import register
 from ifru.objective import Capabilities, Objective
-from ifru.objective.bilinear import BilinearObjective
+from ifru.objective.bilinear import dot_product_objective
 from ifru.objective.graph import CompiledGraph, Edges, Graph, edges_of
 from ifru.objective.losses import loss_of
-from ifru.objective.pairwise import PairwiseObjective
 from ifru.objective.parameters import Layout, Parameters
 from ifru.objective.propagated import PropagatedObjective
 from ifru.proof.duality import Duality
@@ -55,13 +54,8 @@ class LightGCN:
         return Layout({"user": users, "item": items}, self.columns)
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
-        loss = loss_of(self.config.loss)
         score = MatrixFactorization(MFConfig(rank=self.config.rank, loss=self.config.loss, l2=self.config.l2))
-        data: PairwiseObjective
-        if compiled(device):
-            data = BilinearObjective(score, loss, 0.0, interactions, dtype)
-        else:
-            data = PairwiseObjective(score, loss, 0.0, interactions, device, dtype)
+        data = dot_product_objective(score, loss_of(self.config.loss), 0.0, interactions, device, dtype)
         graph = self.graph(interactions, device, dtype)
         return PropagatedObjective(data, graph, self.config.l2, self.capabilities)
 

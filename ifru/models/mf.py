@@ -13,13 +13,11 @@ import torch
 from torch import Tensor
 
 from ifru.interactions import Interactions
-from ifru.kernels.dispatch import compiled
 from ifru.models.config import ModelConfig
 from ifru.models.registry import register
 from ifru.objective import Capabilities, Objective
-from ifru.objective.bilinear import BilinearObjective
+from ifru.objective.bilinear import dot_product_objective
 from ifru.objective.losses import loss_of
-from ifru.objective.pairwise import PairwiseObjective
 from ifru.objective.parameters import Layout, Parameters
 from ifru.proof.bilinear import BilinearDuality
 from ifru.proof.duality import Duality
@@ -50,10 +48,7 @@ class MatrixFactorization:
         return Layout({"user": users, "item": items}, self.columns)
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
-        loss = loss_of(self.config.loss)
-        if compiled(device):
-            return BilinearObjective(self, loss, self.config.l2, interactions, dtype)
-        return PairwiseObjective(self, loss, self.config.l2, interactions, device, dtype)
+        return dot_product_objective(self, loss_of(self.config.loss), self.config.l2, interactions, device, dtype)
 
     def duality(self, interactions: Interactions) -> Duality:
         config = self.config

@@ -18,10 +18,11 @@ from ifru.interactions import Interactions
 from ifru.interactions.table import Incidence, Int32, Int64, ranges
 from ifru.kernels import bilinear as kernels
 from ifru.kernels import local
+from ifru.kernels.dispatch import compiled
 from ifru.kernels.local import Reached
 from ifru.kernels.score import Derivatives, Floats, Form, Move, Step, Terms
 from ifru.objective.losses import Loss
-from ifru.objective.pairwise import PairwiseObjective, PairwisePoint
+from ifru.objective.pairwise import PairwiseObjective, PairwisePoint, penalty
 from ifru.objective.protocol import Coupling, SideUpdate
 from ifru.objective.score import PairwiseScore
 
@@ -71,7 +72,7 @@ class BilinearObjective(PairwiseObjective):
 
     def value(self, theta: Tensor) -> float:
         data = kernels.value(theta.numpy(), self.ends_user, self.ends_item, self.terms, self.form)
-        return float(data + self.penalty(theta))
+        return float(data + penalty(self.ridge, theta))
 
     def new_derivatives(self) -> tuple[Tensor, Tensor]:
         """Two columns [N] that are not yet set."""
@@ -90,6 +91,15 @@ class BilinearObjective(PairwiseObjective):
         """Far rows [C + 1] at which work on rows [S] of one side is cut into parts: no two cores write to one."""
         few, many = self._cuts[1 if len(rows) > 0 and rows[0] < self.users else 0]
         return few if self.incidence.total(rows) < _WORTH else many
+
+
+def dot_product_objective(
+    score: PairwiseScore, loss: Loss, l2: float, interactions: Interactions, device: torch.device, dtype: torch.dtype
+) -> PairwiseObjective:
+    """The objective of a dot product of rows on a device, by compiled loops where these run."""
+    if compiled(device):
+        return BilinearObjective(score, loss, l2, interactions, dtype)
+    return PairwiseObjective(score, loss, l2, interactions, device, dtype)
 
 
 class BilinearPoint(PairwisePoint):

@@ -33,7 +33,7 @@ _CHUNK = 1 << 18
 
 def edges_of(interactions: Interactions, edges: Edges) -> Bool:
     """[N]: which interactions are edges while they are retained."""
-    recorded: Bool = interactions.origin == np.arange(len(interactions))
+    recorded = interactions.recorded
     return recorded if edges == "all" else recorded & (interactions.label > _POSITIVE)
 
 

@@ -26,6 +26,17 @@ _CHUNK = 1 << 18
 """Interactions at a time: bounds the memory that gathered rows take."""
 
 
+def penalty(ridge: Tensor, theta: Tensor) -> float:
+    """Σ_e ridge_e·‖θ_e‖²/2, in float64; ridge [R], theta [R, K]."""
+    return float((ridge.double() * theta.double().square().sum(1)).sum() / 2)
+
+
+def penalty_change(ridge: Tensor, step: Tensor, before: Tensor, after: Tensor) -> float:
+    """By how much a step [R, K] changes the penalty, to its own digits."""
+    along = (step.double() * (before.double() + after.double())).sum(1)
+    return float((ridge.double() * along).sum() / 2)
+
+
 class PairwiseObjective:
     """`Objective` of a pairwise score."""
 
@@ -74,11 +85,7 @@ class PairwiseObjective:
         for part in self.chunks():
             score = self.score.scores(*(end.double() for end in self.ends(theta, part)))
             data += float((self.weight[part] * self.loss.value(score, self.label[part].double())).sum())
-        return data + self.penalty(theta)
-
-    def penalty(self, theta: Tensor) -> float:
-        """The ridge term of L, in float64."""
-        return float((self.ridge.double() * theta.double().square().sum(1)).sum() / 2)
+        return data + penalty(self.ridge, theta)
 
     def scores(self, theta: Tensor, interactions: Tensor | None = None) -> Tensor:
         """s [N], or [M] of listed interactions."""
@@ -178,8 +185,7 @@ class PairwisePoint:
             label = objective.label[part].double()
             rise = objective.loss.value(after, label) - objective.loss.value(before, label)
             change += float((objective.weight[part] * rise).sum())
-        along = (x.double() * (self.theta.double() + new.double())).sum(1)
-        change += float((objective.ridge.double() * along).sum() / 2)
+        change += penalty_change(objective.ridge, x, self.theta, new)
         there = type(self)(objective, new, *objective.derivatives(new), value=self.value + change)
         return there, change
 

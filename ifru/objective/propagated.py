@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ifru.interactions.table import Int64
 from ifru.objective.graph import Graph
-from ifru.objective.pairwise import PairwiseObjective, PairwisePoint
+from ifru.objective.pairwise import PairwiseObjective, PairwisePoint, penalty, penalty_change
 from ifru.objective.protocol import Capabilities, GradientChange, Linearised
 
 _SCATTERED = 2
@@ -69,10 +69,6 @@ class PropagatedObjective:
         spillover = torch.zeros_like(theta).index_copy_(0, near, gradient[near] - before)
         return GradientChange(rows, direct, spillover.index_add_(0, rows, -direct), after, staleness)
 
-    def penalty(self, theta: Tensor) -> float:
-        """The ridge term of L, in float64."""
-        return float((self.ridge.double() * theta.double().square().sum(1)).sum() / 2)
-
     def _with(self, data: PairwisePoint, rows: Tensor, z: Tensor) -> PairwisePoint:
         """D where rows [S] of Z are z [S, K] instead; `data` is used up."""
         before = data.theta[rows]
@@ -104,7 +100,7 @@ class PropagatedPoint:
     @property
     def value(self) -> float:
         if self._value is None:
-            self._value = self.data.value + self.objective.penalty(self.theta)
+            self._value = self.data.value + penalty(self.objective.ridge, self.theta)
         return self._value
 
     def product(self, x: Tensor) -> Tensor:
@@ -113,8 +109,7 @@ class PropagatedPoint:
     def advance(self, x: Tensor) -> tuple[Self, float]:
         data, change = self.data.advance(self.objective.graph.propagate(x))
         theta = self.theta + x
-        along = (x.double() * (self.theta.double() + theta.double())).sum(1)
-        change += float((self.objective.ridge.double() * along).sum() / 2)
+        change += penalty_change(self.objective.ridge, x, self.theta, theta)
         return type(self)(self.objective, theta, data, value=self.value + change), change
 
     def blocks(self, rows: Tensor) -> Tensor:

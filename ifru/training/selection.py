@@ -60,7 +60,7 @@ def select(
 
 def validation_split(train: Interactions, share: float, seed: int) -> tuple[Interactions, Int64]:
     """The training rows without a share of the recorded ones and their negatives; and the positions of those."""
-    recorded = np.flatnonzero(train.alive & (train.origin == np.arange(len(train))))
+    recorded = np.flatnonzero(train.alive & train.recorded)
     chosen = np.random.default_rng(seed).permutation(recorded)[: round(share * len(recorded))]
     rows = train.with_companions(chosen)
     fitted = train.copy()
@@ -72,7 +72,7 @@ def _validated(
     config: ModelConfig, fitted: Interactions, rows: Int64, seed: int, device: torch.device, dtype: torch.dtype
 ) -> float:
     objective = model_of(config).objective(fitted, device, dtype)
-    parameters = objective.layout.parameters(minimise(objective, initial(objective, seed), _PLAN).theta)
+    parameters = minimise(objective, initial(objective, seed), _PLAN).parameters
     serving = model_of(config).serving(parameters, fitted)
     score = scores(config, serving, fitted.user[rows], fitted.item[rows])
     # A penalty that shrinks every score to nothing ranks nothing: what is left there is only how far training got.
