@@ -71,7 +71,7 @@ class Blocks:
             stack = self.inverses.numpy().reshape(-1, x.shape[1])
             multiply(stack, self.place.numpy(), self.at.numpy(), x.numpy(), out.numpy())
         else:
-            out[self.at] = apply(self.inverses, x[self.at])
+            out[self.at] = torch.bmm(self.inverses, x[self.at][:, :, None])[:, :, 0]
 
 
 @dataclass(frozen=True)
@@ -218,8 +218,5 @@ def inverse_blocks(point: Linearised, rows: Tensor) -> Tensor:
 
 def apply(inverses: Tensor, x: Tensor) -> Tensor:
     """B⁻¹ x [S, K], row by row."""
-    if not compiled(x.device):
-        return torch.bmm(inverses, x[:, :, None])[:, :, 0]
-    out = torch.empty_like(x)
-    kernels.multiply(inverses.numpy().reshape(-1, x.shape[1]), x.contiguous().numpy(), out.numpy())
-    return out
+    every = np.arange(len(x))
+    return Preconditioner((Blocks.of(inverses, every, every),)).apply(x)

@@ -12,15 +12,12 @@ import torch
 from torch import Tensor
 
 from ifru.engine.state import State
-from ifru.engine.supports import densest
+from ifru.engine.supports import CARRIED, TINY, densest
 from ifru.kernels import frontier as kernels
 from ifru.kernels.dispatch import compiled
 
 _WITHIN = 1 / 16
 """A half-step takes the rows whose decrement per interaction is at least this share of the best row's."""
-
-_CARRIED = 0.25
-"""Share of the allowed decrement that rows which the batch has not touched may keep without being looked at."""
 
 
 class Frontier:
@@ -46,8 +43,8 @@ class Frontier:
         self._scale = known / penalised if penalised > 0 else 1.0
         self.total = total
         self._add(touched)
-        if total - known > _CARRIED * allowed:
-            rows = densest(decrements, ridge, _CARRIED * allowed)
+        if total - known > CARRIED * allowed:
+            rows = densest(decrements, ridge, CARRIED * allowed)
             self._add(rows[~self._active[rows]])
 
     def close(self) -> Tensor:
@@ -62,11 +59,11 @@ class Frontier:
         decrements, ridge = self._state.decrements, self._state.objective.ridge
         if compiled(decrements.device):
             tables = decrements.numpy(), ridge.numpy(), self._listed.numpy(), self._counts
-            found = kernels.dense(*tables, self._users, side, _WITHIN, _TINY, self._found.numpy())
+            found = kernels.dense(*tables, self._users, side, _WITHIN, TINY, self._found.numpy())
             return self._found[:found].clone()
         density = [decrements[rows] / ridge[rows] for rows in (self._side(0), self._side(1))]
         best = max((float(each.max()) for each in density if len(each)), default=0.0)
-        return self._side(side)[density[side] >= max(_WITHIN * best, _TINY)].sort().values
+        return self._side(side)[density[side] >= max(_WITHIN * best, TINY)].sort().values
 
     def moved(self, rows: Tensor) -> None:
         """Active rows [S] have moved."""
@@ -104,6 +101,3 @@ class Frontier:
         """‖g_e‖²/ridge_e [S], in float64."""
         penalised: Tensor = self._state.point.gradient[rows].square().sum(1) / self._state.objective.ridge[rows]
         return penalised.double()
-
-
-_TINY = torch.finfo(torch.float64).tiny

@@ -36,14 +36,14 @@ from ifru.kernels import frontier as kernels
 from ifru.kernels.dispatch import compiled
 from ifru.solvers.pcg import Limits, Solution, solve
 
-_CARRIED = 0.25
+CARRIED = 0.25
 """Share of the allowed decrement that rows out of reach may keep without being looked at."""
 
 _BINS_PER_OCTAVE = 4
 _OCTAVES = 64
 """Decrements per interaction are told apart to a quarter of an octave, and below 2⁻⁶⁴ of the highest not at all."""
 
-_TINY = torch.finfo(torch.float64).tiny
+TINY = torch.finfo(torch.float64).tiny
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Supports:
         near, added, read = state.local.gradient_along(leading, step)
         known = torch.unique(torch.cat([near, seeds]))
         beyond = state.total_decrement - float(decrements[known].sum())
-        if beyond > _CARRIED * allowed:
+        if beyond > CARRIED * allowed:
             known, beyond = state.rows, 0.0
         # The penalty alone underrates a block; by how much, the leading rows tell, whose blocks are at hand.
         shortfall = _shortfall(ridge[leading], gradient[leading], step)
@@ -133,7 +133,7 @@ def _above(decrements: Tensor, ridge: Tensor, allowed: float) -> tuple[Tensor, f
         out = torch.empty(len(decrements), dtype=torch.int64)
         found, others = kernels.above(decrements.numpy(), ridge.numpy(), allowed, out.numpy())
         return out[:found], others
-    dense = decrements > allowed / ridge.sum(dtype=torch.float64).clamp(min=_TINY) * ridge
+    dense = decrements > allowed / ridge.sum(dtype=torch.float64).clamp(min=TINY) * ridge
     return dense.nonzero()[:, 0], float(decrements[~dense].sum())
 
 

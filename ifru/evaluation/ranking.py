@@ -23,19 +23,13 @@ _POSITIVE = 0.5
 """A label above this one is a positive."""
 
 _CELLS = 1 << 22
-"""Scores, and numbers of rows for them, that are computed at a time."""
+"""Scores that are computed at a time."""
 
 
 def all_items(config: ModelConfig, serving: Parameters) -> Scores:
     """Scores with all items, from the tables that score pairs."""
-    model, user, item = model_of(config), serving.user, serving.item
-
-    def of(users: Tensor) -> Tensor:
-        batches = torch.split(users, max(_CELLS // item.numel(), 1))
-        pairs = ((user[some].repeat_interleave(len(item), 0), item.repeat(len(some), 1)) for some in batches)
-        return torch.cat([model.scores(*pair) for pair in pairs]).view(len(users), len(item))
-
-    return of
+    model = model_of(config)
+    return lambda users: model.all_scores(serving.user[users], serving.item)
 
 
 def ndcg(scores: Scores, train: Interactions, holdout: Interactions, k: int = 10) -> float | None:

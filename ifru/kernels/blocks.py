@@ -14,18 +14,9 @@ from numba import njit, prange
 from ifru.kernels.row_vectors import add, dot
 
 
-@njit(cache=True, parallel=True)
-def multiply(blocks, x, out):
-    """out [S, K] <- each block times its row of x [S, K]; blocks [S·K, K] are symmetric."""
-    width = x.shape[1]
-    for m in prange(len(x)):
-        for k in range(width):
-            out[m, k] = dot(blocks, m * width + k, x, m, width)
-
-
 @njit(cache=True)
 def multiply_some(blocks, place, at, x, out):
-    """out[at] <- block `place` times x[at], for place, at [S]; the other rows of out [·, K] stay."""
+    """out[at] <- block `place` times x[at], for place, at [S]; symmetric blocks. The rest of out [·, K] stays."""
     width = x.shape[1]
     for m in range(len(at)):
         for k in range(width):

@@ -77,5 +77,8 @@ class LightGCN:
     def scores(self, user: Tensor, item: Tensor) -> Tensor:
         return (user * item).sum(1)
 
+    def all_scores(self, user: Tensor, item: Tensor) -> Tensor:
+        return user @ item.T
+
 
 register(LightGCNConfig, LightGCN)

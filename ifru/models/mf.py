@@ -61,6 +61,10 @@ class MatrixFactorization:
         score = (user[:, : self.config.rank] * item[:, : self.config.rank]).sum(1)
         return score + user[:, -1] + item[:, -1] if self.config.bias else score
 
+    def all_scores(self, user: Tensor, item: Tensor) -> Tensor:
+        score = user[:, : self.config.rank] @ item[:, : self.config.rank].T
+        return score + user[:, -1:] + item[:, -1] if self.config.bias else score
+
     def jacobians(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         return self._seen_from_the_other_side(item, 1.0), self._seen_from_the_other_side(user, 1.0)
 

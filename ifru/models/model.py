@@ -61,3 +61,7 @@ class Model(Protocol):
     def scores(self, user: Tensor, item: Tensor) -> Tensor:
         """s [n] of rows [n, K] of the serving tables."""
         ...
+
+    def all_scores(self, user: Tensor, item: Tensor) -> Tensor:
+        """s [n, m] of user rows [n, K] with all item rows [m, K], in a tensor of its own."""
+        ...

@@ -54,6 +54,10 @@ class Differentiated:
         found: Tensor = torch.func.vmap(self.score)(user, item)
         return found
 
+    def all_scores(self, user: Tensor, item: Tensor) -> Tensor:
+        """s [n, m] of user rows [n, K] with all item rows [m, K]."""
+        return torch.stack([self.scores(row.expand_as(item), item) for row in user])
+
     def jacobians(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         if len(user) == 0:
             return torch.zeros_like(user), torch.zeros_like(item)

@@ -13,9 +13,11 @@ from torch import Tensor
 
 from ifru.evaluation.ranking import Scores, all_items, ndcg
 from ifru.interactions import Columns, Interactions
-from ifru.models import MFConfig
+from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.models.lightgcn import LightGCNConfig
 from ifru.models.quality import scores
 from ifru.objective.parameters import Parameters
+from tests.models.bent import BentConfig
 
 Rows = list[tuple[int, int, int]]
 """user, item, label."""
@@ -115,11 +117,18 @@ def test_batches_of_users_give_the_same_as_all_at_once() -> None:
     assert found == pytest.approx(float(np.mean(np.array(reached) / np.array(most))))
 
 
-@pytest.mark.parametrize("bias", [False, True])
-def test_scores_with_all_items_are_the_scores_of_pairs(bias: bool) -> None:
+@pytest.mark.parametrize(
+    "config",
+    [
+        MFConfig(rank=3, l2=0.1),
+        MFConfig(rank=3, l2=0.1, bias=True),
+        LightGCNConfig(rank=3, l2=0.1),
+        BentConfig(rank=3, l2=0.1),
+    ],
+)
+def test_scores_with_all_items_are_the_scores_of_pairs(config: ModelConfig) -> None:
     random = torch.Generator().manual_seed(0)
-    config = MFConfig(rank=3, l2=0.1, bias=bias)
-    width = 3 + bias
+    width = sum(model_of(config).columns.values())
     tables = Parameters.of(torch.randn(USERS, width, generator=random), torch.randn(ITEMS, width, generator=random))
     found = all_items(config, tables)(torch.tensor([2, 0]))
     user, item = np.repeat([2, 0], ITEMS), np.tile(np.arange(ITEMS), 2)
