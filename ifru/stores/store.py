@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from ifru.stores.errors import StoreError
 from ifru.stores.local import LocalStore
@@ -49,33 +48,19 @@ def open_store(url: str, retry_seconds: float = 60.0) -> Store:
     Raises StoreError for a URL of another form, or a store that cannot be opened.
     """
     parts = urlsplit(url)
-    opener = _OPENERS.get(parts.scheme)
-    if opener is None:
-        raise StoreError(f"store {url!r} is not understood; allowed are {_FORMS}")
-    return opener(url, parts, retry_seconds)
+    match parts.scheme:
+        case "file":
+            if parts.netloc not in ("", "localhost") or not parts.path:
+                raise StoreError(f"store {url!r} has no absolute path; it is written file:///absolute/folder")
+            return LocalStore(Path(unquote(parts.path)))
+        case "s3":
+            if not parts.netloc:
+                raise StoreError(f"store {url!r} names no bucket; it is written s3://bucket/prefix")
+            return s3_store(url, parts.netloc, parts.path.strip("/"), retry_seconds)
+        case "memory":
+            return memory_store(url)
+        case _:
+            raise StoreError(f"store {url!r} is not understood; allowed are {_FORMS}")
 
 
 _FORMS = "file:///absolute/folder, s3://bucket/prefix and memory://name"
-
-
-def _open_file(url: str, parts: SplitResult, _: float) -> Store:
-    if parts.netloc not in ("", "localhost") or not parts.path:
-        raise StoreError(f"store {url!r} has no absolute path; it is written file:///absolute/folder")
-    return LocalStore(Path(unquote(parts.path)))
-
-
-def _open_s3(url: str, parts: SplitResult, retry_seconds: float) -> Store:
-    if not parts.netloc:
-        raise StoreError(f"store {url!r} names no bucket; it is written s3://bucket/prefix")
-    return s3_store(url, parts.netloc, parts.path.strip("/"), retry_seconds)
-
-
-def _open_memory(url: str, _: SplitResult, __: float) -> Store:
-    return memory_store(url)
-
-
-_OPENERS: dict[str, Callable[[str, SplitResult, float], Store]] = {
-    "file": _open_file,
-    "s3": _open_s3,
-    "memory": _open_memory,
-}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from ifrud.cli.demo import demo
 from ifrud.cli.run import run
 from ifrud.cli.status import status
 from ifrud.cli.submit import submit
+from ifrud_demo.command import demo
 
 app = typer.Typer(
     name="ifrud",
