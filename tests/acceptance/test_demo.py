@@ -12,6 +12,7 @@ import struct
 import subprocess
 import termios
 import threading
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -146,7 +147,11 @@ def _read_all(terminal: int, shown: bytearray) -> None:
 def test_an_interrupt_leaves_no_daemon_behind(ratings: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     folder = tmp_path / "kept"
     line = [command("ifrud"), "demo", "--data", str(ratings), "--rank", "8", "--events", "400", "--dir", str(folder)]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as demo:
+    # A shell has what it runs in the background ignore SIGINT, and these tests may run there.
+    heeded = partial(signal.signal, number, signal.SIG_DFL)
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), preexec_fn=heeded
+    ) as demo:
         await_(lambda: (folder / "receipts.jsonl").exists() or demo.poll() is not None, "the first receipt")
         log = whole_lines(folder / "log.jsonl")
         admin = next(said["url"] for said in map(json.loads, log) if "url" in said)
