@@ -44,6 +44,14 @@ from ifrud.streams.sources import open_source
 log = structlog.stdlib.get_logger("ifrud")
 
 
+def _attempt() -> str:
+    return uuid4().hex
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
 def run_daemon(settings: Settings, drain: bool) -> Exit:
     """Run until drained, told to stop, or unable to go on. The last line of the log says why it ended."""
     configure_logging(settings.log.level, sys.stderr)
@@ -99,25 +107,30 @@ def assemble(
     reporter: Reporter,
     prover: Prover,
     check: Callable[[], None] = lambda: None,
+    now: Callable[[], float] = time.monotonic,
+    utc: Callable[[], datetime] = _utc,
+    attempt: Callable[[], str] = _attempt,
 ) -> Service:
     """A service on the newest version of a store. check: raises where another thread has died.
+
+    now: seconds, never going back. utc: the time of day. attempt: a name that was never used before.
 
     Raises NoVersion, CorruptFile, StoreError or InvalidSettings.
     """
     reader = Reader(store)
     newest = reader.load()
     manifest = newest.manifest
-    model = Model(_engine(newest, settings.engine), newest, Writer(store, _utc, _attempt), settings.full_every)
+    model = Model(_engine(newest, settings.engine), newest, Writer(store, utc, attempt), settings.full_every)
     answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
-    decoder = Decoder(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
+    decoder = Decoder(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, utc)
     prove = settings.prove and _provable(manifest.model)
     return Service(
-        pipeline=Pipeline(model, answered, streams, decoder, reporter, _utc),
+        pipeline=Pipeline(model, answered, streams, decoder, reporter, utc),
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
-        now=time.monotonic,
+        now=now,
         check=check,
     )
 
@@ -169,11 +182,3 @@ def _streams(settings: Settings, stack: ExitStack) -> Streams:
         for url in (settings.receipts, settings.dead_letters)
     )
     return Streams(source, *outboxes)
-
-
-def _attempt() -> str:
-    return uuid4().hex
-
-
-def _utc() -> datetime:
-    return datetime.now(UTC)
