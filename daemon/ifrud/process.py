@@ -21,7 +21,7 @@ from ifru.engine.update import Carried
 from ifru.errors import IfruError
 from ifru.kernels.device import UnsupportedDevice, device_of
 from ifru.models import ModelConfig, model_of
-from ifru.snapshots import Reader, Store, Version, Writer, open_store, probe, read_hash_key
+from ifru.snapshots import Manifest, NoVersion, Reader, Store, Version, Writer, open_store, probe, read_hash_key
 from ifru.training.warm_up import warm_up
 from ifrud.batcher import Batcher
 from ifrud.exits import Exit, exit_for
@@ -127,12 +127,22 @@ def assemble(
     return Service(
         pipeline=Pipeline(model, answered, streams, decoder, reporter, utc),
         batcher=Batcher(settings.batch),
-        idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
+        idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
         now=now,
         check=check,
     )
+
+
+def _refined(reader: Reader, newest: Manifest) -> bool:
+    """Whether the newest version, claims aside, is a training, a refinement or a proof, and answers no requests."""
+    try:
+        done = newest if newest.claims is None else reader.manifest(newest.claims)
+    except NoVersion:
+        # It was collected; to refine once more does no harm.
+        return False
+    return len(done.events) == 0
 
 
 def _provable(config: ModelConfig) -> bool:

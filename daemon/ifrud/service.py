@@ -24,9 +24,13 @@ LOOK_SECONDS = 0.003
 
 @dataclass(frozen=True)
 class IdleWork:
-    """Whether the model is refined and proven in idle time, and after how many seconds without an event."""
+    """Whether the model is refined and proven in idle time, and after how many seconds without an event.
+
+    refined: whether nothing was deleted since the version that the service starts with was refined or trained.
+    """
 
     refine: bool
+    refined: bool
     prove: bool
     after: float
 
@@ -59,7 +63,7 @@ class Service:
         must end then.
         """
         self.pipeline.resume()
-        self._refined = not self.idle.refine or not self.pipeline.answered_last
+        self._refined = not self.idle.refine or self.idle.refined
         goal = Goal(self._source.end()) if drain else None
         while not stop() and not (goal and self._reached(goal)):
             self._look(self._patience())

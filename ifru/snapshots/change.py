@@ -44,6 +44,7 @@ class Change:
     events: requests that are answered, or only their keyed hashes. receipts: one JSON document each, without newline.
     serving: what scores pairs now, where it is not the parameters themselves. buffers: all, where one has changed.
     held: all requests that are held now; None where the parent's still are. hash_key_id: None where it is the parent's.
+    claim: whether it changes nothing, and only shows that this writer has taken over.
     full: where it is given, the whole state is written anew, and update, deletion, serving and buffers are not read.
     """
 
@@ -58,6 +59,7 @@ class Change:
     buffers: Mapping[str, Tensor] | None = None
     held: Sequence[Held] | None = None
     hash_key_id: str | None = None
+    claim: bool = False
     full: FullState | None = None
 
 

@@ -132,6 +132,7 @@ class Writer:
             attempt=attempt,
             # Whoever did not write the parent takes over.
             epoch=parent.epoch + (parent.sha256 != self._newest),
+            claims=(parent.claims or parent.version) if change.claim else None,
             time=self._clock(),
             model=parent.model if full is None else full.config,
             tables=parent.tables if full is None else tables_of(full.parameters),

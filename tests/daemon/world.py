@@ -164,6 +164,10 @@ class World:
         reader = Reader(self.store)
         return [reader.manifest(number) for number in range(1, reader.newest() + 1)]
 
+    def done(self) -> list[Manifest]:
+        """What was published, without the claims of those who started."""
+        return [manifest for manifest in self.manifests() if manifest.claims is None]
+
     def receipts(self) -> list[dict[str, object]]:
         return _lines(self.folder / "receipts.jsonl")
 

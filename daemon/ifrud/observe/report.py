@@ -111,12 +111,13 @@ class Reporter:
         self._cache = Counters()
 
     def ready(self, manifest: Manifest, settled: Settled, positions: Mapping[int, int], repeated: int) -> None:
-        """The model is loaded, the source is at its place, and the newest version's receipts were sent again."""
+        """The model is loaded, the source is at its place, the receipts of the version before `manifest` were sent
+        again, and `manifest` claims the prefix."""
         self._show(manifest, settled)
         self.board.update(state="ready", positions=dict(positions))
         self.metrics.ready.set(1)
         log.info(
-            f"ready: goes on after version {manifest.version}, whose {repeated} receipts were repeated",
+            f"ready: {repeated} receipts of the newest version were repeated, version {manifest.version} is our claim",
             version=manifest.version,
             positions=dict(positions),
         )
