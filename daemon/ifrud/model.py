@@ -9,7 +9,7 @@ from ifru.engine.engine import Engine
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
-from ifru.snapshots import Change, FullState, Manifest, Residual, Version, Writer
+from ifru.snapshots import Change, Event, FullState, Manifest, Residual, Version, Writer
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -56,7 +56,7 @@ class Model:
         self,
         update: Update | None,
         positions: Mapping[str, Mapping[int, int]],
-        events: Sequence[str],
+        events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,
     ) -> Manifest:

@@ -14,8 +14,9 @@ from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import BatchCounts, NewVersion, Reporter
 from ifrud.prover import RMS_BOUND, Prover
-from ifrud.requests.answers import Answered, Answers, answer
-from ifrud.requests.intake import Decoder, Intake
+from ifrud.requests.answered import Answered
+from ifrud.requests.answers import Answers, answer, recognise
+from ifrud.requests.intake import Decoder
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
 from ifrud.streams.positions import advanced
@@ -69,20 +70,22 @@ class Pipeline:
     def process(self, batch: Batch, watch: Stopwatch) -> None:
         """Publish the version that has forgotten what a batch asks for, and answer its requests.
 
-        1. Decode the events. 2. Send dead letters for bad ones: before the commit, so that none is ever lost.
+        1. Decode the events, and tell requests that are new from those that were answered before.
+        2. Send dead letters for events that are no requests, or others under a used id: before the commit, so that
+        none is ever lost.
         3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
         7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
         Raises what these raise; only 5 changes what the next process starts from.
         """
         # 1
         with watch.stage("decode"):
-            intake = self.decoder.decode(batch.events)
+            recognised = recognise(self.decoder.decode(batch.events), self.answered, self.decoder.letters)
         # 2
         with watch.stage("dead_letters"):
-            self.streams.dead_letters.send([letter.record() for letter in intake.letters])
+            self.streams.dead_letters.send([letter.record() for letter in recognised.letters])
         # 3
         with watch.stage("resolve"):
-            answers = answer(intake.arrivals, self.model.dataset, self.answered)
+            answers = answer(recognised, self.model.dataset)
         # 4
         with watch.stage("update"):
             update = self.model.forget(answers.deletion)
@@ -92,14 +95,14 @@ class Pipeline:
         # 6
         with watch.stage("receipts"):
             self.streams.receipts.send([receipt.record() for receipt in receipts])
-        self.reporter.answered(intake)
+        self.reporter.answered(recognised)
         # 7
         with watch.stage("settle"):
             self.model.settle()
         # 8
         with watch.stage("acknowledge"):
             self.streams.source.acknowledge(self.positions)
-        self._report(_counts(batch, intake, answers, update), update, watch)
+        self._report(_counts(batch, answers, update), update, watch)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
         """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""
@@ -147,7 +150,7 @@ class Pipeline:
         influence = None if update is None else update.influence
         receipts = answers.receipts(self.model.manifest.version + 1, self.utc(), influence)
         lines = [receipt.line() for receipt in receipts]
-        manifest = self.model.publish(update, {self.streams.source.name: positions}, answers.hashes, lines)
+        manifest = self.model.publish(update, {self.streams.source.name: positions}, answers.recognised.events, lines)
         self.answered.add(manifest)
         return receipts
 
@@ -157,15 +160,15 @@ class Pipeline:
         self.reporter.published(new, self.positions)
 
 
-def _counts(batch: Batch, intake: Intake, answers: Answers, update: Update | None) -> BatchCounts:
+def _counts(batch: Batch, answers: Answers, update: Update | None) -> BatchCounts:
     deleted = Deletion.nothing() if update is None else update.deletion
     return BatchCounts(
         events=len(batch.events),
         closed=batch.closed,
         published=answers.count("published"),
         nothing_to_erase=answers.count("nothing_to_erase"),
-        duplicates=len(answers.repeated) + answers.again,
-        dead_letters=len(intake.letters),
+        duplicates=answers.recognised.duplicates,
+        dead_letters=len(answers.recognised.letters),
         deleted_train=len(deleted.train),
         deleted_holdout=len(deleted.holdout),
     )

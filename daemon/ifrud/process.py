@@ -34,7 +34,8 @@ from ifrud.observe.status import Board, Status
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
-from ifrud.requests.answers import Answered
+from ifrud.requests.answered import Answered
+from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
 from ifrud.service import IdleWork, Service
 from ifrud.settings import AdminSettings, Settings
@@ -109,7 +110,8 @@ def assemble(
     manifest = newest.manifest
     model = Model(_engine(newest, settings.engine), newest, Writer(store, _utc, _attempt), settings.full_every)
     answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
-    decoder = Decoder(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
+    letters = Letters(streams.source.name, _utc, settings.dead_letters_payload)
+    decoder = Decoder(letters, settings.max_event_bytes, settings.max_consecutive_bad)
     prove = settings.prove and _provable(manifest.model)
     return Service(
         pipeline=Pipeline(model, answered, streams, decoder, reporter, _utc),

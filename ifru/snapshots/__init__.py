@@ -3,7 +3,7 @@
 from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
-from ifru.snapshots.hash_key import event_hash, key_id, read_hash_key
+from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
 from ifru.snapshots.parts import Event, File, Held, Residual
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.sources import Position, Source
@@ -37,6 +37,7 @@ __all__ = [
     "Writer",
     "encode_tombstone",
     "event_hash",
+    "fingerprint",
     "key_id",
     "open_store",
     "probe",
