@@ -9,7 +9,7 @@ from ifru.engine.engine import Engine
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
-from ifru.snapshots import Change, Event, FullState, Manifest, Residual, Version, Writer
+from ifru.snapshots import Change, Event, FullState, Manifest, Remembered, Residual, Version, Writer
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -59,8 +59,12 @@ class Model:
         events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,
+        answered: Remembered | None = None,
     ) -> Manifest:
-        """Commit the version after the newest. Raises StoreError, CommitLost or CommitUnknown."""
+        """Commit the version after the newest. answered: what it stores of older requests.
+
+        Raises StoreError, CommitLost or CommitUnknown.
+        """
         parameters = self.engine.parameters
         serving = self.engine.serving
         change = Change(
@@ -72,7 +76,8 @@ class Model:
             receipts=receipts,
             quality=quality,
             serving=serving,
-            full=self._full(parameters, serving) if self._full_is_due() else None,
+            answered=answered,
+            full=self._full(parameters, serving) if self.full_is_due else None,
         )
         self.manifest = self._writer.commit(self.manifest, change)
         return self.manifest
@@ -94,7 +99,9 @@ class Model:
             reason=otherwise if update is None else update.reason,
         )
 
-    def _full_is_due(self) -> bool:
+    @property
+    def full_is_due(self) -> bool:
+        """Whether the next version is a full one."""
         return self.manifest.version + 1 - self.manifest.base >= self._full_every
 
     def _full(self, parameters: Parameters, serving: Parameters | None) -> FullState:

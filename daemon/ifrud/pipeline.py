@@ -9,6 +9,7 @@ from datetime import datetime
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
+from ifru.snapshots import Event, Reader, Run
 from ifrud.batcher import Batch
 from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
@@ -38,10 +39,11 @@ class Pipeline:
 
     What it does follows from the newest version's manifest and the events alone. So a process that dies before a commit
     is followed by one that does the same work again, and one that dies after it by one that sends the same receipts
-    again. utc: the time of day.
+    again. reader: of the receipts of the newest version. utc: the time of day.
     """
 
     model: Model
+    reader: Reader
     answered: Answered
     streams: Streams
     decoder: Decoder
@@ -63,7 +65,7 @@ class Pipeline:
         """Go on where the newest version ends: seek there, and repeat its receipts, which may never have been sent."""
         manifest = self.model.manifest
         self.streams.source.seek(self.positions)
-        receipts = self.answered.receipts(manifest.version)
+        receipts = [Receipt.read(line) for line in self.reader.receipts(manifest.version)]
         self.streams.receipts.send([receipt.record() for receipt in receipts])
         self.reporter.ready(manifest, self.model.settled, self.positions, len(receipts))
 
@@ -141,18 +143,33 @@ class Pipeline:
     def _publish_idle(self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch) -> None:
         """Publish a version that answers nothing."""
         with watch.stage("commit"):
-            self.answered.add(self.model.publish(update, {}, (), (), quality))
+            self._publish(update, {}, (), (), quality)
         with watch.stage("settle"):
             self.model.settle()
         self._report(None, update, watch)
 
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
         influence = None if update is None else update.influence
-        receipts = answers.receipts(self.model.manifest.version + 1, self.utc(), influence)
+        version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
+        receipts = answers.receipts(version, now, influence)
         lines = [receipt.line() for receipt in receipts]
-        manifest = self.model.publish(update, {self.streams.source.name: positions}, answers.recognised.events, lines)
-        self.answered.add(manifest)
+        self._publish(update, {self.streams.source.name: positions}, events, lines, NO_QUALITY)
+        self.answered.add(Run.of(version, now, influence, events, list(answers.states.values())))
         return receipts
+
+    def _publish(
+        self,
+        update: Update | None,
+        positions: Mapping[str, Mapping[int, int]],
+        events: Sequence[Event],
+        receipts: Sequence[bytes],
+        quality: Mapping[str, float],
+    ) -> None:
+        """Commit a version, with what it stores of requests that were answered before."""
+        stored = self.answered.to_store(self.model.manifest, self.utc(), self.model.full_is_due)
+        manifest = self.model.publish(update, positions, events, receipts, quality, stored)
+        if stored is not None:
+            self.answered.stored(manifest, stored)
 
     def _report(self, batch: BatchCounts | None, update: Update | None, watch: Stopwatch) -> None:
         model = self.model

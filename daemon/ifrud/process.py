@@ -34,7 +34,7 @@ from ifrud.observe.status import Board, Status
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
-from ifrud.requests.answered import Answered
+from ifrud.requests.answered_loading import load_answered
 from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
 from ifrud.service import IdleWork, Service
@@ -43,6 +43,10 @@ from ifrud.streams.outboxes import open_outbox
 from ifrud.streams.sources import open_source
 
 log = structlog.stdlib.get_logger("ifrud")
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
 
 
 def run_daemon(settings: Settings, drain: bool) -> Exit:
@@ -100,21 +104,23 @@ def assemble(
     reporter: Reporter,
     prover: Prover,
     check: Callable[[], None] = lambda: None,
+    utc: Callable[[], datetime] = _utc,
 ) -> Service:
-    """A service on the newest version of a store. check: raises where another thread has died.
+    """A service on the newest version of a store. check: raises where another thread has died. utc: the time of day.
 
     Raises NoVersion, CorruptFile, StoreError or InvalidSettings.
     """
     reader = Reader(store)
     newest = reader.load()
     manifest = newest.manifest
-    model = Model(_engine(newest, settings.engine), newest, Writer(store, _utc, _attempt), settings.full_every)
-    answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
-    letters = Letters(streams.source.name, _utc, settings.dead_letters_payload)
+    model = Model(_engine(newest, settings.engine), newest, Writer(store, utc, _attempt), settings.full_every)
+    beat = reporter.board.beat
+    answered = load_answered(reader, manifest, read_hash_key(store), settings.remember_days, utc(), beat)
+    letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
     decoder = Decoder(letters, settings.max_event_bytes, settings.max_consecutive_bad)
     prove = settings.prove and _provable(manifest.model)
     return Service(
-        pipeline=Pipeline(model, answered, streams, decoder, reporter, _utc),
+        pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, utc),
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
         reporter=reporter,
@@ -175,7 +181,3 @@ def _streams(settings: Settings, stack: ExitStack) -> Streams:
 
 def _attempt() -> str:
     return uuid4().hex
-
-
-def _utc() -> datetime:
-    return datetime.now(UTC)

@@ -168,18 +168,6 @@ def test_requests_of_two_sources_are_two_requests_though_their_ids_agree(world: 
     assert {user for user, _ in pairs(world.newest().dataset)} & {"user 3", "user 4"} == set()
 
 
-def test_requests_older_than_what_is_remembered_are_answered_anew(world: World) -> None:
-    world.submit(erase_user("r1", 3))
-    world.drain()
-    for number in range(3):
-        world.submit(erase_user(f"other {number}", 10 + number))
-        world.drain(remember_versions=2)
-    world.submit(erase_user("r1", 3))
-    world.drain(remember_versions=2)
-    states = [receipt["state"] for receipt in world.receipts() if receipt["request_id"] == "r1"]
-    assert set(states) == {"published", "nothing_to_erase"}
-
-
 def test_two_requests_for_the_same_rows_in_one_batch_delete_them_once(world: World) -> None:
     pair = sorted_pairs(world)[0]
     world.submit(erase_pairs("r1", [pair]), erase_pairs("r2", [pair, pair]))

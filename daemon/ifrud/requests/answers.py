@@ -48,31 +48,24 @@ class Recognised:
 
 
 def recognise(intake: Intake, answered: Answered, letters: Letters) -> Recognised:
-    """Tell requests that are new from those that were answered. Of several with one identity the first counts.
-
-    Raises StoreError.
-    """
+    """Tell requests that are new from those that were answered. Of several with one identity the first counts."""
     accepted: list[Arrival] = []
     fresh: dict[Identity, tuple[Request, Event]] = {}
     repeated: dict[Identity, Receipt] = {}
     refused: list[DeadLetter] = []
-    for arrival in intake.arrivals:
-        request = arrival.request
-        identity, event = request.identity, answered.event(request)
-        if identity in fresh:
-            first: Event | None = fresh[identity][1]
-        else:
-            first = answered.find(event)
-        if first is not None and first.fingerprint not in (None, event.fingerprint):
+    events = [answered.event(arrival.request) for arrival in intake.arrivals]
+    for arrival, event, first in zip(intake.arrivals, events, answered.find(events), strict=True):
+        request, identity = arrival.request, arrival.request.identity
+        _, before = fresh.get(identity, (request, event))
+        same = before.fingerprint == event.fingerprint if first is None else first.fits(event)
+        if not same:
             refused.append(letters.of(arrival.event, CONFLICT))
             continue
         accepted.append(arrival)
-        if identity not in fresh and identity not in repeated:
-            receipt = None if first is None else answered.receipt(identity, event)
-            if receipt is None:
-                fresh[identity] = request, event
-            else:
-                repeated[identity] = receipt
+        if first is None:
+            fresh.setdefault(identity, (request, event))
+        elif identity not in repeated:
+            repeated[identity] = Receipt.first(identity, first)
     return Recognised(accepted, fresh, repeated, [*intake.letters, *refused])
 
 
@@ -89,10 +82,7 @@ class Answers:
 
     def receipts(self, version: int, time: datetime, residual: float | None) -> list[Receipt]:
         """A receipt for each request; those of `version` first, then the repeated ones."""
-        new = [
-            Receipt.of(request, state, version, time, residual if state == "published" else None)
-            for request, state in self.states.items()
-        ]
+        new = [Receipt.of(request, state, version, time, residual) for request, state in self.states.items()]
         return [*new, *self.recognised.repeated.values()]
 
     def count(self, state: ReceiptState) -> int:
