@@ -10,7 +10,7 @@ from ifru.engine.engine import Engine
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
-from ifru.snapshots import Change, FullState, Manifest, Residual, Version, Writer
+from ifru.snapshots import Change, Event, FullState, Manifest, Remembered, Residual, Version, Writer
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -57,11 +57,15 @@ class Model:
         self,
         update: Update | None,
         positions: Mapping[str, Mapping[int, int]],
-        events: Sequence[str],
+        events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,
+        answered: Remembered | None = None,
     ) -> Manifest:
-        """Commit the version after the newest. Raises StoreError, CommitLost or CommitUnknown."""
+        """Commit the version after the newest. answered: what it stores of older requests.
+
+        Raises StoreError, CommitLost or CommitUnknown.
+        """
         return self._commit(
             Change(
                 update=ParameterUpdate({}) if update is None else update.parameters,
@@ -71,6 +75,7 @@ class Model:
                 residual=self._residual(update, PROVEN if quality else NOTHING_DELETED),
                 receipts=receipts,
                 quality=quality,
+                answered=answered,
             )
         )
 
@@ -99,7 +104,7 @@ class Model:
 
     def _commit(self, change: Change) -> Manifest:
         parameters, serving = self.engine.parameters, self.engine.serving
-        full = self._full(parameters, serving) if self._full_is_due() else None
+        full = self._full(parameters, serving) if self.full_is_due and not change.claim else None
         self.manifest = self._writer.commit(self.manifest, replace(change, serving=serving, full=full))
         return self.manifest
 
@@ -115,7 +120,9 @@ class Model:
             reason=otherwise if update is None else update.reason,
         )
 
-    def _full_is_due(self) -> bool:
+    @property
+    def full_is_due(self) -> bool:
+        """Whether the next version is a full one."""
         return self.manifest.version + 1 - self.manifest.base >= self._full_every
 
     def _full(self, parameters: Parameters, serving: Parameters | None) -> FullState:

@@ -34,7 +34,8 @@ from ifrud.observe.status import Board, Status
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
-from ifrud.requests.answers import Answered
+from ifrud.requests.answered_loading import load_answered
+from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
 from ifrud.service import IdleWork, Service
 from ifrud.settings import AdminSettings, Settings
@@ -97,7 +98,7 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     probe(store, _attempt())
     streams = _streams(settings, stack)
     prover = stack.enter_context(closing(Prover(settings.engine.cache_bytes)))
-    assemble(settings, store, streams, reporter, prover, admin.check).run(stop, drain)
+    assemble(settings, store, streams, reporter, prover, check=admin.check).run(stop, drain)
 
 
 def assemble(
@@ -106,6 +107,7 @@ def assemble(
     streams: Streams,
     reporter: Reporter,
     prover: Prover,
+    *,
     check: Callable[[], None] = lambda: None,
     now: Callable[[], float] = time.monotonic,
     utc: Callable[[], datetime] = _utc,
@@ -121,11 +123,13 @@ def assemble(
     newest = reader.load()
     manifest = newest.manifest
     model = Model(_engine(newest, settings.engine), newest, Writer(store, utc, attempt), settings.full_every)
-    answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
-    decoder = Decoder(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, utc)
+    beat = reporter.board.beat
+    answered = load_answered(reader, manifest, read_hash_key(store), settings.remember_days, utc(), beat)
+    letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
+    decoder = Decoder(letters, settings.max_event_bytes, settings.max_consecutive_bad)
     prove = settings.prove and _provable(manifest.model)
     return Service(
-        pipeline=Pipeline(model, answered, streams, decoder, reporter, utc),
+        pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, utc),
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,

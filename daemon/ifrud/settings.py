@@ -141,7 +141,8 @@ class Common(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     max_event_bytes: PositiveInt = 256 * 1024
     max_consecutive_bad: PositiveInt = 1000
-    remember_versions: PositiveInt = 1000
+    remember_days: PositiveInt = 90
+    dead_letters_payload: Literal["full", "digest"] = "full"
     refine: bool = True
     refine_after_ms: NonNegativeFloat = 500
     prove: bool = True

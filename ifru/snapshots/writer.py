@@ -25,6 +25,7 @@ from ifru.snapshots.format import (
 from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, key_id, read_hash_key
 from ifru.snapshots.ledger import encode_ledger
 from ifru.snapshots.numbering import Numbering
+from ifru.snapshots.parquet import encode_answered
 from ifru.snapshots.parts import Event, File, Residual, Role
 from ifru.snapshots.sources import merged
 from ifru.snapshots.tensors import tables_of
@@ -111,10 +112,12 @@ class Writer:
         return self._publish(manifest, contents, change.full)
 
     def _contents(self, parent: Manifest, change: Change) -> dict[Role, bytes]:
-        ledger: dict[Role, bytes] = {"ledger": encode_ledger(parent.file("ledger").sha256, change.receipts)}
+        besides: dict[Role, bytes] = {"ledger": encode_ledger(parent.file("ledger").sha256, change.receipts)}
+        if change.answered is not None and len(change.answered.added):
+            besides["answered"] = encode_answered(change.answered.added)
         if change.full is not None:
-            return full_contents(change.full) | ledger
-        return delta_contents(change, parent, self._numbering) | ledger
+            return full_contents(change.full) | besides
+        return delta_contents(change, parent, self._numbering) | besides
 
     def _successor(self, parent: Manifest, change: Change, contents: Mapping[Role, bytes]) -> Manifest:
         version, attempt, full = parent.version + 1, self._attempts(), change.full
@@ -123,6 +126,9 @@ class Writer:
             holdout = parent.holdout - len(change.deletion.holdout)
         else:
             retained, holdout = full.dataset.train.retained, full.dataset.holdout.retained
+        files = {role: File.of(role, version, attempt, data) for role, data in contents.items()}
+        # Later versions name it as well, so it is none of the files that go with this one.
+        added = files.pop("answered", None)
         return Manifest(
             version=version,
             parent=parent.version,
@@ -136,9 +142,10 @@ class Writer:
             time=self._clock(),
             model=parent.model if full is None else full.config,
             tables=parent.tables if full is None else tables_of(full.parameters),
-            files=tuple(File.of(role, version, attempt, data) for role, data in contents.items()),
+            files=tuple(files.values()),
             sources=merged(parent.sources, change.positions),
             events=tuple(Event.model_validate(event) for event in change.events),
+            answered=parent.answered if change.answered is None else change.answered.segments(added),
             held=parent.held if change.held is None else tuple(change.held),
             hash_key_id=change.hash_key_id or parent.hash_key_id,
             residual=change.residual,
@@ -149,8 +156,9 @@ class Writer:
 
     def _publish(self, manifest: Manifest, contents: Mapping[Role, bytes], full: FullState | None) -> Manifest:
         # 2
+        paths = {file.role: file.path for file in (*manifest.files, *manifest.answered)}
         with ThreadPoolExecutor(len(contents)) as pool:
-            list(pool.map(self._store.put, [file.path for file in manifest.files], contents.values()))
+            list(pool.map(self._store.put, [paths[role] for role in contents], contents.values()))
         # 3, 4
         body = encode_manifest(manifest)
         self._create(manifest, body)

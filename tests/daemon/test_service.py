@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import shutil
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ import pytest
 
 from ifru.models.lightgcn import LightGCNConfig
 from ifru.snapshots import CommitLost, Reader, open_store
+from ifru.snapshots.format import manifest_path
 from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
 from ifrud.streams.outboxes import OutboxError, Record
@@ -98,13 +100,66 @@ def test_a_batch_of_bad_events_alone_is_committed_so_that_it_is_never_read_again
 def test_a_repeated_request_changes_nothing_and_gets_its_first_receipt(world: World) -> None:
     world.submit(erase_user("r1", 3), erase_user("r1", 3))
     world.drain()
-    world.submit(erase_user("r1", 4), erase_user("r2", 5), erase_user("r1", 3))
+    world.submit(erase_user("r2", 5), erase_user("r1", 3))
     world.drain()
     assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"r1": 1, "r2": 1}
     assert all(receipt["version"] == 3 for receipt in world.receipts() if receipt["request_id"] == "r1")
     users = {user for user, _ in pairs(world.newest().dataset)}
-    assert users & {"user 3", "user 4", "user 5"} == {"user 4"}
+    assert users & {"user 3", "user 5"} == set()
     assert [len(manifest.events) for manifest in world.done()] == [0, 1, 1]
+
+
+@pytest.mark.parametrize("batch", [{}, {"max_requests": 1, "max_backlog": 1}], ids=["same batch", "later batch"])
+def test_another_request_under_a_used_id_deletes_nothing_and_is_told_to_its_sender(
+    world: World, batch: dict[str, int]
+) -> None:
+    world.submit(erase_user("r1", 3), erase_user("r1", 4), erase_user("r2", 5))
+    world.drain(batch=batch)
+    users = {user for user, _ in pairs(world.newest().dataset)}
+    assert users & {"user 3", "user 4", "user 5"} == {"user 4"}
+    assert [receipt["request_id"] for receipt in world.receipts()] == ["r1", "r2"]
+    (letter,) = world.dead_letters()
+    assert letter["field"] == "id"
+    assert "Give each sender a source of its own" in str(letter["reason"])
+    assert json.loads(str(letter["payload"]))["subject"] == "user 4"
+
+
+def test_another_request_under_a_used_id_is_found_after_a_restart(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    world.submit(erase_user("r1", 4), erase_user("r1", 3))
+    world.drain()
+    assert [letter["field"] for letter in world.dead_letters()] == ["id"]
+    assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"r1": 1}
+
+
+def test_a_crash_before_the_commit_repeats_the_letter_about_a_used_id(world: World) -> None:
+    world.submit(erase_user("r1", 3), erase_user("r1", 4))
+    with pytest.raises(Crash):
+        world.drain(store=FailingStore(world.store, crash=(0, "before")))
+    world.drain()
+    first, second = world.dead_letters()
+    assert {**first, "time": None} == {**second, "time": None}
+    assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
+
+
+def test_requests_under_used_ids_are_no_bad_events_that_stop_the_daemon(world: World) -> None:
+    world.submit(erase_user("r1", 3), b"{", *(erase_user("r1", user) for user in range(4, 10)), b"{")
+    world.drain(max_consecutive_bad=2)
+    assert [letter["field"] for letter in world.dead_letters()].count("id") == 6
+
+
+def test_a_request_that_an_older_release_answered_is_taken_for_the_same(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    path = manifest_path(2)
+    document = json.loads(world.store.get(path))
+    document["events"] = [{**event, "fingerprint": None} for event in document["events"]]
+    world.store.put(path, json.dumps(document).encode())
+    world.submit(erase_user("r1", 4))
+    world.drain()
+    assert world.dead_letters() == []
+    assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"r1": 1}
 
 
 def test_requests_of_two_sources_are_two_requests_though_their_ids_agree(world: World) -> None:
@@ -113,18 +168,6 @@ def test_requests_of_two_sources_are_two_requests_though_their_ids_agree(world: 
     world.drain()
     assert [receipt["source"] for receipt in world.receipts()] == ["shop 3", "shop 4"]
     assert {user for user, _ in pairs(world.newest().dataset)} & {"user 3", "user 4"} == set()
-
-
-def test_requests_older_than_what_is_remembered_are_answered_anew(world: World) -> None:
-    world.submit(erase_user("r1", 3))
-    world.drain()
-    for number in range(3):
-        world.submit(erase_user(f"other {number}", 10 + number))
-        world.drain(remember_versions=2)
-    world.submit(erase_user("r1", 3))
-    world.drain(remember_versions=2)
-    states = [receipt["state"] for receipt in world.receipts() if receipt["request_id"] == "r1"]
-    assert set(states) == {"published", "nothing_to_erase"}
 
 
 def test_two_requests_for_the_same_rows_in_one_batch_delete_them_once(world: World) -> None:

@@ -132,6 +132,7 @@ class World:
         reporter: Reporter | None = None,
         check: Callable[[], None] = lambda: None,
         prover: Prover | None = None,
+        utc: Callable[[], datetime] = lambda: datetime.now(UTC),
         **changes: Any,
     ) -> Service:
         settings = self.settings(**changes)
@@ -140,7 +141,8 @@ class World:
             receipts or open_outbox(settings.receipts),
             open_outbox(settings.dead_letters),
         )
-        return assemble(settings, store or self.store, streams, reporter or self.reporter(), prover or Prover(), check)
+        reporter, prover = reporter or self.reporter(), prover or Prover()
+        return assemble(settings, store or self.store, streams, reporter, prover, check=check, utc=utc)
 
     def drain(self, **changes: Any) -> None:
         """A process that runs until what is there has been published."""

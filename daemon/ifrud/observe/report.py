@@ -17,7 +17,7 @@ from ifrud.batcher import Closed
 from ifrud.observe.metrics import Metrics, Stage
 from ifrud.observe.status import Board
 from ifrud.prover import RMS_BOUND
-from ifrud.requests.intake import Intake
+from ifrud.requests.answers import Recognised
 
 log = structlog.stdlib.get_logger("ifrud")
 
@@ -127,12 +127,12 @@ class Reporter:
         self.board.update(state="stopping")
         self.metrics.ready.set(0)
 
-    def answered(self, intake: Intake) -> None:
+    def answered(self, batch: Recognised) -> None:
         """The receipts of a batch are durable."""
         now = self._utc().timestamp()
-        for arrival in intake.arrivals:
-            self.metrics.latency.observe(max(0.0, now - arrival.received))
-        for letter in intake.letters:
+        for arrival in batch.accepted:
+            self.metrics.latency.observe(max(0.0, now - arrival.event.received))
+        for letter in batch.letters:
             self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
 
     def lag(self, lag: int) -> None:
