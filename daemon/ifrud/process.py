@@ -23,14 +23,17 @@ from ifru.kernels.device import UnsupportedDevice, device_of
 from ifru.models import ModelConfig, model_of
 from ifru.snapshots import Reader, Store, Version, Writer, open_store, probe, read_hash_key
 from ifru.training.warm_up import warm_up
+from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
 from ifrud.exits import Exit, exit_for
+from ifrud.lookout import Lookout
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
 from ifrud.observe.logging import configure_logging
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
+from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
@@ -40,6 +43,9 @@ from ifrud.service import IdleWork, Service
 from ifrud.settings import AdminSettings, Settings
 from ifrud.streams.outboxes import open_outbox
 from ifrud.streams.sources import open_source
+
+RETRY_SECONDS = 5.0
+"""How long the store's client repeats a request by itself: the daemon's heart does not beat meanwhile."""
 
 log = structlog.stdlib.get_logger("ifrud")
 
@@ -85,7 +91,7 @@ class StopSignals:
 def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack) -> None:
     reporter = _reporter(settings)
     admin = _admin(settings.admin, reporter, stack)
-    store = open_store(settings.store)
+    store = open_store(settings.store, RETRY_SECONDS)
     probe(store, _attempt())
     streams = _streams(settings, stack)
     prover = stack.enter_context(closing(Prover(settings.engine.cache_bytes)))
@@ -99,16 +105,26 @@ def assemble(
     reporter: Reporter,
     prover: Prover,
     check: Callable[[], None] = lambda: None,
+    wait: Callable[[float], None] = time.sleep,
 ) -> Service:
-    """A service on the newest version of a store. check: raises where another thread has died.
+    """A service on the newest version of a store. check: raises where another thread has died. wait: sleeps.
 
     Raises NoVersion, CorruptFile, StoreError or InvalidSettings.
     """
-    reader = Reader(store)
+    contacts = reporter.board.contacts
+    patience = Patience(wait, reporter.board.beat)
+    attended = AttendedStore(store, contacts["store"], patience)
+    reader = Reader(attended)
     newest = reader.load()
     manifest = newest.manifest
-    model = Model(_engine(newest, settings.engine), newest, Writer(store, _utc, _attempt), settings.full_every)
+    writer = Writer(attended, _utc, _attempt, persist=patience)
+    model = Model(_engine(newest, settings.engine), newest, writer, settings.full_every)
     answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
+    streams = Streams(
+        streams.source,
+        AttendedOutbox(streams.receipts, contacts["receipts"], patience),
+        AttendedOutbox(streams.dead_letters, contacts["dead_letters"], patience),
+    )
     decoder = Decoder(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
     prove = settings.prove and _provable(manifest.model)
     return Service(
@@ -117,6 +133,8 @@ def assemble(
         idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
+        lookout=Lookout(AttendedStore(store, contacts["store"]), time.monotonic),
+        patience=patience,
         now=time.monotonic,
         check=check,
     )
@@ -130,7 +148,8 @@ def _provable(config: ModelConfig) -> bool:
 
 
 def _reporter(settings: Settings) -> Reporter:
-    board = Board(Status(started=_utc(), store=settings.store, source=settings.events), time.monotonic)
+    status = Status(started=_utc(), store=settings.store, source=settings.events)
+    board = Board(status, settings.patience_s, time.monotonic, _utc)
     metrics = Metrics(CollectorRegistry())
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics.registry)

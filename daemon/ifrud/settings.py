@@ -142,6 +142,7 @@ class Common(BaseSettings):
     max_event_bytes: PositiveInt = 256 * 1024
     max_consecutive_bad: PositiveInt = 1000
     remember_versions: PositiveInt = 1000
+    patience_s: PositiveFloat = 30
     refine: bool = True
     refine_after_ms: NonNegativeFloat = 500
     prove: bool = True

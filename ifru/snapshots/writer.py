@@ -176,8 +176,9 @@ class Writer:
                         put.result()
                     except StoreError as error:
                         failed[path] = error
-                if failed and not self._persist(error := next(iter(failed.values()))):
-                    raise error
+                first = next(iter(failed.values()), None)
+                if first is not None and not self._persist(first):
+                    raise first
                 files = {path: files[path] for path in failed}
 
     def _create(self, manifest: Manifest, body: bytes) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from ifru.models.lightgcn import LightGCNConfig
 from ifru.snapshots import CommitLost, Reader, open_store
 from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
-from ifrud.streams.outboxes import OutboxError, Record
 from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request
 from tests.fixtures.failing_store import Crash, FailingStore
 
@@ -193,30 +191,6 @@ def test_another_thread_that_has_died_stops_the_service(world: World) -> None:
 
     with pytest.raises(RuntimeError, match="has died"):
         world.service(check=died).run(lambda: False, drain=False)
-
-
-class BrokenOutbox:
-    """Fails with the n-th send, counted from 0."""
-
-    def __init__(self, fails: int) -> None:
-        self._sends = itertools.count()
-        self._fails = fails
-
-    def send(self, records: Sequence[Record]) -> None:
-        if next(self._sends) == self._fails:
-            raise OutboxError("fails on purpose")
-
-    def close(self) -> None:
-        pass
-
-
-def test_receipts_that_could_not_be_sent_are_sent_by_the_next_start(world: World) -> None:
-    world.submit(erase_user("r1", 3))
-    with pytest.raises(OutboxError):
-        world.drain(receipts=BrokenOutbox(fails=1))
-    assert world.receipts() == []
-    world.drain()
-    assert [(r["request_id"], r["version"]) for r in world.receipts()] == [("r1", 2)]
 
 
 @pytest.mark.parametrize("kind", ["before", "after"])
