@@ -9,7 +9,7 @@ from ifru.engine.engine import Engine
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
-from ifru.snapshots import Change, FullState, Manifest, Residual, Version, Writer
+from ifru.snapshots import Change, FullState, Manifest, Residual, Source, Version, Writer
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -40,10 +40,6 @@ class Model:
         """What the curvature cache has done since the engine started."""
         return self.engine.counters
 
-    def positions(self, source: str) -> Mapping[int, int]:
-        """How far the newest version has read a source."""
-        return self.manifest.positions.get(source, {})
-
     def forget(self, deletion: Deletion) -> Update | None:
         """Delete rows and move the parameters; None where there is nothing to delete."""
         return self.engine.apply(deletion) if len(deletion) else None
@@ -55,7 +51,7 @@ class Model:
     def publish(
         self,
         update: Update | None,
-        positions: Mapping[str, Mapping[int, int]],
+        positions: Mapping[str, Source],
         events: Sequence[str],
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,

@@ -9,6 +9,7 @@ from datetime import datetime
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
+from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch
 from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
@@ -46,12 +47,9 @@ class Pipeline:
     decoder: Decoder
     reporter: Reporter
     utc: Callable[[], datetime]
+    positions: Mapping[int, int] = field(default_factory=dict, init=False)
+    """How far the newest version has read the source; after `resume` at least where reading goes on."""
     _proof_failed: int | None = field(default=None, init=False)
-
-    @property
-    def positions(self) -> Mapping[int, int]:
-        """How far the newest version has read the source."""
-        return self.model.positions(self.streams.source.name)
 
     @property
     def answered_last(self) -> bool:
@@ -61,7 +59,8 @@ class Pipeline:
     def resume(self) -> None:
         """Go on where the newest version ends: seek there, and repeat its receipts, which may never have been sent."""
         manifest = self.model.manifest
-        self.streams.source.seek(self.positions)
+        source = self.streams.source
+        self.positions = source.seek(manifest.sources.get(source.name, Recorded(partitions={})))
         receipts = self.answered.receipts(manifest.version)
         self.streams.receipts.send([receipt.record() for receipt in receipts])
         self.reporter.ready(manifest, self.model.settled, self.positions, len(receipts))
@@ -147,8 +146,10 @@ class Pipeline:
         influence = None if update is None else update.influence
         receipts = answers.receipts(self.model.manifest.version + 1, self.utc(), influence)
         lines = [receipt.line() for receipt in receipts]
-        manifest = self.model.publish(update, {self.streams.source.name: positions}, answers.hashes, lines)
+        source = self.streams.source
+        manifest = self.model.publish(update, {source.name: source.recorded(positions)}, answers.hashes, lines)
         self.answered.add(manifest)
+        self.positions = positions
         return receipts
 
     def _report(self, batch: BatchCounts | None, update: Update | None, watch: Stopwatch) -> None:

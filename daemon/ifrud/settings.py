@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -100,13 +99,9 @@ class LogSettings(_Group):
 
 
 class KafkaSettings(_Group):
-    """How brokers are reached. The group only shows lag to tools; positions live in the store.
-
-    accept_lost: partition -> offset up to which events that retention has removed are given up.
-    """
+    """How brokers are reached. The group only shows lag to tools; positions live in the store."""
 
     group: str | None = "ifrud"
-    accept_lost: dict[NonNegativeInt, NonNegativeInt] = {}
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
@@ -149,11 +144,12 @@ class Common(BaseSettings):
 
 
 class Settings(Common):
-    """What `ifrud run` needs."""
+    """What `ifrud run` needs. accept_lost: the word of a loss of events that is accepted, as an error named it."""
 
     store: StoreUrl
     receipts: StreamUrl
     dead_letters: StreamUrl
+    accept_lost: str | None = None
 
 
 class SubmitSettings(Common):
@@ -162,6 +158,7 @@ class SubmitSettings(Common):
     store: StoreUrl | None = None
     receipts: StreamUrl | None = None
     dead_letters: StreamUrl | None = None
+    accept_lost: str | None = None
 
 
 S = TypeVar("S", bound=Common)
