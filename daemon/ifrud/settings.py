@@ -99,9 +99,13 @@ class LogSettings(_Group):
 
 
 class KafkaSettings(_Group):
-    """How brokers are reached. The group only shows lag to tools; positions live in the store."""
+    """How brokers are reached. The group only shows lag to tools; positions live in the store.
+
+    max_decompressed_bytes: a batch of records that is larger is a dead letter.
+    """
 
     group: str | None = "ifrud"
+    max_decompressed_bytes: PositiveInt = 128 * 1024 * 1024
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None

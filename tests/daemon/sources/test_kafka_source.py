@@ -20,6 +20,7 @@ from ifrud.settings import KafkaSettings
 from ifrud.streams.kafka_client import DEFAULT_TIMEOUTS, Timeouts
 from ifrud.streams.sources import Event, LostEventsError, LostRange, SourceError
 from ifrud.streams.sources.kafka import KafkaSource
+from ifrud.streams.sources.kafka_topic import POLL_BYTES
 from tests.fixtures.kafka import Kafka
 from tests.fixtures.kafka_brokers import SASL_PASSWORD, SASL_USER, free_ports, noida
 from tests.fixtures.streams import Opener, read, unidentified
@@ -220,6 +221,54 @@ def test_retention_that_overtakes_the_reader_is_an_error(kafka: Kafka, producer:
         with pytest.raises(LostEventsError, match="partition 0 offsets 0 to 3") as caught:
             read(source, 5)
         assert caught.value.ranges == (LostRange(0, 0, 3),)
+
+
+class RawName(str):
+    """A header's name that a producer of another language may well send."""
+
+    def encode(self, *_: str) -> bytes:
+        return b"\xff\xfe"
+
+
+def test_a_header_name_that_is_no_utf8_does_not_stop_the_reader(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    producer.send(topic, b"before")
+    producer.send(topic, b"bad", headers=[("a", b"1"), (RawName(), b"2")])
+    producer.send(topic, b"after")
+    producer.flush()
+    with source_on(kafka, topic) as source:
+        before, bad, after = read(source, 3)
+    assert [event.problem for event in (before, after)] == [None, None]
+    assert (bad.payload, bad.headers) == (b"bad", (("a", b"1"), ("\\xff\\xfe", b"2")))
+    assert str(bad.problem) == "headers: one has a name that is not UTF-8"
+
+
+def test_a_batch_that_decompresses_without_bounds_is_one_event(kafka: Kafka, producer: KafkaProducer) -> None:
+    topic = kafka.topic()
+    send(producer, topic, 1)
+    large = KafkaProducer(bootstrap_servers=kafka.bootstrap, compression_type="zstd", max_request_size=2**30)
+    with large:
+        large.send(topic, bytes(50_000_000)).get(timeout=60)
+    send(producer, topic, 1)
+    with source_on(kafka, topic, KafkaSettings(max_decompressed_bytes=1_000_000)) as source:
+        before, bad, after = read(source, 3)
+        assert source.end() == {0: 3}
+    assert (bad.payload, bad.offset, bad.next) == (None, 1, 2)
+    assert "more than 1000000 bytes once decompressed (kafka.max_decompressed_bytes)" in str(bad.problem)
+    assert before.payload == after.payload == b"0/0"
+
+
+def test_a_poll_holds_a_bounded_number_of_bytes(kafka: Kafka) -> None:
+    topic = kafka.topic()
+    with KafkaProducer(
+        bootstrap_servers=kafka.bootstrap, compression_type="zstd", max_request_size=2**30, linger_ms=0
+    ) as large:
+        for _ in range(6):
+            large.send(topic, bytes(5_000_000)).get(timeout=60)
+    with source_on(kafka, topic) as source:
+        counts = [len(source.poll(1000, 5.0)) for _ in range(3)]
+    assert counts == [2, 2, 2]
+    assert 5_000_000 < POLL_BYTES <= 10_000_000
 
 
 def lost(kafka: Kafka, topic: str, recorded: Recorded) -> LostEventsError:

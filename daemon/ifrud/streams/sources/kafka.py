@@ -7,12 +7,14 @@ from typing import Any
 
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
+from ifru.errors import RequestError
 from ifru.snapshots.sources import Position
 from ifru.snapshots.sources import Source as Recorded
 from ifrud.settings import KafkaSettings
 from ifrud.streams.kafka_client import DEFAULT_TIMEOUTS, Timeouts, arguments
 from ifrud.streams.sources.kafka_lag import GroupOffsets
 from ifrud.streams.sources.kafka_losses import losses
+from ifrud.streams.sources.kafka_records import Unreadable
 from ifrud.streams.sources.kafka_topic import NO_EPOCH, Topic
 from ifrud.streams.sources.loss import LostEventsError, resumed
 from ifrud.streams.sources.protocol import Event, SourceError
@@ -169,5 +171,8 @@ class KafkaSource:
 
 
 def _event(record: Any, received: float) -> Event:
-    headers = tuple((name, value or b"") for name, value in record.headers or ())
-    return Event(record.value, record.key, headers, record.partition, record.offset, record.offset + 1, received)
+    wrong = next((name for name, _ in record.headers if isinstance(name, Unreadable)), None)
+    headers = tuple((name, value or b"") for name, value in record.headers if not isinstance(name, Unreadable))
+    offset = record.offset if wrong is None else wrong.first
+    problem = None if wrong is None else RequestError(wrong.field, str(wrong))
+    return Event(record.value, record.key, headers, record.partition, offset, record.offset + 1, received, problem)

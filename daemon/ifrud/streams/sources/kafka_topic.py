@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 from base64 import urlsafe_b64encode
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -18,7 +20,11 @@ from kafka.structs import OffsetAndMetadata
 
 from ifrud.settings import KafkaSettings
 from ifrud.streams.kafka_client import Timeouts, arguments, connecting, raising
+from ifrud.streams.sources.kafka_records import Batches
 from ifrud.streams.sources.protocol import SourceError
+
+POLL_BYTES = 8 * 1024 * 1024
+"""A poll stops collecting once it holds this much, whatever its limit, so that large records cannot fill memory."""
 
 NO_EPOCH = -1
 NO_LEADER = (None, -1)
@@ -47,9 +53,12 @@ class Topic:
                 isolation_level="read_committed",
                 allow_auto_create_topics=False,
                 metrics_enabled=False,
+                check_crcs=False,
             )
         consumer = self._consumer
-        consumer._fetcher = _Fetcher(self._answered, consumer._client, consumer._subscription, **consumer.config)
+        consumer._fetcher = _Fetcher(
+            self._answered, settings.max_decompressed_bytes, consumer._client, consumer._subscription, **consumer.config
+        )
         self._cluster = consumer._cluster
         self._cluster.add_listener(self._updated)
 
@@ -144,11 +153,15 @@ class Topic:
 
 
 class _Fetcher(Fetcher):  # type: ignore[misc]
-    """answered(partitions) is called on the client's thread for each answer of a broker."""
+    """answered(partitions): called on the client's thread for each answer. limit: of a batch, in bytes."""
 
-    def __init__(self, answered: Callable[[Iterable[int]], None], *given: Any, **configs: Any) -> None:
-        super().__init__(*given, **configs)
+    def __init__(
+        self, answered: Callable[[Iterable[int]], None], limit: int, client: Any, subscriptions: Any, **configs: Any
+    ) -> None:
+        super().__init__(client, subscriptions, **configs)
         self._answered = answered
+        self.PartitionRecords = partial(_PartitionRecords, limit, defaultdict(set))
+        self._taken = 0
 
     def _handle_fetch_response(
         self, node_id: int, fetch_offsets: Mapping[TopicPartition, int], send_time: float, response: Any
@@ -157,11 +170,30 @@ class _Fetcher(Fetcher):  # type: ignore[misc]
         self._answered(at.partition for at in fetch_offsets if at.partition not in refused)
         super()._handle_fetch_response(node_id, fetch_offsets, send_time, response)
 
-    def _append(self, drained: Any, part: Any, *given: Any) -> Any:
+    def _append(self, drained: Mapping[TopicPartition, Any], part: Any, limit: int, update_offsets: bool) -> int:
         # An answer without records would take away the epoch of the position, and with it the notice of a cut.
         if part and part.leader_epoch == NO_EPOCH and self._subscriptions.is_assigned(part.topic_partition):
             part.leader_epoch = self._subscriptions.assignment[part.topic_partition].position.leader_epoch
-        return super()._append(drained, part, *given)
+        self._taken, before = self._taken if drained else 0, part.bytes_read
+        count: int = super()._append(drained, part, limit, update_offsets)
+        self._taken += part.bytes_read - before
+        return count if self._taken < POLL_BYTES else limit
+
+
+class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]
+    """limit: of a batch, in bytes. suspects: by partition, as in `Batches`."""
+
+    def __init__(
+        self, limit: int, suspects: Mapping[int, set[int]], offset: int, at: TopicPartition, records: Any, **given: Any
+    ) -> None:
+        super().__init__(offset, at, Batches(records, limit, suspects[at.partition]), **given)
+
+    def take(self, n: int) -> list[Any]:
+        records: list[Any] = []
+        start = self.bytes_read
+        while len(records) < n and self.bytes_read - start < POLL_BYTES and (more := super().take(1)):
+            records += more
+        return records
 
 
 def _cuts(error: SourceError) -> dict[int, tuple[int, int] | None]:
