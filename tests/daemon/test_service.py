@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from ifru.models.lightgcn import LightGCNConfig
-from ifru.snapshots import CommitLost, Reader, open_store
+from ifru.snapshots import CommitLost, Position, Reader, Source, open_store
 from ifru.snapshots.format import manifest_path
 from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
-from ifrud.streams.outboxes import OutboxError, Record
+from ifrud.streams.sources import LostEventsError
 from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request
 from tests.fixtures.failing_store import Crash, FailingStore
 
@@ -60,9 +61,9 @@ def test_a_store_of_format_1_is_gone_on_from(world: World, tmp_path: Path) -> No
     world.submit(b" " * 316, erase_user("r1", 5))
     world.service(store=old, full_every=2).run(lambda: False, drain=True)
     version = Reader(old).load()
-    assert (version.manifest.version, version.manifest.kind, version.manifest.schema_version) == (6, "delta", 2)
+    assert (version.manifest.version, version.manifest.kind, version.manifest.schema_version) == (6, "full", 2)
     claim = Reader(old).manifest(5)
-    assert (claim.kind, claim.claims, claim.epoch) == ("full", 4, 1)
+    assert (claim.kind, claim.claims, claim.epoch) == ("delta", 4, 1)
     assert version.dataset.users.row("user 5") is None
     assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
 
@@ -135,8 +136,9 @@ def test_another_request_under_a_used_id_is_found_after_a_restart(world: World) 
 
 def test_a_crash_before_the_commit_repeats_the_letter_about_a_used_id(world: World) -> None:
     world.submit(erase_user("r1", 3), erase_user("r1", 4))
+    # The claim is four writes.
     with pytest.raises(Crash):
-        world.drain(store=FailingStore(world.store, crash=(0, "before")))
+        world.drain(store=FailingStore(world.store, crash=(4, "before")))
     world.drain()
     first, second = world.dead_letters()
     assert {**first, "time": None} == {**second, "time": None}
@@ -152,7 +154,7 @@ def test_requests_under_used_ids_are_no_bad_events_that_stop_the_daemon(world: W
 def test_a_request_that_an_older_release_answered_is_taken_for_the_same(world: World) -> None:
     world.submit(erase_user("r1", 3))
     world.drain()
-    path = manifest_path(2)
+    path = manifest_path(3)
     document = json.loads(world.store.get(path))
     document["events"] = [{**event, "fingerprint": None} for event in document["events"]]
     world.store.put(path, json.dumps(document).encode())
@@ -212,6 +214,42 @@ def test_a_stop_finishes_the_batch_in_hand(world: World) -> None:
     assert len(world.receipts()) == 3
 
 
+def test_positions_are_published_with_the_identity_of_their_file(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    content = (world.folder / "events.jsonl").read_bytes()
+    recorded = Position(next=len(content), before_sha256=sha256(content).hexdigest())
+    assert world.newest().manifest.sources == {"events.jsonl": Source(kind="file", partitions={0: recorded})}
+
+
+def test_requests_of_another_file_are_skipped_neither_in_silence_nor_once_the_loss_is_accepted(world: World) -> None:
+    world.submit(*(erase_user(f"old {number}", number) for number in range(3)))
+    world.drain()
+    os.truncate(world.folder / "events.jsonl", 0)
+    world.submit(*(erase_user(f"new {number}", number) for number in range(3, 9)))
+    with pytest.raises(LostEventsError) as caught:
+        world.drain()
+    world.drain(accept_lost=caught.value.word)
+    assert set(distinct(world.receipts())) == {*(f"old {n}" for n in range(3)), *(f"new {n}" for n in range(3, 9))}
+    world.submit(erase_user("last", 9))
+    world.drain(accept_lost=caught.value.word)
+    assert len(distinct(world.receipts())["last"]) == 1
+
+
+def test_events_in_hand_are_answered_when_their_file_is_gone(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    polls = itertools.count()
+
+    def file_goes() -> bool:
+        if next(polls) == 1:
+            (world.folder / "events.jsonl").unlink()
+        return False
+
+    with pytest.raises(LostEventsError):
+        world.service(batch={"idle_ms": 3_600_000, "max_age_ms": 3_600_000}).run(file_goes, drain=False)
+    assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
+
+
 def test_the_loser_of_a_race_stops_and_names_the_winner(world: World) -> None:
     slow = world.service()
     world.submit(erase_user("r1", 3))
@@ -238,30 +276,6 @@ def test_another_thread_that_has_died_stops_the_service(world: World) -> None:
 
     with pytest.raises(RuntimeError, match="has died"):
         world.service(check=died).run(lambda: False, drain=False)
-
-
-class BrokenOutbox:
-    """Fails with the n-th send, counted from 0."""
-
-    def __init__(self, fails: int) -> None:
-        self._sends = itertools.count()
-        self._fails = fails
-
-    def send(self, records: Sequence[Record]) -> None:
-        if next(self._sends) == self._fails:
-            raise OutboxError("fails on purpose")
-
-    def close(self) -> None:
-        pass
-
-
-def test_receipts_that_could_not_be_sent_are_sent_by_the_next_start(world: World) -> None:
-    world.submit(erase_user("r1", 3))
-    with pytest.raises(OutboxError):
-        world.drain(receipts=BrokenOutbox(fails=1))
-    assert world.receipts() == []
-    world.drain()
-    assert [(r["request_id"], r["version"]) for r in world.receipts()] == [("r1", 3)]
 
 
 @pytest.mark.parametrize("kind", ["before", "after"])
