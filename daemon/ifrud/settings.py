@@ -140,7 +140,9 @@ class Common(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     max_event_bytes: PositiveInt = 256 * 1024
     max_consecutive_bad: PositiveInt = 1000
-    remember_versions: PositiveInt = 1000
+    remember_days: PositiveInt = 90
+    dead_letters_payload: Literal["full", "digest"] = "full"
+    patience_s: PositiveFloat = 30
     refine: bool = True
     refine_after_ms: NonNegativeFloat = 500
     prove: bool = True

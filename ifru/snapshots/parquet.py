@@ -1,4 +1,4 @@
-"""Interactions, ids and features as Parquet bytes.
+"""Interactions, ids, features and answered requests as Parquet bytes.
 
 Axes: N retained interactions, in the order (user, item), which is their position in all deltas on this full version.
 """
@@ -6,12 +6,16 @@ Axes: N retained interactions, in the order (user, item), which is their positio
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ifru.interactions import Columns, Ids, Interactions
+from ifru.snapshots.answered import STATE_BITS, STATES, Run
 
 
 def encode_interactions(interactions: Interactions) -> bytes:
@@ -82,6 +86,41 @@ def decode_features(data: bytes, rows: int) -> pa.Table:
     return _checked(pq.read_table(pa.BufferReader(data)), rows)
 
 
+def encode_answered(run: Run) -> bytes:
+    """hash, fingerprint (uint64), state (string), version, time (int64) and residual (float64) of each request."""
+    states, rows = np.divmod(run.answers, 1 << STATE_BITS)
+    residual = run.residuals[rows]
+    columns = {
+        "hash": run.hashes,
+        "fingerprint": pa.array(run.fingerprints, mask=run.fingerprints == 0),
+        "state": pa.DictionaryArray.from_arrays(states.astype(np.int8), pa.array(STATES)),
+        "version": run.versions[rows].astype(np.int64),
+        "time": run.times[rows],
+        "residual": pa.array(residual, mask=np.isnan(residual)),
+    }
+    return _encode(pa.table(columns), ["state", "version", "time", "residual"])
+
+
+def decode_answered(data: bytes) -> Run:
+    """Raises ValueError or KeyError for bytes that hold none."""
+    table = pq.read_table(pa.BufferReader(data))
+    versions, first, rows = np.unique(table["version"].to_numpy(), return_index=True, return_inverse=True)
+    states = pc.index_in(table["state"], value_set=pa.array(STATES))
+    if states.null_count or len(versions) > 1 << STATE_BITS:
+        raise ValueError(f"states are {', '.join(STATES)}")
+    run = Run(
+        hashes=table["hash"].to_numpy(),
+        fingerprints=table["fingerprint"].fill_null(0).to_numpy(),
+        answers=(states.to_numpy().astype(np.uint32) << STATE_BITS) + rows.astype(np.uint32),
+        versions=versions.astype(np.uint32),
+        times=table["time"].to_numpy()[first],
+        residuals=table["residual"].to_numpy()[first],
+    )
+    if (run.hashes[1:] <= run.hashes[:-1]).any():
+        raise ValueError("hashes ascend")
+    return run
+
+
 def _checked(features: pa.Table, rows: int) -> pa.Table:
     numbers = features["row"].to_numpy()
     if (
@@ -93,8 +132,9 @@ def _checked(features: pa.Table, rows: int) -> pa.Table:
     return features
 
 
-def _encode(table: pa.Table) -> bytes:
+def _encode(table: pa.Table, repeating: Sequence[str] | Literal[True] = True) -> bytes:
+    """repeating: columns whose values are written once and then referred to."""
     sink = io.BytesIO()
     # Without Arrow's own schema and pandas' metadata: any Parquet reader sees all there is.
-    pq.write_table(table, sink, compression="zstd", store_schema=False)
+    pq.write_table(table, sink, compression="zstd", store_schema=False, use_dictionary=repeating)
     return sink.getvalue()

@@ -5,7 +5,7 @@ What is compiled is kept on disk, for later processes too; these only load it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -25,8 +25,12 @@ _L2 = 0.1
 """So many columns that the generated rows take every form of a block, and a penalty that is soon trained under."""
 
 
-def warm_up(config: ModelConfig, device: torch.device, dtypes: Sequence[torch.dtype]) -> None:
-    """Train a model of this kind on a few generated rows and forget two of them, by every support and on all cores."""
+@cache
+def warm_up(config: ModelConfig, device: torch.device, dtypes: tuple[torch.dtype, ...]) -> None:
+    """Train a model of this kind on a few generated rows and forget two of them, by every support and on all cores.
+
+    A process does this once.
+    """
     config = config.model_copy(update={"rank": _RANK, "l2": _L2})
     dataset = split(generate(60, 40, 600, seed=0), LabelRule.parse("rating>=4"), 0.0, seed=0)
     for dtype in dtypes:

@@ -10,6 +10,7 @@ import re
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import threading
 from pathlib import Path
@@ -146,6 +147,9 @@ def _read_all(terminal: int, shown: bytearray) -> None:
 def test_an_interrupt_leaves_no_daemon_behind(ratings: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     folder = tmp_path / "kept"
     line = [command("ifrud"), "demo", "--data", str(ratings), "--rank", "8", "--events", "400", "--dir", str(folder)]
+    # A shell has what it runs in the background ignore SIGINT, and these tests may run there.
+    heeds = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+    line = [sys.executable, "-c", heeds, *line]
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as demo:
         await_(lambda: (folder / "receipts.jsonl").exists() or demo.poll() is not None, "the first receipt")
         log = whole_lines(folder / "log.jsonl")

@@ -1,10 +1,13 @@
-"""Dead letters: events that are no requests, with what is wrong with them, their position and their content."""
+"""Dead letters: events that were not carried out, with what is wrong with them, their position and their content."""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from pydantic_core import to_json
@@ -21,6 +24,9 @@ TRUNCATED_BYTES = 1024
 
 ATTRIBUTE_BYTES = 64 * 1024
 """Key and headers are kept where their JSON form, taken together, is not larger; else they are left out."""
+
+Payload = Literal["full", "digest"]
+"""What is kept of the original. full: all of it, up to the bounds above. digest: the payload's size and SHA-256."""
 
 _MOST_ESCAPED = 2
 """Text whose JSON form is longer than this many times its bytes is kept as base64."""
@@ -47,11 +53,11 @@ class Header(_Frozen):
 
 
 class DeadLetter(_Frozen):
-    """An event that could not be understood. It holds the original, which may be personal data.
+    """An event that was not carried out. It may hold the original, which may be personal data.
 
     reason: starts with the field. payload: where it is text; null where there was none or it is in payload_base64.
-    payload_truncated: at most the first 1024 bytes are kept. payload_size, payload_sha256: of the whole.
-    attributes_left_out: key and headers were too large to keep.
+    payload_truncated: of the payload at most the first 1024 bytes are kept. payload_size, payload_sha256: of the whole.
+    attributes_left_out: there were a key or headers, and they are not kept.
     """
 
     reason: str
@@ -74,13 +80,27 @@ class DeadLetter(_Frozen):
         return Record(f"{at.source}/{at.partition}/{at.offset}", self.model_dump_json().encode())
 
 
-def dead_letter(event: Event, error: RequestError, source: str, time: datetime) -> DeadLetter:
+@dataclass(frozen=True)
+class Letters:
+    """Writes the dead letters of one source. source: its name. utc: the time of day. payload: what is kept."""
+
+    source: str
+    utc: Callable[[], datetime]
+    payload: Payload = "full"
+
+    def of(self, event: Event, error: RequestError) -> DeadLetter:
+        """The dead letter of an event that was not carried out."""
+        return dead_letter(event, error, self.source, self.utc(), self.payload)
+
+
+def dead_letter(event: Event, error: RequestError, source: str, time: datetime, kept: Payload = "full") -> DeadLetter:
     """The dead letter of an event. source: name of the source it came from."""
     payload = event.payload
-    text, base64 = _kept(payload)
+    text, base64 = _kept(payload) if kept == "full" else (None, None)
     key, headers = _written(event.key), [_header(name, value) for name, value in event.headers]
-    too_large = len(to_json([key, headers])) > ATTRIBUTE_BYTES
-    if too_large:
+    present = event.key is not None or len(event.headers) > 0
+    left_out = present and (kept == "digest" or len(to_json([key, headers])) > ATTRIBUTE_BYTES)
+    if left_out:
         key, headers = (None, None), []
     return DeadLetter(
         reason=str(error),
@@ -89,13 +109,13 @@ def dead_letter(event: Event, error: RequestError, source: str, time: datetime) 
         time=time.astimezone(UTC),
         payload=text,
         payload_base64=base64,
-        payload_truncated=payload is not None and len(payload) > PAYLOAD_BYTES,
+        payload_truncated=payload is not None and (kept == "digest" or len(payload) > PAYLOAD_BYTES),
         payload_size=None if payload is None else len(payload),
         payload_sha256=None if payload is None else sha256(payload).hexdigest(),
         key=key[0],
         key_base64=key[1],
         headers=headers,
-        attributes_left_out=too_large,
+        attributes_left_out=left_out,
     )
 
 
