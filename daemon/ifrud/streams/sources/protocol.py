@@ -80,7 +80,7 @@ class Source(Protocol):
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         """Show lag tools how far events are processed. Nothing else depends on it.
 
-        Raises SourceError where it is refused.
+        Raises SourceError where it is refused; then it tries nothing for some time, and does not wait.
         """
 
     def close(self) -> None:
