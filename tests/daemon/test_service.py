@@ -240,6 +240,18 @@ def test_requests_of_another_file_are_skipped_neither_in_silence_nor_once_the_lo
     assert len(distinct(world.receipts())["last"]) == 1
 
 
+def test_an_accepted_loss_is_settled_by_the_start_itself(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    os.truncate(world.folder / "events.jsonl", 0)
+    with pytest.raises(LostEventsError) as caught:
+        world.drain()
+    world.drain(accept_lost=caught.value.word)
+    world.submit(erase_user("r2", 4))
+    world.drain()
+    assert set(distinct(world.receipts())) == {"r1", "r2"}
+
+
 def test_events_in_hand_are_answered_when_their_file_is_gone(world: World) -> None:
     world.submit(erase_user("r1", 3))
     polls = itertools.count()
