@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ifru.curvature.cache import Counters
 from ifru.engine.engine import Engine
@@ -65,27 +66,47 @@ class Model:
 
         Raises StoreError, CommitLost or CommitUnknown.
         """
-        parameters = self.engine.parameters
-        serving = self.engine.serving
-        change = Change(
-            update=ParameterUpdate({}) if update is None else update.parameters,
-            deletion=Deletion.nothing() if update is None else update.deletion,
-            positions=positions,
-            events=events,
-            residual=self._residual(update, PROVEN if quality else NOTHING_DELETED),
-            receipts=receipts,
-            quality=quality,
-            serving=serving,
-            answered=answered,
-            full=self._full(parameters, serving) if self.full_is_due else None,
+        return self._commit(
+            Change(
+                update=ParameterUpdate({}) if update is None else update.parameters,
+                deletion=Deletion.nothing() if update is None else update.deletion,
+                positions=positions,
+                events=events,
+                residual=self._residual(update, PROVEN if quality else NOTHING_DELETED),
+                receipts=receipts,
+                quality=quality,
+                answered=answered,
+            )
         )
-        self.manifest = self._writer.commit(self.manifest, change)
-        return self.manifest
+
+    def claim(self) -> Manifest:
+        """Commit a version that is the newest once more, so that whoever wrote that commits nothing any more.
+
+        What was found out about the newest holds for it too. Raises as `publish` does.
+        """
+        owed = {"settled": self.settled.influence, "total": self.settled.total}
+        return self._commit(
+            Change(
+                update=ParameterUpdate({}),
+                deletion=Deletion.nothing(),
+                positions={},
+                events=(),
+                residual=self.manifest.residual.model_copy(update=owed),
+                quality=self.manifest.quality,
+                claim=True,
+            )
+        )
 
     def settle(self) -> Settled:
         """Bring the debt up to date, and say what the newest version really owes."""
         self.settled = self.engine.settle()
         return self.settled
+
+    def _commit(self, change: Change) -> Manifest:
+        parameters, serving = self.engine.parameters, self.engine.serving
+        full = self._full(parameters, serving) if self.full_is_due and not change.claim else None
+        self.manifest = self._writer.commit(self.manifest, replace(change, serving=serving, full=full))
+        return self.manifest
 
     def _residual(self, update: Update | None, otherwise: str) -> Residual:
         carried = self.engine.carried

@@ -58,18 +58,18 @@ class Pipeline:
         """How far the newest version has read the source."""
         return self.model.positions(self.streams.source.name)
 
-    @property
-    def answered_last(self) -> bool:
-        """Whether the newest version answers requests, and is no training, refinement or proof."""
-        return len(self.model.manifest.events) > 0
-
     def resume(self) -> None:
-        """Go on where the newest version ends: seek there, and repeat its receipts, which may never have been sent."""
+        """Go on where the newest version ends: seek there, repeat its receipts, which may never have been sent, and
+        claim the prefix, so that another process that still works on it publishes nothing any more.
+
+        Receipts come first: whatever follows a version says that its receipts were sent. Raises what these raise.
+        """
         manifest = self.model.manifest
         self.streams.source.seek(self.positions)
         receipts = [Receipt.read(line) for line in self.reader.receipts(manifest.version)]
         self.streams.receipts.send([receipt.record() for receipt in receipts])
-        self.reporter.ready(manifest, self.model.settled, self.positions, len(receipts))
+        self.model.claim()
+        self.reporter.ready(self.model.manifest, self.model.settled, self.positions, len(receipts))
 
     def process(self, batch: Batch, watch: Stopwatch) -> None:
         """Publish the version that has forgotten what a batch asks for, and answer its requests.

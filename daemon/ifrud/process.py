@@ -21,16 +21,19 @@ from ifru.engine.update import Carried
 from ifru.errors import IfruError
 from ifru.kernels.device import UnsupportedDevice, device_of
 from ifru.models import ModelConfig, model_of
-from ifru.snapshots import Reader, Store, Version, Writer, open_store, probe, read_hash_key
+from ifru.snapshots import Manifest, NoVersion, Reader, Store, Version, Writer, open_store, probe, read_hash_key
 from ifru.training.warm_up import warm_up
+from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
 from ifrud.exits import Exit, exit_for
+from ifrud.lookout import Lookout
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
 from ifrud.observe.logging import configure_logging
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
+from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
@@ -42,7 +45,14 @@ from ifrud.settings import AdminSettings, Settings
 from ifrud.streams.outboxes import open_outbox
 from ifrud.streams.sources import open_source
 
+RETRY_SECONDS = 5.0
+"""How long the store's client repeats a request by itself: the daemon's heart does not beat meanwhile."""
+
 log = structlog.stdlib.get_logger("ifrud")
+
+
+def _attempt() -> str:
+    return uuid4().hex
 
 
 def _utc() -> datetime:
@@ -90,11 +100,11 @@ class StopSignals:
 def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack) -> None:
     reporter = _reporter(settings)
     admin = _admin(settings.admin, reporter, stack)
-    store = open_store(settings.store)
+    store = open_store(settings.store, RETRY_SECONDS)
     probe(store, _attempt())
     streams = _streams(settings, stack)
     prover = stack.enter_context(closing(Prover(settings.engine.cache_bytes)))
-    assemble(settings, store, streams, reporter, prover, admin.check).run(stop, drain)
+    assemble(settings, store, streams, reporter, prover, check=admin.check).run(stop, drain)
 
 
 def assemble(
@@ -103,31 +113,58 @@ def assemble(
     streams: Streams,
     reporter: Reporter,
     prover: Prover,
+    *,
     check: Callable[[], None] = lambda: None,
+    now: Callable[[], float] = time.monotonic,
     utc: Callable[[], datetime] = _utc,
+    wait: Callable[[float], None] = time.sleep,
+    attempt: Callable[[], str] = _attempt,
 ) -> Service:
-    """A service on the newest version of a store. check: raises where another thread has died. utc: the time of day.
+    """A service on the newest version of a store. check: raises where another thread has died.
+
+    now: seconds, never going back. utc: the time of day. wait: sleeps. attempt: a name that was never used before.
 
     Raises NoVersion, CorruptFile, StoreError or InvalidSettings.
     """
-    reader = Reader(store)
+    contacts = reporter.board.contacts
+    patience = Patience(wait, reporter.board.beat)
+    attended = AttendedStore(store, contacts["store"], patience)
+    reader = Reader(attended)
     newest = reader.load()
     manifest = newest.manifest
-    model = Model(_engine(newest, settings.engine), newest, Writer(store, utc, _attempt), settings.full_every)
+    writer = Writer(attended, utc, attempt, persist=patience)
+    model = Model(_engine(newest, settings.engine), newest, writer, settings.full_every)
     beat = reporter.board.beat
-    answered = load_answered(reader, manifest, read_hash_key(store), settings.remember_days, utc(), beat)
+    answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
+    streams = Streams(
+        streams.source,
+        AttendedOutbox(streams.receipts, contacts["receipts"], patience),
+        AttendedOutbox(streams.dead_letters, contacts["dead_letters"], patience),
+    )
     decoder = Decoder(letters, settings.max_event_bytes, settings.max_consecutive_bad)
     prove = settings.prove and _provable(manifest.model)
     return Service(
         pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, utc),
         batcher=Batcher(settings.batch),
-        idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
+        idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
-        now=time.monotonic,
+        lookout=Lookout(AttendedStore(store, contacts["store"]), now),
+        patience=patience,
+        now=now,
         check=check,
     )
+
+
+def _refined(reader: Reader, newest: Manifest) -> bool:
+    """Whether the newest version, claims aside, is a training, a refinement or a proof, and answers no requests."""
+    try:
+        done = newest if newest.claims is None else reader.manifest(newest.claims)
+    except NoVersion:
+        # It was collected; to refine once more does no harm.
+        return False
+    return len(done.events) == 0
 
 
 def _provable(config: ModelConfig) -> bool:
@@ -138,7 +175,8 @@ def _provable(config: ModelConfig) -> bool:
 
 
 def _reporter(settings: Settings) -> Reporter:
-    board = Board(Status(started=_utc(), store=settings.store, source=settings.events), time.monotonic)
+    status = Status(started=_utc(), store=settings.store, source=settings.events)
+    board = Board(status, settings.patience_s, time.monotonic, _utc)
     metrics = Metrics(CollectorRegistry())
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics.registry)
@@ -177,7 +215,3 @@ def _streams(settings: Settings, stack: ExitStack) -> Streams:
         for url in (settings.receipts, settings.dead_letters)
     )
     return Streams(source, *outboxes)
-
-
-def _attempt() -> str:
-    return uuid4().hex

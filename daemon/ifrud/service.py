@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ifrud.batcher import Batch, Batcher
+from ifrud.lookout import Lookout
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import Reporter
+from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline
 from ifrud.prover import Prover
 from ifrud.streams.positions import Goal, lag
@@ -24,9 +26,13 @@ LOOK_SECONDS = 0.003
 
 @dataclass(frozen=True)
 class IdleWork:
-    """Whether the model is refined and proven in idle time, and after how many seconds without an event."""
+    """Whether the model is refined and proven in idle time, and after how many seconds without an event.
+
+    refined: whether nothing was deleted since the version that the service starts with was refined or trained.
+    """
 
     refine: bool
+    refined: bool
     prove: bool
     after: float
 
@@ -43,11 +49,14 @@ class Service:
     idle: IdleWork
     reporter: Reporter
     prover: Prover
+    lookout: Lookout
+    patience: Patience
     now: Callable[[], float]
     check: Callable[[], None]
 
     def __post_init__(self) -> None:
         self._source = self.pipeline.streams.source
+        self._contact = self.reporter.board.contacts["source"]
         self._watch = self._new_watch()
         self._last_event = self._lag_due = self.now()
         self._silent = self._refined = False
@@ -55,19 +64,23 @@ class Service:
     def run(self, stop: Callable[[], bool], drain: bool) -> None:
         """Process events until told to stop, then the batch in hand. drain: until the source's present end.
 
+        Once it has resumed, it outlasts a source, a store and outboxes that are away.
         Raises SourceError, OutboxError, StoreError, CommitLost, CommitUnknown or TooManyBadEvents: the process
         must end then.
         """
+        self.patience.last(stop)
         self.pipeline.resume()
-        self._refined = not self.idle.refine or not self.pipeline.answered_last
+        self._refined = not self.idle.refine or self.idle.refined
         goal = Goal(self._source.end()) if drain else None
         while not stop() and not (goal and self._reached(goal)):
             self._look(self._patience())
             batch = self.batcher.close(self.now())
             if batch is not None:
                 self._process(batch)
-            elif self._quiet() and not drain:
-                self._improve(stop)
+            elif len(self.batcher) == 0:
+                self.lookout.look(self.pipeline.model.manifest)
+                if self._quiet() and not drain:
+                    self._improve(stop)
             self._show_lag()
         self.reporter.stopping()
         batch = self.batcher.close(self.now(), stopping=True)
@@ -82,8 +95,10 @@ class Service:
         """Record that this thread is alive, check that the others are, and read new events."""
         self.reporter.board.beat()
         self.check()
+        asked = self.now()
         with self._watch.stage("poll"):
             events = self._source.poll(self.batcher.room, timeout)
+        self._contact.heard(self._source.heard(), asked)
         now = self.now()
         self.batcher.add(events, now)
         self._silent = not events
@@ -100,7 +115,7 @@ class Service:
         self._refined = not self.idle.refine
 
     def _quiet(self) -> bool:
-        return len(self.batcher) == 0 and self.now() - self._last_event >= self.idle.after
+        return self.now() - self._last_event >= self.idle.after
 
     def _improve(self, stop: Callable[[], bool]) -> None:
         """Refine the newest version; once there is nothing more to gain, prove it."""
@@ -137,5 +152,6 @@ class Service:
 
     def _show_lag(self) -> None:
         if self.now() >= self._lag_due:
-            self.reporter.lag(lag(self.pipeline.positions, self._source.known_end()))
+            known = self._contact.connected == 1
+            self.reporter.lag(lag(self.pipeline.positions, self._source.known_end()) if known else None)
             self._lag_due = self.now() + LAG_SECONDS

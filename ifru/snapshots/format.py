@@ -42,6 +42,7 @@ class Manifest(Part):
 
     parent: the version before. parent_sha256: of its manifest's bytes. base: the full version that a chain of deltas
     starts from, itself for a full one. epoch: raised by each writer that takes over.
+    claims: of a version by which a writer only took over, the newest before it that is none such.
     tables: none where `base` is of format 1. sources: how far each was read. events: requests that the version
     answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now.
     hash_key_id: of the key that hashes and fingerprints are made by.
@@ -57,6 +58,7 @@ class Manifest(Part):
     kind: Literal["full", "delta"]
     attempt: Attempt
     epoch: NonNegativeInt = 0
+    claims: PositiveInt | None = None
     time: AwareDatetime
     model: Configuration
     tables: dict[str, Table] = Field(default_factory=dict)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
+from itertools import count
 
 from ifru.errors import IfruError
 from ifru.snapshots.change import Change, FullState, delta_contents, full_contents
@@ -42,7 +43,8 @@ class Writer:
     A writer serves one data set in memory: the one given to `start`, or the one that was loaded for it.
 
     clock: the time of day, with a time zone. attempts: a new name for each call, which no writer ever used before.
-    random_bytes: so many unguessable bytes.
+    random_bytes: so many unguessable bytes. persist(error): asked where the store failed within a commit whether the
+    same step is tried again, and again; it may wait before it answers.
     """
 
     def __init__(
@@ -51,8 +53,10 @@ class Writer:
         clock: Callable[[], datetime],
         attempts: Callable[[], str],
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        persist: Callable[[StoreError], bool] = lambda error: False,
     ) -> None:
         self._store = store
+        self._persist = persist
         self._clock = clock
         self._attempts = attempts
         self._random_bytes = random_bytes
@@ -102,6 +106,7 @@ class Writer:
         4. Where the store did not say that it did: read the manifest back. Ours, another's, or none?
         5. Write the hint that this version is the newest.
 
+        Where the store fails in 2 to 4, the same step is tried again for as long as the writer persists.
         Raises ValueError or StoreError before step 3: nothing was committed, and it can be tried again. After that
         CommitLost, or CommitUnknown where the store answers neither. Step 5 never fails a commit.
         """
@@ -138,6 +143,7 @@ class Writer:
             attempt=attempt,
             # Whoever did not write the parent takes over.
             epoch=parent.epoch + (parent.sha256 != self._newest),
+            claims=(parent.claims or parent.version) if change.claim else None,
             time=self._clock(),
             model=parent.model if full is None else full.config,
             tables=parent.tables if full is None else tables_of(full.parameters),
@@ -156,8 +162,7 @@ class Writer:
     def _publish(self, manifest: Manifest, contents: Mapping[Role, bytes], full: FullState | None) -> Manifest:
         # 2
         paths = {file.role: file.path for file in (*manifest.files, *manifest.answered)}
-        with ThreadPoolExecutor(len(contents)) as pool:
-            list(pool.map(self._store.put, [paths[role] for role in contents], contents.values()))
+        self._put({paths[role]: content for role, content in contents.items()})
         # 3, 4
         body = encode_manifest(manifest)
         self._create(manifest, body)
@@ -169,9 +174,25 @@ class Writer:
         self._newest = hashlib.sha256(body).hexdigest()
         return manifest.model_copy(update={"sha256": self._newest})
 
+    def _put(self, files: Mapping[str, bytes]) -> None:
+        """Put files, path -> content, all at once; those that fail again, for as long as it is worth persisting."""
+        with ThreadPoolExecutor(len(files)) as pool:
+            while files:
+                puts = {path: pool.submit(self._store.put, path, data) for path, data in files.items()}
+                failed: dict[str, StoreError] = {}
+                for path, put in puts.items():
+                    try:
+                        put.result()
+                    except StoreError as error:
+                        failed[path] = error
+                first = next(iter(failed.values()), None)
+                if first is not None and not self._persist(first):
+                    raise first
+                files = {path: files[path] for path in failed}
+
     def _create(self, manifest: Manifest, body: bytes) -> None:
         path = manifest_path(manifest.version)
-        for _ in range(SETTLE_ROUNDS):
+        for tries in count(1):
             # 3
             try:
                 self._store.create(path, body)
@@ -183,17 +204,21 @@ class Writer:
             # 4
             if self._found_own(manifest, reason):
                 return
-        raise CommitUnknown(manifest.version, manifest.attempt, f"the store has no manifest and says: {reason}")
+            if tries >= SETTLE_ROUNDS and not self._persist(reason):
+                raise CommitUnknown(manifest.version, manifest.attempt, f"the store has no manifest and says: {reason}")
 
     def _found_own(self, manifest: Manifest, reason: StoreError) -> bool:
         """Whether our manifest is there; False where none is."""
         version, attempt = manifest.version, manifest.attempt
-        try:
-            found = decode_manifest(self._store.get(manifest_path(version)), version)
-        except NotFound:
-            return False
-        except IfruError as error:
-            raise CommitUnknown(version, attempt, f"{reason}; then, reading it back: {error}") from error
+        while True:
+            try:
+                found = decode_manifest(self._store.get(manifest_path(version)), version)
+                break
+            except NotFound:
+                return False
+            except IfruError as error:
+                if not isinstance(error, StoreError) or not self._persist(error):
+                    raise CommitUnknown(version, attempt, f"{reason}; then, reading it back: {error}") from error
         if isinstance(found, Tombstone):
             raise CommitLost(version, None) from reason
         if found.attempt != attempt:

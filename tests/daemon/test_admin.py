@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -14,11 +15,15 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
+from ifrud.observe.contact import Peer
 from ifrud.observe.metrics import Metrics
+from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
 from ifrud.problems import InvalidSettings
 
 STALLED_AFTER = 60.0
+PATIENCE = 30.0
+STARTED = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 class Hand:
@@ -38,8 +43,7 @@ def hand() -> Hand:
 
 @pytest.fixture
 def board(hand: Hand) -> Board:
-    started = datetime(2026, 11, 21, tzinfo=UTC)
-    return Board(Status(started=started, store="memory://x", source="events.jsonl"), hand)
+    return Board(Status(started=STARTED, store="memory://x", source="events.jsonl"), PATIENCE, hand, lambda: STARTED)
 
 
 @pytest.fixture
@@ -61,6 +65,37 @@ def test_readiness_follows_the_state(server: AdminServer, board: Board) -> None:
         board.update(state=state)
         answers.append(httpx.get(f"{server.url}/readyz").status_code)
     assert answers == [503, 200, 503]
+
+
+@pytest.mark.parametrize("peer", ["source", "store", "receipts", "dead_letters"])
+def test_who_cannot_read_or_answer_is_not_ready_and_says_why_and_since_when(
+    server: AdminServer, board: Board, metrics: Metrics, hand: Hand, peer: Peer
+) -> None:
+    Reporter(board, metrics, lambda: STARTED)
+    board.update(state="ready")
+    contact = board.contacts[peer]
+    contact.answered()
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+    hand.now = PATIENCE + 1
+    contact.silent(0.0)
+    answer = httpx.get(f"{server.url}/readyz")
+    assert (answer.status_code, answer.text) == (503, f"ready; {peer} away since 2026-11-21T00:00:00+00:00\n")
+    assert httpx.get(f"{server.url}/status").json()["away"] == {peer: "2026-11-21T00:00:00Z"}
+    shown = httpx.get(f"{server.url}/metrics").text
+    name = f"{peer}_connected" if peer in ("source", "store") else f'outbox_connected{{outbox="{peer}"}}'
+    assert {f"ifrud_{name} 0.0", "ifrud_ready 0.0"} <= set(shown.splitlines())
+    contact.answered()
+    assert httpx.get(f"{server.url}/readyz").status_code == 200
+    assert {f"ifrud_{name} 1.0", "ifrud_ready 1.0"} <= set(httpx.get(f"{server.url}/metrics").text.splitlines())
+
+
+def test_what_is_not_known_yet_is_no_number(server: AdminServer, board: Board, metrics: Metrics) -> None:
+    Reporter(board, metrics, lambda: STARTED)
+    families = text_string_to_metric_families(httpx.get(f"{server.url}/metrics").text)
+    gauges = {sample.name: sample.value for family in families if family.type == "gauge" for sample in family.samples}
+    known = {name for name, value in gauges.items() if not math.isnan(value) and not name.endswith("_created")}
+    assert known == {"ifrud_ready"}
+    assert gauges["ifrud_ready"] == 0
 
 
 def test_a_silent_engine_thread_is_found_dead_from_outside(server: AdminServer, board: Board, hand: Hand) -> None:

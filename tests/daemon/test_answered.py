@@ -47,12 +47,12 @@ def segments(world: World) -> list[list[int]]:
 def test_each_full_version_stores_what_was_answered_before_it_and_merges_what_is_small(world: World) -> None:
     world.submit(*(erase_user(f"r{number}", number) for number in range(9)))
     world.drain(**ALONE, full_every=2)
-    # Version 3, 5, 7 and 9 are full; each holds the requests of the versions before it.
-    assert segments(world) == [[], [], [1], [1], [3], [3], [3, 2], [3, 2], [7], [7]]
+    # Versions 1, 3, 5, 7, 9 and 11 are full; each holds the requests of the versions before it. Version 2 is the claim.
+    assert segments(world) == [[], [], [], [], [2], [2], [4], [4], [4, 2], [4, 2], [8]]
     newest = world.manifests()[-1]
     (segment,) = newest.answered
-    assert (segment.first, segment.last, segment.role) == (2, 8, "answered")
-    assert segment.path.startswith("answered/000000000009-")
+    assert (segment.first, segment.last, segment.role) == (3, 10, "answered")
+    assert segment.path.startswith("answered/000000000011-")
     assert not [file for manifest in world.manifests() for file in manifest.files if file.role == "answered"]
 
 
@@ -89,8 +89,8 @@ def test_requests_of_collected_versions_are_still_known(world: World, segments_l
     world.submit(*requests)
     world.drain(**ALONE, full_every=3)
     newest = world.newest().manifest
-    assert (newest.version, newest.base) == (6, 4)
-    collect(world, below=4)
+    assert (newest.version, newest.base) == (7, 7)
+    collect(world, below=7)
     if segments_lost:
         forget_segments(world, newest)
     world.submit(*requests)
@@ -123,11 +123,11 @@ def test_requests_are_remembered_for_days_and_not_for_versions(world: World) -> 
     world.drain(utc=at(0))
     for day in range(1, 41):
         world.submit(erase_user(f"other {day}", 1000))
-        world.drain(utc=at(day), full_every=5, remember_days=30)
+        world.drain(utc=at(day), full_every=2, remember_days=30)
     assert newest_counts(world)[0] < 40
     for day, request in ((41, "r1"), (41, "other 30")):
         world.submit(erase_user(request, 3 if request == "r1" else 1000))
-        world.drain(utc=at(day), full_every=5, remember_days=30)
+        world.drain(utc=at(day), full_every=2, remember_days=30)
     assert (len(lines(world, "other 30")), len(lines(world, "r1"))) == (1, 2)
 
 
@@ -138,12 +138,12 @@ def newest_counts(world: World) -> list[int]:
 def test_a_start_reads_segments_and_newer_ledgers_and_no_older_version(world: World) -> None:
     world.submit(*(erase_user(f"r{number}", number) for number in range(8)))
     world.drain(**ALONE, full_every=3)
-    assert world.newest().manifest.answered[-1].last == 6
+    assert world.newest().manifest.answered[-1].last == 9
     recording = RecordingStore(world.store)
     world.drain(store=recording)
     read = [path for operation, path in recording.calls if operation == "get"]
     assert [path for path in read if path.startswith("ledger/")] != []
-    assert {int(path.split("/")[1][:12]) for path in read if path.startswith("ledger/")} == {7, 8, 9}
+    assert {int(path.split("/")[1][:12]) for path in read if path.startswith("ledger/")} == {10}
     assert len([path for path in read if path.startswith("answered/")]) == len(world.newest().manifest.answered)
 
 

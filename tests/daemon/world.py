@@ -121,16 +121,22 @@ class World:
 
     @staticmethod
     def reporter() -> Reporter:
-        board = Board(Status(started=TIME, store="memory://", source="events.jsonl"), time.monotonic)
-        return Reporter(board, Metrics(CollectorRegistry()), lambda: datetime.now(UTC))
+        def utc() -> datetime:
+            return datetime.now(UTC)
+
+        status = Status(started=TIME, store="memory://", source="events.jsonl")
+        board = Board(status, patience=PATIENCE, clock=time.monotonic, utc=utc)
+        return Reporter(board, Metrics(CollectorRegistry()), utc)
 
     def service(
         self,
         store: Store | None = None,
         source: Source | None = None,
         receipts: Outbox | None = None,
+        dead_letters: Outbox | None = None,
         reporter: Reporter | None = None,
         check: Callable[[], None] = lambda: None,
+        wait: Callable[[float], None] = lambda seconds: None,
         prover: Prover | None = None,
         utc: Callable[[], datetime] = lambda: datetime.now(UTC),
         **changes: Any,
@@ -139,10 +145,10 @@ class World:
         streams = Streams(
             source or open_source(settings.events),
             receipts or open_outbox(settings.receipts),
-            open_outbox(settings.dead_letters),
+            dead_letters or open_outbox(settings.dead_letters),
         )
         reporter, prover = reporter or self.reporter(), prover or Prover()
-        return assemble(settings, store or self.store, streams, reporter, prover, check, utc)
+        return assemble(settings, store or self.store, streams, reporter, prover, check=check, utc=utc, wait=wait)
 
     def drain(self, **changes: Any) -> None:
         """A process that runs until what is there has been published."""
@@ -165,6 +171,10 @@ class World:
     def manifests(self) -> list[Manifest]:
         reader = Reader(self.store)
         return [reader.manifest(number) for number in range(1, reader.newest() + 1)]
+
+    def done(self) -> list[Manifest]:
+        """What was published, without the claims of those who started."""
+        return [manifest for manifest in self.manifests() if manifest.claims is None]
 
     def receipts(self) -> list[dict[str, object]]:
         return _lines(self.folder / "receipts.jsonl")

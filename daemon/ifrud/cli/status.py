@@ -22,7 +22,8 @@ def status(
 ) -> None:
     """Show the version, the position and the counts of a running daemon.
 
-    Exit codes: 0 it answered and takes requests, 1 it answered and does not take requests, 5 it did not answer.
+    Exit codes: 0 it answered and takes requests, 1 it answered and does not take requests, or what it depends on is
+    away, 5 it did not answer.
     """
     try:
         # The admin port is reached directly, whatever proxies the environment names.
@@ -37,13 +38,13 @@ def status(
         typer.echo(found.model_dump_json(indent=2))
     else:
         Console().print(_table(found))
-    raise typer.Exit(0 if found.state == "ready" else 1)
+    raise typer.Exit(0 if found.state == "ready" and not found.away else 1)
 
 
 def _table(found: Status) -> Table:
     table = Table(show_header=False, box=None)
     for name, value in found.model_dump().items():
-        if name == "positions":
-            value = ", ".join(f"{partition}: {position}" for partition, position in value.items())  # noqa: PLW2901
+        if isinstance(value, dict):
+            value = ", ".join(f"{key}: {content}" for key, content in value.items())  # noqa: PLW2901
         table.add_row(name.replace("_", " "), "-" if value is None or value == "" else str(value))
     return table

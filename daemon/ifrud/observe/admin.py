@@ -34,8 +34,11 @@ def admin_app(board: Board, registry: CollectorRegistry, stalled_after: float) -
 
     @app.get("/readyz")
     def readyz() -> Response:
-        state = board.status.state
-        return PlainTextResponse(f"{state}\n", 200 if state == "ready" else 503)
+        status = board.status
+        away = [
+            f"; {peer} away since {since.isoformat() if since else 'the start'}" for peer, since in status.away.items()
+        ]
+        return PlainTextResponse(f"{status.state}{''.join(away)}\n", 200 if board.ready else 503)
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -30,7 +30,7 @@ _EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000,
 class _Row(Generic[M]):
     """One row of the table below. Read from an object of `Metrics` it is the metric itself.
 
-    values: those of the label that a counter shows as 0 from the start; none where they are not known before.
+    values: those of the label that are shown from the start; none where they are not known before.
     """
 
     kind: Callable[..., M]
@@ -44,8 +44,9 @@ class _Row(Generic[M]):
 
     def create(self, registry: CollectorRegistry) -> M:
         metric = self.kind(self.name, self.meaning, [self.label] if self.label else [], registry=registry)
-        for value in self.values:
-            metric.labels(value)
+        for shown in [metric.labels(value) for value in self.values] if self.label else [metric]:
+            if isinstance(shown, Gauge):
+                shown.set(math.nan)
         return metric
 
 
@@ -54,7 +55,7 @@ _of_events, _of_seconds = (partial(_Row, partial(Histogram, buckets=buckets)) fo
 
 
 class Metrics:
-    """The daemon's metrics, in a registry that is passed in."""
+    """The daemon's metrics, in a registry that is passed in. A gauge is NaN until something is known."""
 
     requests = _counter(
         "ifrud_requests_total", "Requests answered by a receipt, by its state.", "state", get_args(ReceiptState)
@@ -110,19 +111,30 @@ class Metrics:
         "ifrud_holdout_auc",
         "AUC of the newest version on the held-out interactions that remain; NaN where it was not measured.",
     )
-    retained = _gauge("ifrud_retained_interactions", "Interactions retained, by table.", "table")
+    retained = _gauge("ifrud_retained_interactions", "Interactions retained, by table.", "table", _TABLES)
     lag = _gauge(
         "ifrud_source_lag", "What the source holds beyond the newest version: events on Kafka, bytes in a file."
     )
-    ready = _gauge("ifrud_ready", "1 while the daemon takes requests, else 0.")
+    ready = _gauge("ifrud_ready", "1 while the daemon takes requests and can answer them, else 0.")
+    source_connected = _gauge(
+        "ifrud_source_connected", "1 while the source answers, 0 where it has been away for `patience_s`."
+    )
+    source_answered = _gauge("ifrud_source_answered_timestamp_seconds", "When the source last answered.")
+    store_connected = _gauge(
+        "ifrud_store_connected", "1 while the store answers, 0 where it has been away for `patience_s`."
+    )
+    store_answered = _gauge("ifrud_store_answered_timestamp_seconds", "When the store last answered.")
+    outbox_connected = _gauge(
+        "ifrud_outbox_connected",
+        "1 while an outbox (receipts, dead_letters) takes records, 0 where it has been away for `patience_s`.",
+        "outbox",
+    )
     build = _gauge("ifrud_build_info", "Always 1; the version of the package.", "version")
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
         rows = [row for row in vars(Metrics).values() if isinstance(row, _Row)]
         self.by_name: dict[str, MetricWrapperBase] = {row.name: row.create(registry) for row in rows}
-        self.rms_bound.set(math.nan)
-        self.auc.set(math.nan)
 
 
 class Stopwatch:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 
 import structlog
 
@@ -109,14 +110,24 @@ class Reporter:
         self.metrics = metrics
         self._utc = utc
         self._cache = Counters()
+        metrics.ready.set_function(lambda: board.ready)
+        source, store = board.contacts["source"], board.contacts["store"]
+        for connected, answered, contact in (
+            (metrics.source_connected, metrics.source_answered, source),
+            (metrics.store_connected, metrics.store_answered, store),
+        ):
+            connected.set_function(partial(getattr, contact, "connected"))
+            answered.set_function(partial(getattr, contact, "answered_at"))
+        for outbox in ("receipts", "dead_letters"):
+            metrics.outbox_connected.labels(outbox).set_function(partial(getattr, board.contacts[outbox], "connected"))
 
     def ready(self, manifest: Manifest, settled: Settled, positions: Mapping[int, int], repeated: int) -> None:
-        """The model is loaded, the source is at its place, and the newest version's receipts were sent again."""
+        """The model is loaded, the source is at its place, the receipts of the version before `manifest` were sent
+        again, and `manifest` claims the prefix."""
         self._show(manifest, settled)
         self.board.update(state="ready", positions=dict(positions))
-        self.metrics.ready.set(1)
         log.info(
-            f"ready: goes on after version {manifest.version}, whose {repeated} receipts were repeated",
+            f"ready: {repeated} receipts of the newest version were repeated, version {manifest.version} is our claim",
             version=manifest.version,
             positions=dict(positions),
         )
@@ -124,7 +135,6 @@ class Reporter:
     def stopping(self) -> None:
         """No event is read any more."""
         self.board.update(state="stopping")
-        self.metrics.ready.set(0)
 
     def answered(self, batch: Recognised) -> None:
         """The receipts of a batch are durable."""
@@ -134,9 +144,9 @@ class Reporter:
         for letter in batch.letters:
             self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
 
-    def lag(self, lag: int) -> None:
-        """How much the source holds beyond the newest version."""
-        self.metrics.lag.set(lag)
+    def lag(self, lag: int | None) -> None:
+        """How much the source holds beyond the newest version; None where that is not known."""
+        self.metrics.lag.set(math.nan if lag is None else lag)
         self.board.update(lag=lag)
 
     def proof_failed(self, version: int, error: IfruError) -> None:

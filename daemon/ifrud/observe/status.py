@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
+
+from ifrud.observe.contact import Contact, Peer
 
 State = Literal["starting", "ready", "stopping"]
 
@@ -15,12 +17,13 @@ class Status(BaseModel):
     """The daemon's state at one moment. Counts are since its start.
 
     in_hand: events that were read and are in no version yet. lag: what the source holds beyond the newest version, in
-    events on Kafka, in bytes in a file.
+    events on Kafka, in bytes in a file; None while it is not known. away: what does not answer, and since when.
     """
 
     model_config = ConfigDict(frozen=True)
 
     state: State = "starting"
+    away: dict[Peer, datetime | None] = {}
     started: datetime
     store: str
     source: str
@@ -43,12 +46,30 @@ class Status(BaseModel):
 
 
 class Board:
-    """The newest status and the engine thread's heartbeat. One thread writes, any thread reads."""
+    """The newest status, the engine thread's heartbeat, and who answers. One thread writes, any thread reads.
 
-    def __init__(self, status: Status, clock: Callable[[], float]) -> None:
-        self.status = status
+    patience: seconds of silence after which source, store or an outbox counts as away.
+    clock: seconds, never going back. utc: the time of day.
+    """
+
+    def __init__(
+        self, status: Status, patience: float, clock: Callable[[], float], utc: Callable[[], datetime]
+    ) -> None:
+        self.contacts = {peer: Contact(peer, patience, clock, utc) for peer in get_args(Peer)}
+        self._status = status
         self._clock = clock
         self._beat = clock()
+
+    @property
+    def status(self) -> Status:
+        """As it is now."""
+        away = {peer: contact.since for peer, contact in self.contacts.items() if contact.away}
+        return self._status.model_copy(update={"away": away})
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken, and can be answered."""
+        return self._status.state == "ready" and not any(contact.away for contact in self.contacts.values())
 
     def beat(self) -> None:
         """Record that the engine thread is alive."""
@@ -60,4 +81,4 @@ class Board:
 
     def update(self, **changes: Any) -> None:
         """Replace the status by a copy with some fields changed."""
-        self.status = self.status.model_copy(update=changes)
+        self._status = self._status.model_copy(update=changes)

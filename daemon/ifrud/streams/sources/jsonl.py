@@ -40,6 +40,7 @@ class JsonlSource:
         self._interval = interval
         self._next = 0
         self._identity: tuple[int, int] | None = None
+        self._heard: float | None = None
 
     def seek(self, positions: Mapping[int, int]) -> None:
         unknown = set(positions) - {0}
@@ -67,6 +68,9 @@ class JsonlSource:
 
     def known_end(self) -> Mapping[int, int]:
         return self.end()
+
+    def heard(self) -> float | None:
+        return self._heard
 
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         """Nothing to do: no tool watches the lag of a file."""
@@ -98,10 +102,12 @@ class JsonlSource:
             file = self._open()
             if file is None:
                 self._check_size(0)
+                self._heard = self._clock()
                 yield None
                 return
             with file:
                 self._check(file)
+                self._heard = self._clock()
                 yield file
         except OSError as error:
             raise SourceError(f"events file {str(self._path)!r} cannot be read: {error.strerror}") from error

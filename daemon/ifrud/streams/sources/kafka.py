@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,7 @@ class KafkaSource:
         self._accept_lost = settings.accept_lost
         self._clock = clock
         self._timeout = timeouts.request
+        self._heard: float | None = None
         # Positions as the caller knows them. The client's own move on over what is no event, and over what is lost.
         self._next: dict[int, int] = {}
         with connecting(SourceError, servers):
@@ -79,6 +81,7 @@ class KafkaSource:
         except SourceError as error:
             raise self._explained(error) from error.__cause__
         received = self._clock()
+        self._listen()
         events = [_event(record, received) for records in batches.values() for record in records]
         self._next |= {event.partition: event.next for event in events}
         return events
@@ -94,6 +97,9 @@ class KafkaSource:
         heard = {partition: self._consumer.highwater(self._at(partition)) for partition in self._next}
         return {partition: self._next[partition] if end is None else end for partition, end in heard.items()}
 
+    def heard(self) -> float | None:
+        return self._heard
+
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         if self._group is not None:
             self._group.commit({partition: self._reached(partition, after) for partition, after in positions.items()})
@@ -102,6 +108,13 @@ class KafkaSource:
         self._consumer.close(autocommit=False, timeout_ms=self._timeout)
         if self._group is not None:
             self._group.close()
+
+    def _listen(self) -> None:
+        """Note when a broker was last heard, which the client only tells of its open connections."""
+        connections = list(self._consumer._manager._conns.values())
+        reads = [connection.transport.last_read for connection in connections if connection.connected]
+        if reads:
+            self._heard = self._clock() - (time.monotonic() - max(reads))
 
     def _partitions(self) -> set[int]:
         """Partitions by what is known of the topic now; none where the topic is not known (any more)."""

@@ -80,6 +80,9 @@ class Source(Protocol):
     def known_end(self) -> Mapping[int, int]:
         """`end`, as far as it is known without a request; never waits. For measuring lag."""
 
+    def heard(self) -> float | None:
+        """When the source last answered, in seconds since the epoch; None where it never has. Never waits."""
+
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         """Show lag tools how far events are processed. Nothing else depends on it.
 
