@@ -133,7 +133,6 @@ class Common(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
     )
 
-    events: StreamUrl
     batch: BatchSettings = BatchSettings()
     engine: EngineSettings = EngineSettings()
     admin: AdminSettings = AdminSettings()
@@ -153,6 +152,7 @@ class Common(BaseSettings):
 class Settings(Common):
     """What `ifrud run` needs."""
 
+    events: StreamUrl
     store: StoreUrl
     receipts: StreamUrl
     dead_letters: StreamUrl
@@ -161,6 +161,16 @@ class Settings(Common):
 class SubmitSettings(Common):
     """What `ifrud submit` needs: the daemon's settings as far as they say where events go."""
 
+    events: StreamUrl
+    store: StoreUrl | None = None
+    receipts: StreamUrl | None = None
+    dead_letters: StreamUrl | None = None
+
+
+class LetterSettings(Common):
+    """What `ifrud dead-letters` needs: the same, as far as they say where dead letters are and where events go."""
+
+    events: StreamUrl | None = None
     store: StoreUrl | None = None
     receipts: StreamUrl | None = None
     dead_letters: StreamUrl | None = None
