@@ -10,7 +10,7 @@ from ifru.engine.engine import Engine
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
-from ifru.snapshots import Change, Event, FullState, Manifest, Remembered, Residual, Version, Writer
+from ifru.snapshots import Change, Event, FullState, Manifest, Remembered, Residual, Source, Version, Writer
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -41,10 +41,6 @@ class Model:
         """What the curvature cache has done since the engine started."""
         return self.engine.counters
 
-    def positions(self, source: str) -> Mapping[int, int]:
-        """How far the newest version has read a source."""
-        return self.manifest.positions.get(source, {})
-
     def forget(self, deletion: Deletion) -> Update | None:
         """Delete rows and move the parameters; None where there is nothing to delete."""
         return self.engine.apply(deletion) if len(deletion) else None
@@ -56,7 +52,7 @@ class Model:
     def publish(
         self,
         update: Update | None,
-        positions: Mapping[str, Mapping[int, int]],
+        positions: Mapping[str, Source],
         events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,
@@ -79,7 +75,7 @@ class Model:
             )
         )
 
-    def claim(self) -> Manifest:
+    def claim(self, positions: Mapping[str, Source]) -> Manifest:
         """Commit a version that is the newest once more, so that whoever wrote that commits nothing any more.
 
         What was found out about the newest holds for it too. Raises as `publish` does.
@@ -89,7 +85,7 @@ class Model:
             Change(
                 update=ParameterUpdate({}),
                 deletion=Deletion.nothing(),
-                positions={},
+                positions=positions,
                 events=(),
                 residual=self.manifest.residual.model_copy(update=owed),
                 quality=self.manifest.quality,

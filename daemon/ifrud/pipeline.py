@@ -12,6 +12,7 @@ from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
 from ifru.snapshots import Event, Reader, Run
+from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch
 from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
@@ -51,12 +52,9 @@ class Pipeline:
     decoder: Decoder
     reporter: Reporter
     utc: Callable[[], datetime]
+    positions: Mapping[int, int] = field(default_factory=dict, init=False)
+    """How far the newest version has read the source; after `resume` at least where reading goes on."""
     _proof_failed: int | None = field(default=None, init=False)
-
-    @property
-    def positions(self) -> Mapping[int, int]:
-        """How far the newest version has read the source."""
-        return self.model.positions(self.streams.source.name)
 
     def resume(self) -> None:
         """Go on where the newest version ends: seek there, repeat its receipts, which may never have been sent, and
@@ -65,10 +63,11 @@ class Pipeline:
         Receipts come first: whatever follows a version says that its receipts were sent. Raises what these raise.
         """
         manifest = self.model.manifest
-        self.streams.source.seek(self.positions)
+        source = self.streams.source
+        self.positions = source.seek(manifest.sources.get(source.name, Recorded(partitions={})))
         receipts = [Receipt.read(line) for line in self.reader.receipts(manifest.version)]
         self.streams.receipts.send([receipt.record() for receipt in receipts])
-        self.model.claim()
+        self.model.claim(self._recorded(self.positions))
         self.reporter.ready(self.model.manifest, self.model.settled, self.positions, len(receipts))
 
     def process(self, batch: Batch, watch: Stopwatch) -> None:
@@ -156,14 +155,19 @@ class Pipeline:
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
         receipts = answers.receipts(version, now, influence)
         lines = [receipt.line() for receipt in receipts]
-        self._publish(update, {self.streams.source.name: positions}, events, lines, NO_QUALITY)
+        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
+        self.positions = positions
         return receipts
+
+    def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
+        source = self.streams.source
+        return {source.name: source.recorded(positions)}
 
     def _publish(
         self,
         update: Update | None,
-        positions: Mapping[str, Mapping[int, int]],
+        positions: Mapping[str, Recorded],
         events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float],

@@ -209,7 +209,8 @@ def _engine(newest: Version, settings: EngineSettings) -> Engine:
 
 
 def _streams(settings: Settings, stack: ExitStack) -> Streams:
-    source = stack.enter_context(closing(open_source(settings.events, settings.kafka)))
+    opened = open_source(settings.events, settings.kafka, accept_lost=settings.accept_lost)
+    source = stack.enter_context(closing(opened))
     outboxes = (
         stack.enter_context(closing(open_outbox(url, settings.kafka)))
         for url in (settings.receipts, settings.dead_letters)

@@ -15,7 +15,6 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -102,11 +101,11 @@ class LogSettings(_Group):
 class KafkaSettings(_Group):
     """How brokers are reached. The group only shows lag to tools; positions live in the store.
 
-    accept_lost: partition -> offset up to which events that retention has removed are given up.
+    max_decompressed_bytes: a batch of records that is larger is a dead letter.
     """
 
     group: str | None = "ifrud"
-    accept_lost: dict[NonNegativeInt, NonNegativeInt] = {}
+    max_decompressed_bytes: PositiveInt = 128 * 1024 * 1024
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
@@ -150,12 +149,13 @@ class Common(BaseSettings):
 
 
 class Settings(Common):
-    """What `ifrud run` needs."""
+    """What `ifrud run` needs. accept_lost: the word of a loss of events that is accepted, as an error named it."""
 
     events: StreamUrl
     store: StoreUrl
     receipts: StreamUrl
     dead_letters: StreamUrl
+    accept_lost: str | None = None
 
 
 class SubmitSettings(Common):
@@ -174,6 +174,7 @@ class LetterSettings(Common):
     store: StoreUrl | None = None
     receipts: StreamUrl | None = None
     dead_letters: StreamUrl | None = None
+    accept_lost: str | None = None
 
 
 S = TypeVar("S", bound=Common)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kafka import KafkaProducer, TopicPartition
 from typer.testing import CliRunner, Result
 
 from ifru.errors import RequestError
@@ -171,3 +172,19 @@ def test_the_contents_of_a_stream_end_where_it_ends_now(stream: Stream) -> None:
     assert list(contents(stream.url)) == []
     stream.append(*(b"%d" % number for number in range(2500)))
     assert [event.payload for event in contents(stream.url)] == [b"%d" % number for number in range(2500)]
+
+
+def test_letters_that_retention_has_removed_are_not_missed(kafka: Kafka) -> None:
+    topic = kafka.topic(partitions=3)
+    with KafkaProducer(bootstrap_servers=kafka.bootstrap, acks="all") as producer:
+        for number in range(5):
+            producer.send(topic, b"%d" % number, partition=0)
+            producer.send(topic, b"gone", partition=1)
+        producer.flush()
+    kafka.admin.delete_records({TopicPartition(topic, 0): 3, TopicPartition(topic, 1): 5})
+    assert [event.payload for event in contents(kafka.url(topic))] == [b"3", b"4"]
+
+
+def test_an_event_that_could_not_all_be_read_is_not_sent_again() -> None:
+    event = Event(b"{}", None, (), 0, 0, 1, 0.0, RequestError("headers", "are no UTF-8"))
+    assert original(Letters("requests", lambda: TIME).of(event, RequestError("headers", "are no UTF-8"))) is None

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 from collections import Counter
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from ifru.models.lightgcn import LightGCNConfig
-from ifru.snapshots import CommitLost, Reader, open_store
+from ifru.snapshots import CommitLost, Position, Reader, Source, open_store
 from ifru.snapshots.format import manifest_path
 from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
+from ifrud.streams.sources import LostEventsError
 from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request
 from tests.fixtures.failing_store import Crash, FailingStore
 
@@ -209,6 +212,42 @@ def test_a_stop_finishes_the_batch_in_hand(world: World) -> None:
     service = world.service(batch={"idle_ms": 3_600_000, "max_age_ms": 3_600_000})
     service.run(stop_after_the_first_poll, drain=False)
     assert len(world.receipts()) == 3
+
+
+def test_positions_are_published_with_the_identity_of_their_file(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    content = (world.folder / "events.jsonl").read_bytes()
+    recorded = Position(next=len(content), before_sha256=sha256(content).hexdigest())
+    assert world.newest().manifest.sources == {"events.jsonl": Source(kind="file", partitions={0: recorded})}
+
+
+def test_requests_of_another_file_are_skipped_neither_in_silence_nor_once_the_loss_is_accepted(world: World) -> None:
+    world.submit(*(erase_user(f"old {number}", number) for number in range(3)))
+    world.drain()
+    os.truncate(world.folder / "events.jsonl", 0)
+    world.submit(*(erase_user(f"new {number}", number) for number in range(3, 9)))
+    with pytest.raises(LostEventsError) as caught:
+        world.drain()
+    world.drain(accept_lost=caught.value.word)
+    assert set(distinct(world.receipts())) == {*(f"old {n}" for n in range(3)), *(f"new {n}" for n in range(3, 9))}
+    world.submit(erase_user("last", 9))
+    world.drain(accept_lost=caught.value.word)
+    assert len(distinct(world.receipts())["last"]) == 1
+
+
+def test_events_in_hand_are_answered_when_their_file_is_gone(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    polls = itertools.count()
+
+    def file_goes() -> bool:
+        if next(polls) == 1:
+            (world.folder / "events.jsonl").unlink()
+        return False
+
+    with pytest.raises(LostEventsError):
+        world.service(batch={"idle_ms": 3_600_000, "max_age_ms": 3_600_000}).run(file_goes, drain=False)
+    assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
 
 
 def test_the_loser_of_a_race_stops_and_names_the_winner(world: World) -> None:

@@ -143,7 +143,7 @@ class World:
     ) -> Service:
         settings = self.settings(**changes)
         streams = Streams(
-            source or open_source(settings.events),
+            source or open_source(settings.events, accept_lost=settings.accept_lost),
             receipts or open_outbox(settings.receipts),
             dead_letters or open_outbox(settings.dead_letters),
         )

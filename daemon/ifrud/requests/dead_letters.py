@@ -60,7 +60,7 @@ class DeadLetter(_Frozen):
 
     reason: starts with the field. payload: where it is text; null where there was none or it is in payload_base64.
     payload_truncated: of the payload at most the first 1024 bytes are kept. payload_size, payload_sha256: of the whole.
-    attributes_left_out: there were a key or headers, and they are not kept.
+    attributes_left_out: there were a key or headers, and they are not kept, or could not all be read.
     """
 
     reason: str
@@ -130,7 +130,7 @@ def dead_letter(event: Event, error: RequestError, source: str, time: datetime) 
         key=key[0],
         key_base64=key[1],
         headers=headers,
-        attributes_left_out=too_large,
+        attributes_left_out=too_large or event.problem is not None,
     )
 
 

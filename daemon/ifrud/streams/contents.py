@@ -23,9 +23,11 @@ def contents(url: str, kafka: KafkaSettings | None = None) -> Iterator[Event]:
         try:
             goal = Goal(source.end())
         except LostEventsError as error:
+            from ifru.snapshots.sources import Source as Recorded
+
             # Retention has removed the oldest ones, which a daemon must not pass over.
             positions = {lost.partition: lost.last + 1 for lost in error.ranges}
-            source.seek(positions)
+            source.seek(Recorded.model_validate({"partitions": positions}))
             goal = Goal(source.end())
         while not goal.reached(positions):
             events = source.poll(_LIMIT, _SECONDS)
