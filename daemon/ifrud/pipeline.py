@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
@@ -154,13 +156,14 @@ class Pipeline:
         self._report(None, update, watch)
 
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
-        influence = None if update is None else update.influence
+        # In single precision it takes half of the memory where requests are remembered.
+        influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
         receipts = answers.receipts(version, now, influence)
         lines = [receipt.line() for receipt in receipts]
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
         self.positions = positions
-        self.answered.add(Run.of(version, now, influence, events, list(answers.states.values())))
+        self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
         return receipts
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
