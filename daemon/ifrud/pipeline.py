@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
@@ -65,7 +67,7 @@ class Pipeline:
         self.positions = source.seek(manifest.sources.get(source.name, Recorded(partitions={})))
         receipts = [Receipt.read(line) for line in self.reader.receipts(manifest.version)]
         self.streams.receipts.send([receipt.record() for receipt in receipts])
-        self.model.claim({source.name: source.recorded(self.positions)})
+        self.model.claim(self._recorded(self.positions))
         self.reporter.ready(self.model.manifest, self.model.settled, self.positions, len(receipts))
 
     def process(self, batch: Batch, watch: Stopwatch) -> None:
@@ -154,15 +156,19 @@ class Pipeline:
         self._report(None, update, watch)
 
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
-        influence = None if update is None else update.influence
+        # In single precision it takes half of the memory where requests are remembered.
+        influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
         receipts = answers.receipts(version, now, influence)
         lines = [receipt.line() for receipt in receipts]
-        source = self.streams.source
-        self._publish(update, {source.name: source.recorded(positions)}, events, lines, NO_QUALITY)
+        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
         self.positions = positions
-        self.answered.add(Run.of(version, now, influence, events, list(answers.states.values())))
+        self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
         return receipts
+
+    def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
+        source = self.streams.source
+        return {source.name: source.recorded(positions)}
 
     def _publish(
         self,

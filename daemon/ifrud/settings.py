@@ -134,7 +134,6 @@ class Common(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
     )
 
-    events: StreamUrl
     batch: BatchSettings = BatchSettings()
     engine: EngineSettings = EngineSettings()
     admin: AdminSettings = AdminSettings()
@@ -154,6 +153,7 @@ class Common(BaseSettings):
 class Settings(Common):
     """What `ifrud run` needs. accept_lost: the word of a loss of events that is accepted, as an error named it."""
 
+    events: StreamUrl
     store: StoreUrl
     receipts: StreamUrl
     dead_letters: StreamUrl
@@ -171,6 +171,16 @@ class Settings(Common):
 class SubmitSettings(Common):
     """What `ifrud submit` needs: the daemon's settings as far as they say where events go."""
 
+    events: StreamUrl
+    store: StoreUrl | None = None
+    receipts: StreamUrl | None = None
+    dead_letters: StreamUrl | None = None
+
+
+class LetterSettings(Common):
+    """What `ifrud dead-letters` needs: the same, as far as they say where dead letters are and where events go."""
+
+    events: StreamUrl | None = None
     store: StoreUrl | None = None
     receipts: StreamUrl | None = None
     dead_letters: StreamUrl | None = None

@@ -60,7 +60,7 @@ def _run(reader: Reader, key: bytes, version: int) -> Run:
     if not receipts:
         return NOTHING
     hashes = [event_hash(key, *receipt.request) for receipt in receipts]
-    return Run.of(
+    return Run.of_version(
         version,
         receipts[0].time,
         next((receipt.residual_influence for receipt in receipts if receipt.state == "published"), None),

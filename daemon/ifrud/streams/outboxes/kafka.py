@@ -40,10 +40,14 @@ class KafkaOutbox:
 
     def send(self, records: Sequence[Record]) -> None:
         with raising(OutboxError, f"{self._what}: {len(records)} records not sent"):
-            sent = [self._producer.send(self._topic, record.value, record.key.encode()) for record in records]
+            sent = [self._sent(record) for record in records]
             self._producer.flush()
             for answer in sent:
                 answer.get(timeout=0)
+
+    def _sent(self, record: Record) -> Any:
+        key = record.key.encode() if isinstance(record.key, str) else record.key
+        return self._producer.send(self._topic, record.value, key, headers=list(record.headers))
 
     def close(self) -> None:
         # Nothing is left to send: a send that failed has raised its error.
