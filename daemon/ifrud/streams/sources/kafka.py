@@ -44,6 +44,7 @@ class KafkaSource:
         self._clock = clock
         self._timeout = timeouts.request
         self._heard: float | None = None
+        self._read = -math.inf
         # Positions as the caller knows them. The client's own move on over what is no event, and over what is lost.
         self._next: dict[int, int] = {}
         with connecting(SourceError, servers):
@@ -113,8 +114,9 @@ class KafkaSource:
         """Note when a broker was last heard, which the client only tells of its open connections."""
         connections = list(self._consumer._manager._conns.values())
         reads = [connection.transport.last_read for connection in connections if connection.connected]
-        if reads:
-            self._heard = self._clock() - (time.monotonic() - max(reads))
+        if reads and max(reads) > self._read:
+            self._read = max(reads)
+            self._heard = self._clock() - (time.monotonic() - self._read)
 
     def _partitions(self) -> set[int]:
         """Partitions by what is known of the topic now; none where the topic is not known (any more)."""
