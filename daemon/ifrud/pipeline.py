@@ -24,7 +24,7 @@ from ifrud.requests.intake import Decoder
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
 from ifrud.streams.positions import advanced
-from ifrud.streams.sources import Source
+from ifrud.streams.sources import Source, SourceError
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,14 @@ class Pipeline:
             self.model.settle()
         # 8
         with watch.stage("acknowledge"):
-            self.streams.source.acknowledge(self.positions)
+            self._acknowledge()
         self._report(_counts(batch, answers, update), update, watch)
+
+    def _acknowledge(self) -> None:
+        try:
+            self.streams.source.acknowledge(self.positions)
+        except SourceError as error:
+            self.reporter.acknowledgement_failed(error)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
         """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""
@@ -156,8 +162,8 @@ class Pipeline:
         receipts = answers.receipts(version, now, influence)
         lines = [receipt.line() for receipt in receipts]
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
-        self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
         self.positions = positions
+        self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
         return receipts
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:

@@ -19,6 +19,8 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -31,7 +33,7 @@ from pydantic_settings import (
 
 from ifru.engine.settings import EngineSettings
 from ifrud.problems import InvalidSettings, nearest, problems
-from ifrud.streams.endpoints import FORMS, parse_endpoint
+from ifrud.streams.endpoints import FORMS, parse_endpoint, same_stream
 
 PREFIX = "IFRUD_"
 # Kubernetes sets these for a service that is called ifrud, in every pod of the namespace.
@@ -156,6 +158,14 @@ class Settings(Common):
     receipts: StreamUrl
     dead_letters: StreamUrl
     accept_lost: str | None = None
+
+    @field_validator("receipts", "dead_letters")
+    @classmethod
+    def _distinct(cls, url: str, info: ValidationInfo) -> str:
+        for other in ("events", "receipts"):
+            if other != info.field_name and other in info.data and same_stream(url, info.data[other]):
+                raise ValueError(f"{url!r} is the same stream as {other}; allowed is another one")
+        return url
 
 
 class SubmitSettings(Common):

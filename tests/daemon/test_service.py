@@ -6,18 +6,22 @@ import itertools
 import json
 import os
 import shutil
+import time
 from collections import Counter
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ifru.models.lightgcn import LightGCNConfig
 from ifru.snapshots import CommitLost, Position, Reader, Source, open_store
 from ifru.snapshots.format import manifest_path
 from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
-from ifrud.streams.sources import LostEventsError
+from ifrud.streams.sources import LostEventsError, SourceError
+from ifrud.streams.sources.jsonl import JsonlSource
 from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request
 from tests.fixtures.failing_store import Crash, FailingStore
 
@@ -248,6 +252,22 @@ def test_events_in_hand_are_answered_when_their_file_is_gone(world: World) -> No
     with pytest.raises(LostEventsError):
         world.service(batch={"idle_ms": 3_600_000, "max_age_ms": 3_600_000}).run(file_goes, drain=False)
     assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
+
+
+class Unacknowledged(JsonlSource):
+    def acknowledge(self, positions: Mapping[int, int]) -> None:
+        raise SourceError("not authorised")
+
+
+def test_an_acknowledgement_that_fails_is_a_warning_and_no_end(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    source = Unacknowledged(world.folder / "events.jsonl", clock=time.time, wait=time.sleep)
+    reporter = world.reporter()
+    with capture_logs() as logs:
+        world.drain(source=source, reporter=reporter)
+    assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
+    assert reporter.metrics.registry.get_sample_value("ifrud_acknowledgement_failures_total") == 1
+    assert [entry["log_level"] for entry in logs if "not authorised" in entry["event"]] == ["warning"]
 
 
 def test_the_loser_of_a_race_stops_and_names_the_winner(world: World) -> None:
