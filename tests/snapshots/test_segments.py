@@ -55,6 +55,13 @@ def test_what_is_written_is_read_again_exactly(parts: list[tuple[list[State], in
     assert_same(decode_answered(encode_answered(merged)), merged)
 
 
+@pytest.mark.parametrize("residual", [0.1, 0.5, None])
+def test_a_residual_is_kept_to_the_last_bit(residual: float | None) -> None:
+    merged = Run.merged([run(2, "published", start=5), run(3, "published", residual=residual)])
+    read = decode_answered(encode_answered(merged))
+    assert {first.version: first.residual for first in map(read.first, range(2))} == {2: 0.1, 3: residual}
+
+
 def test_any_reader_of_parquet_sees_columns_that_explain_themselves() -> None:
     table = pq.read_table(pa.BufferReader(encode_answered(run(7, "published", "nothing_to_erase"))))
     assert {name: str(table[name].type) for name in table.column_names} == {

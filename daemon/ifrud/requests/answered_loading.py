@@ -9,6 +9,7 @@ from functools import partial
 
 from ifru.snapshots import Event, Manifest, NoVersion, Reader, Run, event_hash
 from ifru.snapshots.answered import NOTHING
+from ifrud.freed import release_freed
 from ifrud.requests.answered import Answered
 from ifrud.requests.receipts import Receipt
 
@@ -45,6 +46,7 @@ def load_answered(
             last = first - 1
     for run in reversed(runs):
         answered.add(run)
+    release_freed()
     return answered
 
 
