@@ -89,7 +89,8 @@ class Model:
     def claim(self, positions: Mapping[str, Source]) -> Manifest:
         """Commit a version that is the newest once more, so that whoever wrote that commits nothing any more.
 
-        What was found out about the newest holds for it too. Raises as `publish` does.
+        What was found out about the newest holds for it too. positions: where sources are read on, if somewhere else.
+        Raises as `publish` does.
         """
         owed = {"settled": self.settled.influence, "total": self.settled.total}
         return self._commit(

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from ifru.engine.engine import UpdateFailed
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
@@ -23,7 +25,7 @@ from ifrud.requests.intake import Decoder
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
 from ifrud.streams.positions import advanced
-from ifrud.streams.sources import Source
+from ifrud.streams.sources import Source, SourceError
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Pipeline:
                     sizes = sizes or [0]
         # 8
         with watch.stage("acknowledge"):
-            self.streams.source.acknowledge(self.positions)
+            self._acknowledge()
 
     def _answer(self, part: Recognised, positions: Mapping[int, int], closed: Closed, watch: Stopwatch) -> None:
         """Steps 3 to 7 for requests. Raises UpdateFailed before anything is published."""
@@ -134,6 +136,12 @@ class Pipeline:
         found = recognised.with_failed(error, self.decoder.letters)
         self.streams.dead_letters.send([found.letters[-1].record()])
         return found
+
+    def _acknowledge(self) -> None:
+        try:
+            self.streams.source.acknowledge(self.positions)
+        except SourceError as error:
+            self.reporter.acknowledgement_failed(error)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
         """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""
@@ -182,13 +190,14 @@ class Pipeline:
         self._report(None, update, watch)
 
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
-        influence = None if update is None else update.influence
+        # In single precision it takes half of the memory where requests are remembered.
+        influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
         receipts = answers.receipts(version, now, influence)
         lines = [receipt.line() for receipt in receipts]
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
-        self.answered.add(Run.of(version, now, influence, events, list(answers.states.values())))
         self.positions = positions
+        self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
         return receipts
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:

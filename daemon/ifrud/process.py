@@ -46,8 +46,9 @@ from ifrud.settings import AdminSettings, Settings
 from ifrud.streams.outboxes import open_outbox
 from ifrud.streams.sources import open_source
 
-RETRY_SECONDS = 5.0
-"""How long the store's client repeats a request by itself: the daemon's heart does not beat meanwhile."""
+RETRY_SECONDS, ANSWER_SECONDS = 5.0, 10.0
+"""How long the store's client repeats a request by itself, and waits for an answer: the daemon's heart does not beat
+meanwhile."""
 
 log = structlog.stdlib.get_logger("ifrud")
 
@@ -101,7 +102,7 @@ class StopSignals:
 def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack) -> None:
     reporter = _reporter(settings)
     admin = _admin(settings.admin, reporter, stack)
-    store = open_store(settings.store, RETRY_SECONDS)
+    store = open_store(settings.store, RETRY_SECONDS, ANSWER_SECONDS)
     probe(store, _attempt())
     streams = _streams(settings, stack)
     prover = stack.enter_context(closing(Prover(settings.engine.cache_bytes)))

@@ -19,6 +19,8 @@ from pydantic import (
     PositiveInt,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -31,7 +33,7 @@ from pydantic_settings import (
 
 from ifru.engine.settings import EngineSettings
 from ifrud.problems import InvalidSettings, nearest, problems
-from ifrud.streams.endpoints import FORMS, parse_endpoint
+from ifrud.streams.endpoints import FORMS, parse_endpoint, same_stream
 
 PREFIX = "IFRUD_"
 # Kubernetes sets these for a service that is called ifrud, in every pod of the namespace.
@@ -132,7 +134,6 @@ class Common(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
     )
 
-    events: StreamUrl
     batch: BatchSettings = BatchSettings()
     engine: EngineSettings = EngineSettings()
     admin: AdminSettings = AdminSettings()
@@ -152,15 +153,34 @@ class Common(BaseSettings):
 class Settings(Common):
     """What `ifrud run` needs. accept_lost: the word of a loss of events that is accepted, as an error named it."""
 
+    events: StreamUrl
     store: StoreUrl
     receipts: StreamUrl
     dead_letters: StreamUrl
     accept_lost: str | None = None
 
+    @field_validator("receipts", "dead_letters")
+    @classmethod
+    def _distinct(cls, url: str, info: ValidationInfo) -> str:
+        for other in ("events", "receipts"):
+            if other != info.field_name and other in info.data and same_stream(url, info.data[other]):
+                raise ValueError(f"{url!r} is the same stream as {other}; allowed is another one")
+        return url
+
 
 class SubmitSettings(Common):
     """What `ifrud submit` needs: the daemon's settings as far as they say where events go."""
 
+    events: StreamUrl
+    store: StoreUrl | None = None
+    receipts: StreamUrl | None = None
+    dead_letters: StreamUrl | None = None
+
+
+class LetterSettings(Common):
+    """What `ifrud dead-letters` needs: the same, as far as they say where dead letters are and where events go."""
+
+    events: StreamUrl | None = None
     store: StoreUrl | None = None
     receipts: StreamUrl | None = None
     dead_letters: StreamUrl | None = None

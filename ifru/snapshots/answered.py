@@ -1,12 +1,12 @@
 """Requests that were answered, as columns: enough to repeat a receipt without reading anything.
 
-Axes: N requests, in the order of their hashes; V versions that answered them, ascending; M requests that are looked up.
+Axes: N requests; V versions that answered them; M requests that are looked up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal, get_args
 
@@ -14,34 +14,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ifru.interactions.table import Int64
+from ifru.snapshots.blocks import Blocks
 from ifru.snapshots.parts import Event, File, Segment
 
 State = Literal["published", "nothing_to_erase", "failed", "held", "purged"]
 STATES: Final[tuple[State, ...]] = get_args(State)
-SEGMENT_REQUESTS: Final = 1 << 20
+SEGMENT_REQUESTS: Final = 1 << 18
 """Segments are merged up to this size. It bounds what one version has to write, and the memory that this takes."""
 
-STATE_BITS: Final = 24
-"""In `Run.answers` the state stands above so many bits, and the place of the version in them."""
+VERSION_BITS: Final = 24
+"""In `Run.answers` the place of the version takes so many bits, and the state those above."""
 
 UInt64 = NDArray[np.uint64]
 UInt32 = NDArray[np.uint32]
+Float = NDArray[np.float64]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_DIGITS = 16
+_HASH_DIGITS, _FINGERPRINT_DIGITS = 16, 8
 
 
-def short(digits: str | None) -> int:
-    """The first 8 bytes of a hash in hex; 0 for none."""
-    return int(digits[:_DIGITS], 16) if digits else 0
+@dataclass(frozen=True)
+class AnswerRows:
+    """Requests that were answered, a row each, in any order.
 
+    hash: uint64 [N], the first 8 bytes. fingerprint: uint32 [N], the first 4 bytes; 0 where it is not known.
+    state: uint8 [N], its place in STATES. version: int64 [N]. time: int64 [N], microseconds since 1970, UTC.
+    residual: float64 [N], of the batch; NaN where there is none. Requests of a version share time and residual.
+    """
 
-def microseconds(time: datetime) -> int:
-    return (time - _EPOCH) // _MICROSECOND
-
-
-def moment(passed: int) -> datetime:
-    return _EPOCH + passed * _MICROSECOND
+    hash: UInt64
+    fingerprint: UInt32
+    state: NDArray[np.uint8]
+    version: Int64
+    time: Int64
+    residual: Float
 
 
 @dataclass(frozen=True)
@@ -56,39 +62,58 @@ class First:
 
     def fits(self, event: Event) -> bool:
         """Whether a request under the same id asks for the same, as far as that is known."""
-        return not self.fingerprint or not event.fingerprint or self.fingerprint == short(event.fingerprint)
+        return not self.fingerprint or not event.fingerprint or self.fingerprint == short_fingerprint(event)
 
 
 @dataclass(frozen=True)
 class Run:
-    """Requests that were answered, sorted so that many are looked up at once.
+    """Requests that were answered, sorted by hash so that many are looked up at once, and small: 26 bytes at most.
 
-    hashes, fingerprints: uint64 [N], the first 8 bytes of each; a fingerprint is 0 where it is not known.
-    answers: uint32 [N], each the state (of STATES) above STATE_BITS bits, and in them the place of the version.
-    versions: uint32 [V]. times: int64 [V], microseconds since 1970, UTC. residuals: float64 [V], NaN for none.
+    hashes, fingerprints: [N], as in `AnswerRows`. answers: uint32 [N], state and place of the version (VERSION_BITS).
+    versions, times: [V], ascending. residuals: [V], in single precision where that is exact.
     """
 
     hashes: UInt64
-    fingerprints: UInt64
+    fingerprints: UInt32
     answers: UInt32
-    versions: UInt32
-    times: Int64
-    residuals: NDArray[np.float64]
+    versions: Blocks
+    times: Blocks
+    residuals: NDArray[np.floating]
 
     @staticmethod
-    def of(
+    def of(rows: AnswerRows) -> Run:
+        """Of several rows with one hash, the last is kept."""
+        # A stable sort leaves the last of equal hashes last.
+        order = np.argsort(rows.hash, kind="stable")
+        hashes = rows.hash[order]
+        order = order[np.append(hashes[1:] != hashes[:-1], True)[: len(order)]]
+        versions, first, place = np.unique(rows.version[order], return_index=True, return_inverse=True)
+        residuals = rows.residual[order[first]]
+        single = residuals.astype(np.float32)
+        return Run(
+            hashes=rows.hash[order],
+            fingerprints=rows.fingerprint[order],
+            answers=(rows.state[order].astype(np.uint32) << VERSION_BITS) + place.astype(np.uint32),
+            versions=Blocks.of(versions),
+            times=Blocks.of(rows.time[order[first]]),
+            residuals=single if np.array_equal(single, residuals, equal_nan=True) else residuals,
+        )
+
+    @staticmethod
+    def of_version(
         version: int, time: datetime, residual: float | None, events: Sequence[Event], states: Sequence[State]
     ) -> Run:
         """What one version answered. states: of the events, in their order."""
-        known = len(events) > 0
-        return Run(
-            hashes=np.array([short(event.hash) for event in events], dtype=np.uint64),
-            fingerprints=np.array([short(event.fingerprint) for event in events], dtype=np.uint64),
-            answers=np.array([STATES.index(state) << STATE_BITS for state in states], dtype=np.uint32),
-            versions=np.array([version] * known, dtype=np.uint32),
-            times=np.array([microseconds(time)] * known, dtype=np.int64),
-            residuals=np.array([np.nan if residual is None else residual] * known),
-        )._sorted()
+        return Run.of(
+            AnswerRows(
+                hash=short_hashes(events),
+                fingerprint=np.array([short_fingerprint(event) for event in events], dtype=np.uint32),
+                state=np.array([STATES.index(state) for state in states], dtype=np.uint8),
+                version=np.full(len(events), version),
+                time=np.full(len(events), (time - _EPOCH) // _MICROSECOND),
+                residual=np.full(len(events), np.nan if residual is None else residual),
+            )
+        )
 
     @staticmethod
     def merged(runs: Sequence[Run], since: datetime = _EPOCH) -> Run:
@@ -96,13 +121,23 @@ class Run:
 
         Of a request that is in several, the newest answer is kept.
         """
-        parts, place = [NOTHING], 0
-        for run in runs:
-            part = run._since(microseconds(since))
-            parts.append(replace(part, answers=part.answers + np.uint32(place)))
-            place += len(part.versions)
-        columns = (np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Run))
-        return Run(*columns)._sorted()
+        parts = [NOTHING.columns(), *(run.columns() for run in runs)]
+        names = [field.name for field in fields(AnswerRows)]
+        rows = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        late = rows["time"] >= (since - _EPOCH) // _MICROSECOND
+        return Run.of(AnswerRows(**{name: column[late] for name, column in rows.items()}))
+
+    def columns(self) -> AnswerRows:
+        """A row for each request, in the order of the hashes."""
+        states, places = np.divmod(self.answers, 1 << VERSION_BITS)
+        return AnswerRows(
+            hash=self.hashes,
+            fingerprint=self.fingerprints,
+            state=states.astype(np.uint8),
+            version=self.versions.values[places],
+            time=self.times.values[places],
+            residual=self.residuals.astype(np.float64)[places],
+        )
 
     def __len__(self) -> int:
         return len(self.hashes)
@@ -115,7 +150,7 @@ class Run:
     @property
     def newest(self) -> datetime:
         """When the last request was answered."""
-        return moment(int(self.times.max()))
+        return _EPOCH + int(self.times.values.max()) * _MICROSECOND
 
     def find(self, hashes: UInt64) -> Int64:
         """Places [M] of requests [M], best given in order; -1 where one is not here."""
@@ -126,37 +161,28 @@ class Run:
 
     def first(self, place: int) -> First:
         """How the request at a place was answered."""
-        state, row = divmod(int(self.answers[place]), 1 << STATE_BITS)
-        residual = float(self.residuals[row])
+        state, version = divmod(int(self.answers[place]), 1 << VERSION_BITS)
+        residual = float(self.residuals[version])
         return First(
             fingerprint=int(self.fingerprints[place]),
             state=STATES[state],
-            version=int(self.versions[row]),
-            time=moment(int(self.times[row])),
+            version=self.versions[version],
+            time=_EPOCH + self.times[version] * _MICROSECOND,
             residual=None if np.isnan(residual) else residual,
         )
 
-    def _since(self, start: int) -> Run:
-        late = self.times >= start
-        if late.all():
-            return self
-        rows = self.answers & ((1 << STATE_BITS) - 1)
-        kept = late[rows]
-        # A version moves down by as many places as were dropped before it.
-        answers = self.answers - np.cumsum(~late).astype(np.uint32)[rows]
-        columns = self.hashes[kept], self.fingerprints[kept], answers[kept]
-        return Run(*columns, self.versions[late], self.times[late], self.residuals[late])
 
-    def _sorted(self) -> Run:
-        # A stable sort takes runs that are sorted as they are, and leaves the newest of equal hashes last.
-        order = np.argsort(self.hashes, kind="stable")
-        hashes = self.hashes[order]
-        last = order[np.append(hashes[1:] != hashes[:-1], True)[: len(hashes)]]
-        columns = self.hashes[last], self.fingerprints[last], self.answers[last]
-        return Run(*columns, self.versions, self.times, self.residuals)
+def short_hashes(events: Sequence[Event]) -> UInt64:
+    """Requests as they are looked up."""
+    return np.array([int(event.hash[:_HASH_DIGITS], 16) for event in events], dtype=np.uint64)
 
 
-NOTHING: Final = Run.of(0, _EPOCH, None, (), ())
+def short_fingerprint(event: Event) -> int:
+    """0 where it is not known."""
+    return int(event.fingerprint[:_FINGERPRINT_DIGITS], 16) if event.fingerprint else 0
+
+
+NOTHING: Final = Run.of_version(0, _EPOCH, None, (), ())
 
 
 @dataclass(frozen=True)
@@ -177,7 +203,7 @@ class Remembered:
             return tuple(self.kept)
         added = Segment(
             **dict(file),
-            first=int(self.added.versions[0]),
+            first=self.added.versions[0],
             last=self.last,
             newest=self.added.newest,
             count=len(self.added),

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ifru.interactions import Columns, Ids, Interactions
-from ifru.snapshots.answered import STATE_BITS, STATES, Run
+from ifru.snapshots.answered import STATES, AnswerRows, Run
 
 
 def encode_interactions(interactions: Interactions) -> bytes:
@@ -87,37 +87,42 @@ def decode_features(data: bytes, rows: int) -> pa.Table:
 
 
 def encode_answered(run: Run) -> bytes:
-    """hash, fingerprint (uint64), state (string), version, time (int64) and residual (float64) of each request."""
-    states, rows = np.divmod(run.answers, 1 << STATE_BITS)
-    residual = run.residuals[rows]
+    """hash (uint64), fingerprint (uint32), state (string), version, time (int64) and residual (float64) of each."""
+    rows = run.columns()
     columns = {
-        "hash": run.hashes,
-        "fingerprint": pa.array(run.fingerprints, mask=run.fingerprints == 0),
-        "state": pa.DictionaryArray.from_arrays(states.astype(np.int8), pa.array(STATES)),
-        "version": run.versions[rows].astype(np.int64),
-        "time": run.times[rows],
-        "residual": pa.array(residual, mask=np.isnan(residual)),
+        "hash": rows.hash,
+        "fingerprint": pa.array(rows.fingerprint, mask=rows.fingerprint == 0),
+        "state": pa.DictionaryArray.from_arrays(rows.state.astype(np.int8), pa.array(STATES)),
+        "version": rows.version,
+        "time": rows.time,
+        "residual": pa.array(rows.residual, mask=np.isnan(rows.residual)),
     }
     return _encode(pa.table(columns), ["state", "version", "time", "residual"])
 
 
 def decode_answered(data: bytes) -> Run:
     """Raises ValueError or KeyError for bytes that hold none."""
-    table = pq.read_table(pa.BufferReader(data))
-    versions, first, rows = np.unique(table["version"].to_numpy(), return_index=True, return_inverse=True)
-    states = pc.index_in(table["state"], value_set=pa.array(STATES))
-    if states.null_count or len(versions) > 1 << STATE_BITS:
+    file = pq.ParquetFile(pa.BufferReader(data))
+
+    def column(name: str) -> pa.ChunkedArray:
+        # Threads keep what they have freed each for itself.
+        return file.read([name], use_threads=False)[name]
+
+    states = pc.index_in(column("state"), value_set=pa.array(STATES))
+    if states.null_count:
         raise ValueError(f"states are {', '.join(STATES)}")
-    run = Run(
-        hashes=table["hash"].to_numpy(),
-        fingerprints=table["fingerprint"].fill_null(0).to_numpy(),
-        answers=(states.to_numpy().astype(np.uint32) << STATE_BITS) + rows.astype(np.uint32),
-        versions=versions.astype(np.uint32),
-        times=table["time"].to_numpy()[first],
-        residuals=table["residual"].to_numpy()[first],
+    run = Run.of(
+        AnswerRows(
+            hash=column("hash").to_numpy(),
+            fingerprint=column("fingerprint").fill_null(0).to_numpy(),
+            state=states.to_numpy().astype(np.uint8),
+            version=column("version").to_numpy(),
+            time=column("time").to_numpy(),
+            residual=column("residual").to_numpy(),
+        )
     )
-    if (run.hashes[1:] <= run.hashes[:-1]).any():
-        raise ValueError("hashes ascend")
+    # Arrow keeps what it has freed, which here is more than what stays.
+    pa.default_memory_pool().release_unused()
     return run
 
 

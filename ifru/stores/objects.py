@@ -7,13 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import MemoryStore, S3Store
 
 from ifru.stores.errors import AlreadyExists, NotFound, StoreError
 
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+PARTS = 4
+"""Parts of a large file that are sent at once: they share the line, and each must arrive in the time for an answer."""
+
 _memory: dict[str, MemoryStore] = {}
 _memory_lock = Lock()
 
@@ -31,7 +38,7 @@ class ObjectStore:
 
     def put(self, path: str, data: bytes) -> None:
         with self._errors("write", path):
-            self._inner.put(path, data)
+            self._inner.put(path, data, max_concurrency=PARTS)
 
     def create(self, path: str, data: bytes) -> None:
         with self._errors("create", path):
@@ -71,14 +78,18 @@ def memory_store(url: str) -> ObjectStore:
         return ObjectStore(url, _memory.setdefault(url.rstrip("/"), MemoryStore()))
 
 
-def s3_store(url: str, bucket: str, prefix: str, retry_seconds: float) -> ObjectStore:
+def s3_store(url: str, bucket: str, prefix: str, retry_seconds: float, answer_seconds: float | None) -> ObjectStore:
     """A prefix of a bucket. Plain HTTP is allowed where the endpoint in the environment is written so."""
-    endpoint = next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "")
+    options: ClientConfig = {}
+    if next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "").startswith("http://"):
+        options["allow_http"] = True
+    if answer_seconds is not None:
+        options["read_timeout"] = timedelta(seconds=answer_seconds)
     try:
         inner = S3Store(
             bucket,
             prefix=prefix or None,
-            client_options={"allow_http": True} if endpoint.startswith("http://") else None,
+            client_options=options,
             retry_config={"retry_timeout": timedelta(seconds=retry_seconds)},
         )
     except (BaseError, ValueError) as error:

@@ -40,10 +40,11 @@ class Store(Protocol):
         """Whether there is such a file."""
 
 
-def open_store(url: str, retry_seconds: float = 60.0) -> Store:
+def open_store(url: str, retry_seconds: float = 60.0, answer_seconds: float | None = None) -> Store:
     """Open a store: `file:///folder`, `s3://bucket/prefix`, or `memory://name` (one per name within the process).
 
-    retry_seconds: how long a request to a bucket is repeated before it fails. Credentials, region and endpoint of a
+    retry_seconds: how long a request to a bucket is repeated before it fails. answer_seconds: how long its answer is
+    waited for; None: half a minute for the whole of it. Credentials, region and endpoint of a
     bucket come from the usual AWS_* environment variables.
     Raises StoreError for a URL of another form, or a store that cannot be opened.
     """
@@ -56,7 +57,7 @@ def open_store(url: str, retry_seconds: float = 60.0) -> Store:
         case "s3":
             if not parts.netloc:
                 raise StoreError(f"store {url!r} names no bucket; it is written s3://bucket/prefix")
-            return s3_store(url, parts.netloc, parts.path.strip("/"), retry_seconds)
+            return s3_store(url, parts.netloc, parts.path.strip("/"), retry_seconds, answer_seconds)
         case "memory":
             return memory_store(url)
         case _:

@@ -197,7 +197,7 @@ def test_the_index_is_a_dictionary_of_the_newest_answers(batches: list[Batch], f
         if stored is not None:
             answered.stored(manifest, stored)
         events, states = [named(number) for number, _ in batch], [state for _, state in batch]
-        answered.add(Run.of(version, at(version)(), version / 7 or None, events, states))
+        answered.add(Run.of_version(version, at(version)(), version / 8 or None, events, states))
         known |= {number: (state, version) for number, state in batch}
     found = answered.find([named(number) for number in range(50)])
     for number, first in enumerate(found):
@@ -205,7 +205,7 @@ def test_the_index_is_a_dictionary_of_the_newest_answers(batches: list[Batch], f
             assert number not in known
         else:
             assert (first.state, first.version) == known[number]
-            assert (first.time, first.residual) == (at(first.version)(), first.version / 7)
+            assert (first.time, first.residual) == (at(first.version)(), first.version / 8)
             assert first.fingerprint == number
     assert all(segment.count <= limit + 6 for segment in manifest.answered)
     covered = [segment.last for segment in manifest.answered]
@@ -222,20 +222,21 @@ def file(version: int, stored: Any) -> File | None:
     return File.of("answered", version, "a", b"") if len(stored.added) else None
 
 
-def test_a_lone_request_takes_forty_bytes_and_one_of_many_twenty() -> None:
+def test_a_lone_request_takes_26_bytes_and_one_of_many_16() -> None:
     alone, together = Answered(b"key", 90), Answered(b"key", 90)
-    for version in range(1000):
-        alone.add(Run.of(version + 2, START, 0.1, [named(version)], ["published"]))
-    together.add(Run.of(2, START, 0.1, [named(number) for number in range(1000)], ["published"] * 1000))
-    assert alone.nbytes == 40 * 1000
-    assert together.nbytes == 20 * 1000 + 20
+    for number in range(4096):
+        version, time = 3 * number + 2, START + timedelta(seconds=8 * number)
+        alone.add(Run.of_version(version, time, number / 4096, [named(number)], ["published"]))
+    together.add(Run.of_version(2, START, 0.1, [named(number) for number in range(4096)], ["published"] * 4096))
+    assert alone.nbytes <= 26 * 4096
+    assert together.nbytes <= 16.01 * 4096
 
 
 def test_a_request_is_told_from_others_by_its_identity_alone() -> None:
     answered = Answered(b"key", 90)
     first = EraseUser(type="erase_user", id="1", source="a", subject="u", time=START)
     other = first.model_copy(update={"source": "b"})
-    answered.add(Run.of(2, START, None, [answered.event(first)], ["published"]))
+    answered.add(Run.of_version(2, START, None, [answered.event(first)], ["published"]))
     found = answered.find([answered.event(other), answered.event(first)])
     assert found[0] is None
     assert found[1] is not None

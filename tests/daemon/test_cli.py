@@ -15,9 +15,9 @@ from ifrud.cli import app
 RUNNER = CliRunner()
 
 
-@pytest.mark.parametrize("command", ["run", "submit", "status"])
+@pytest.mark.parametrize("command", ["run", "submit", "status", "dead-letters list", "dead-letters replay"])
 def test_every_command_explains_itself_and_its_exit_codes(command: str) -> None:
-    result = RUNNER.invoke(app, [command, "--help"])
+    result = RUNNER.invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
     assert "Exit codes" in result.output
 

@@ -6,18 +6,22 @@ import itertools
 import json
 import os
 import shutil
+import time
 from collections import Counter
+from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ifru.models.lightgcn import LightGCNConfig
 from ifru.snapshots import CommitLost, Position, Reader, Source, open_store
 from ifru.snapshots.format import manifest_path
 from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
-from ifrud.streams.sources import LostEventsError
+from ifrud.streams.sources import LostEventsError, SourceError
+from ifrud.streams.sources.jsonl import JsonlSource
 from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request
 from tests.fixtures.failing_store import Crash, FailingStore
 
@@ -236,6 +240,18 @@ def test_requests_of_another_file_are_skipped_neither_in_silence_nor_once_the_lo
     assert len(distinct(world.receipts())["last"]) == 1
 
 
+def test_an_accepted_loss_is_settled_by_the_start_itself(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    os.truncate(world.folder / "events.jsonl", 0)
+    with pytest.raises(LostEventsError) as caught:
+        world.drain()
+    world.drain(accept_lost=caught.value.word)
+    world.submit(erase_user("r2", 4))
+    world.drain()
+    assert set(distinct(world.receipts())) == {"r1", "r2"}
+
+
 def test_events_in_hand_are_answered_when_their_file_is_gone(world: World) -> None:
     world.submit(erase_user("r1", 3))
     polls = itertools.count()
@@ -248,6 +264,22 @@ def test_events_in_hand_are_answered_when_their_file_is_gone(world: World) -> No
     with pytest.raises(LostEventsError):
         world.service(batch={"idle_ms": 3_600_000, "max_age_ms": 3_600_000}).run(file_goes, drain=False)
     assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
+
+
+class Unacknowledged(JsonlSource):
+    def acknowledge(self, positions: Mapping[int, int]) -> None:
+        raise SourceError("not authorised")
+
+
+def test_an_acknowledgement_that_fails_is_a_warning_and_no_end(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    source = Unacknowledged(world.folder / "events.jsonl", clock=time.time, wait=time.sleep)
+    reporter = world.reporter()
+    with capture_logs() as logs:
+        world.drain(source=source, reporter=reporter)
+    assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
+    assert reporter.metrics.registry.get_sample_value("ifrud_acknowledgement_failures_total") == 1
+    assert [entry["log_level"] for entry in logs if "not authorised" in entry["event"]] == ["warning"]
 
 
 def test_the_loser_of_a_race_stops_and_names_the_winner(world: World) -> None:

@@ -15,6 +15,13 @@ from ifru.errors import IfruError
 
 Peer = Literal["source", "store", "receipts", "dead_letters"]
 
+_SPOKEN: dict[Peer, str] = {
+    "source": "the source",
+    "store": "the store",
+    "receipts": "the outbox of receipts",
+    "dead_letters": "the outbox of dead letters",
+}
+
 log = structlog.stdlib.get_logger("ifrud")
 
 
@@ -75,7 +82,7 @@ class Contact:
         if vain is None or (vain.writing and not writing):
             return
         if self.away:
-            log.info(f"the {self.name} answers again, after {vain.last - vain.first:.0f} s", away=self.name)
+            log.info(f"{_SPOKEN[self.name]} answers again, after {vain.last - vain.first:.0f} s", away=self.name)
         self._vain = None
 
     def silent(self, since: float, why: IfruError | None = None, writing: bool = False) -> None:
@@ -84,9 +91,9 @@ class Contact:
         first = since if vain is None else vain.first
         self._vain = _Vain(first, self._clock(), writing or (vain is not None and vain.writing))
         if vain is None and why is not None:
-            log.warning(f"the {self.name} failed, and is asked again until it answers: {why}", away=self.name)
+            log.warning(f"{_SPOKEN[self.name]} failed, and is asked again until it answers: {why}", away=self.name)
         if self.away and not was_away:
-            log.warning(f"the {self.name} has been away for {self.silence:.0f} s: not ready", away=self.name)
+            log.warning(f"{_SPOKEN[self.name]} has been away for {self.silence:.0f} s: not ready", away=self.name)
 
     def heard(self, at: float | None, asked: float) -> None:
         """It was asked at a time of the clock, and its last answer came `at` (seconds since the epoch)."""

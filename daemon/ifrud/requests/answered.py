@@ -9,7 +9,7 @@ import numpy as np
 
 from ifru.requests import Request
 from ifru.snapshots import Event, First, Manifest, Remembered, Run, Segment, event_hash, fingerprint
-from ifru.snapshots.answered import SEGMENT_REQUESTS, short
+from ifru.snapshots.answered import SEGMENT_REQUESTS, short_hashes
 
 
 class Answered:
@@ -43,7 +43,7 @@ class Answered:
 
     def find(self, events: Sequence[Event]) -> list[First | None]:
         """How requests were answered, of each the last time; None for those that never were."""
-        hashes = np.array([short(event.hash) for event in events], dtype=np.uint64)
+        hashes = short_hashes(events)
         found: list[First | None] = [None] * len(events)
         # Looking up in order is several times faster: it stays near in memory.
         missing = np.argsort(hashes)
@@ -70,7 +70,7 @@ class Answered:
         since = self.since(now)
         kept = [segment for segment in self._stored if segment[0].newest >= since]
         added = self._oldest_recent()
-        last = parent.version if len(added) == len(self._recent) else int(self._recent[len(added)].versions[0]) - 1
+        last = parent.version if len(added) == len(self._recent) else self._recent[len(added)].versions[0] - 1
         run = Run.merged(added, since)
         while kept and self._fit(kept[-1][1], run):
             run = Run.merged([kept.pop()[1], run], since)
@@ -80,7 +80,7 @@ class Answered:
         """Take into account that a version has stored what `to_store` gave for it."""
         runs = dict(self._stored)
         self._stored = [(segment, runs.get(segment, remembered.added)) for segment in manifest.answered]
-        self._recent = [run for run in self._recent if int(run.versions[0]) > remembered.last]
+        self._recent = [run for run in self._recent if run.versions[0] > remembered.last]
 
     def load(self, segment: Segment, run: Run) -> None:
         """Take a segment that was read, newer than those before it."""

@@ -9,6 +9,7 @@ from functools import partial
 
 from ifru.snapshots import Event, Manifest, NoVersion, Reader, Run, event_hash
 from ifru.snapshots.answered import NOTHING
+from ifrud.freed import release_freed
 from ifrud.requests.answered import Answered
 from ifrud.requests.receipts import Receipt
 
@@ -45,6 +46,7 @@ def load_answered(
             last = first - 1
     for run in reversed(runs):
         answered.add(run)
+    release_freed()
     return answered
 
 
@@ -60,7 +62,7 @@ def _run(reader: Reader, key: bytes, version: int) -> Run:
     if not receipts:
         return NOTHING
     hashes = [event_hash(key, *receipt.request) for receipt in receipts]
-    return Run.of(
+    return Run.of_version(
         version,
         receipts[0].time,
         next((receipt.residual_influence for receipt in receipts if receipt.state == "published"), None),

@@ -43,6 +43,9 @@ class Place(_Frozen):
     partition: int
     offset: int
 
+    def __str__(self) -> str:
+        return f"{self.source}/{self.partition}/{self.offset}"
+
 
 class Header(_Frozen):
     """One header. `value` where it is text, else `value_base64`."""
@@ -57,7 +60,7 @@ class DeadLetter(_Frozen):
 
     reason: starts with the field. payload: where it is text; null where there was none or it is in payload_base64.
     payload_truncated: of the payload at most the first 1024 bytes are kept. payload_size, payload_sha256: of the whole.
-    attributes_left_out: there were a key or headers, and they are not kept.
+    attributes_left_out: there were a key or headers, and they are not kept, or could not all be read.
     """
 
     reason: str
@@ -76,8 +79,20 @@ class DeadLetter(_Frozen):
 
     def record(self) -> Record:
         """The record to send. Its key is the position, so it is the same when the letter is repeated."""
-        at = self.position
-        return Record(f"{at.source}/{at.partition}/{at.offset}", self.model_dump_json().encode())
+        return Record(str(self.position), self.model_dump_json().encode())
+
+    def digest(self) -> DeadLetter:
+        """The same letter without what the event held."""
+        nothing = dict.fromkeys(("payload", "payload_base64", "key", "key_base64"))
+        present = self.key is not None or self.key_base64 is not None or len(self.headers) > 0
+        return self.model_copy(
+            update=nothing
+            | {
+                "payload_truncated": self.payload_size is not None,
+                "headers": [],
+                "attributes_left_out": self.attributes_left_out or present,
+            }
+        )
 
 
 @dataclass(frozen=True)
@@ -90,17 +105,17 @@ class Letters:
 
     def of(self, event: Event, error: RequestError) -> DeadLetter:
         """The dead letter of an event that was not carried out."""
-        return dead_letter(event, error, self.source, self.utc(), self.payload)
+        letter = dead_letter(event, error, self.source, self.utc())
+        return letter if self.payload == "full" else letter.digest()
 
 
-def dead_letter(event: Event, error: RequestError, source: str, time: datetime, kept: Payload = "full") -> DeadLetter:
+def dead_letter(event: Event, error: RequestError, source: str, time: datetime) -> DeadLetter:
     """The dead letter of an event. source: name of the source it came from."""
     payload = event.payload
-    text, base64 = _kept(payload) if kept == "full" else (None, None)
+    text, base64 = _kept(payload)
     key, headers = _written(event.key), [_header(name, value) for name, value in event.headers]
-    present = event.key is not None or len(event.headers) > 0
-    left_out = present and (kept == "digest" or len(to_json([key, headers])) > ATTRIBUTE_BYTES)
-    if left_out:
+    too_large = len(to_json([key, headers])) > ATTRIBUTE_BYTES
+    if too_large:
         key, headers = (None, None), []
     return DeadLetter(
         reason=str(error),
@@ -109,13 +124,13 @@ def dead_letter(event: Event, error: RequestError, source: str, time: datetime, 
         time=time.astimezone(UTC),
         payload=text,
         payload_base64=base64,
-        payload_truncated=payload is not None and (kept == "digest" or len(payload) > PAYLOAD_BYTES),
+        payload_truncated=payload is not None and len(payload) > PAYLOAD_BYTES,
         payload_size=None if payload is None else len(payload),
         payload_sha256=None if payload is None else sha256(payload).hexdigest(),
         key=key[0],
         key_base64=key[1],
         headers=headers,
-        attributes_left_out=left_out,
+        attributes_left_out=too_large or event.problem is not None,
     )
 
 

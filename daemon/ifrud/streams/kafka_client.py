@@ -13,6 +13,8 @@ from ifru.errors import IfruError
 from ifrud.settings import KafkaSettings
 
 CLIENT_ID = "ifrud"
+RECONNECT_MS = 5_000
+"""The longest pause before a broker that was away is tried again; the client's own is half a minute."""
 _SSL_FILES = ("ssl_cafile", "ssl_certfile", "ssl_keyfile")
 
 
@@ -21,13 +23,14 @@ class Timeouts:
     """How long a client waits, in milliseconds.
 
     bootstrap: for the first broker to answer. request: for one answer.
-    delivery: for a record to be acknowledged, retries included. group: for an answer about a group's offsets.
+    delivery: for a record to be acknowledged, retries included; the daemon's heart does not beat meanwhile.
+    group: for an answer about a group's offsets.
     metadata: the age at which what is known of a topic is asked for again, so that new partitions are found.
     """
 
     bootstrap: int = 30_000
-    request: int = 30_000
-    delivery: int = 120_000
+    request: int = 10_000
+    delivery: int = 20_000
     group: int = 5_000
     metadata: int = 10_000
 
@@ -70,6 +73,7 @@ def arguments(servers: Sequence[str], settings: KafkaSettings, timeouts: Timeout
         "bootstrap_timeout_ms": timeouts.bootstrap,
         "request_timeout_ms": timeouts.request,
         "metadata_max_age_ms": timeouts.metadata,
+        "reconnect_backoff_max_ms": RECONNECT_MS,
     }
     if settings.security_protocol.startswith("SASL"):
         result |= _sasl(settings)

@@ -61,3 +61,19 @@ def test_a_broker_that_goes_away_is_an_error_within_the_delivery_timeout(tmp_pat
     with pytest.raises(OutboxError, match="2 records not sent"):
         outbox.send([Record("key", b"{}"), Record("key", b"{}")])
     outbox.close()
+
+
+def test_an_outbox_sends_again_once_a_broker_that_was_away_is_back(tmp_path: Path, open_: Opener) -> None:
+    with noida(tmp_path) as broker:
+        with KafkaAdminClient(bootstrap_servers=broker.bootstrap) as admin:
+            admin.create_topics([NewTopic("receipts", 1, 1)])
+        outbox = KafkaOutbox([broker.bootstrap], "receipts", KafkaSettings(), QUICK)
+        outbox.send([Record("key", b"0")])
+    for _ in range(2):
+        with pytest.raises(OutboxError):
+            outbox.send([Record("key", b"1")])
+    with noida(tmp_path, int(broker.bootstrap.rpartition(":")[2])):
+        outbox.send([Record("key", b"1")])
+        found = read(open_(f"kafka://{broker.bootstrap}/receipts"), 2)
+        outbox.close()
+    assert {event.payload for event in found} == {b"0", b"1"}

@@ -13,11 +13,13 @@ from ifrud.settings import KafkaSettings
 from ifrud.streams.kafka_client import DEFAULT_TIMEOUTS, Timeouts, arguments, connecting, raising
 from ifrud.streams.outboxes.protocol import OutboxError, Record
 
-_CLOSE_SECONDS = 5.0
+_CLOSE_SECONDS = 0.5
 
 
 class KafkaOutbox:
     """Sends with acks=all and an idempotent producer; a record's key chooses its partition.
+
+    After a failure the next call has a new producer: one that has given up a record may wait for it for ever.
 
     Raises OutboxError where no broker answers or the topic does not exist.
     """
@@ -30,25 +32,40 @@ class KafkaOutbox:
         with connecting(OutboxError, servers):
             shared = arguments(servers, settings, timeouts)
             self._check_topic(shared)
-            self._producer = KafkaProducer(
+            self._arguments = {
                 **shared,
-                acks="all",
-                enable_idempotence=True,
-                delivery_timeout_ms=timeouts.delivery,
-                max_block_ms=timeouts.request,
-            )
+                "bootstrap_timeout_ms": timeouts.request,
+                "delivery_timeout_ms": timeouts.delivery,
+                "max_block_ms": timeouts.request,
+            }
+            self._flush_seconds = (timeouts.delivery + timeouts.request) / 1000
+            self._producer: KafkaProducer | None = self._open()
 
     def send(self, records: Sequence[Record]) -> None:
-        with raising(OutboxError, f"{self._what}: {len(records)} records not sent"):
-            sent = [self._producer.send(self._topic, record.value, record.key.encode()) for record in records]
-            self._producer.flush()
-            for answer in sent:
-                answer.get(timeout=0)
+        try:
+            with raising(OutboxError, f"{self._what}: {len(records)} records not sent"):
+                producer = self._producer = self._producer or self._open()
+                sent = [self._sent(producer, record) for record in records]
+                producer.flush(self._flush_seconds)
+                for answer in sent:
+                    answer.get(timeout=0)
+        except OutboxError:
+            self.close()
+            raise
+
+    def _sent(self, producer: KafkaProducer, record: Record) -> Any:
+        key = record.key.encode() if isinstance(record.key, str) else record.key
+        return producer.send(self._topic, record.value, key, headers=list(record.headers))
 
     def close(self) -> None:
         # Nothing is left to send: a send that failed has raised its error.
-        with suppress(KafkaTimeoutError):
-            self._producer.close(timeout=_CLOSE_SECONDS)
+        if self._producer is not None:
+            with suppress(KafkaTimeoutError):
+                self._producer.close(timeout=_CLOSE_SECONDS)
+            self._producer = None
+
+    def _open(self) -> KafkaProducer:
+        return KafkaProducer(**self._arguments, acks="all", enable_idempotence=True)
 
     def _check_topic(self, client_arguments: Mapping[str, Any]) -> None:
         # The producer would create the topic, with one partition: it ignores allow_auto_create_topics=False.

@@ -34,7 +34,7 @@ _STREAMS: Mapping[int, Callable[[BytesIO], _Stream]] = {
 }
 
 
-def decompressed(codec: int, data: bytes, limit: int) -> bytes:
+def decompressed(codec: int, data: bytes, limit: int) -> bytearray:
     """What was compressed. codec: its number in a record batch. limit: bytes.
 
     Holds at most `limit` bytes and some. Raises TooLarge beyond that, and whatever the codec raises for damaged data.
@@ -54,7 +54,7 @@ def decompressed(codec: int, data: bytes, limit: int) -> bytes:
                 raise TooLarge
     else:
         raise ValueError(f"compression {codec} is not known")
-    return bytes(out)
+    return out
 
 
 def _xerial_blocks(data: bytes) -> list[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
 from ifru.errors import RequestError
@@ -18,6 +19,8 @@ from ifrud.streams.sources.kafka_records import Unreadable
 from ifrud.streams.sources.kafka_topic import NO_EPOCH, Topic
 from ifrud.streams.sources.loss import LostEventsError, resumed
 from ifrud.streams.sources.protocol import Event, SourceError
+
+log = structlog.stdlib.get_logger("ifrud")
 
 
 class KafkaSource:
@@ -53,7 +56,9 @@ class KafkaSource:
         self._epochs: dict[int, list[tuple[int, int | None]]] = {}
         self._topic = Topic(servers, topic, settings, clock, timeouts)
         shared = arguments(servers, settings, timeouts)
-        self._group = GroupOffsets(topic, settings.group, shared, wait, timeouts.group) if settings.group else None
+        self._group: GroupOffsets | None = None
+        if settings.group is not None:
+            self._group = GroupOffsets(topic, settings.group, shared, clock, wait, timeouts.group)
         try:
             self._existing_partitions()
         except SourceError:
@@ -64,6 +69,7 @@ class KafkaSource:
     def seek(self, recorded: Recorded) -> Mapping[int, int]:
         self._next, self._epochs, self._identity = {}, {}, self._named({})
         self._start(recorded, self._existing_partitions())
+        self._warn_of_a_restored_store(recorded)
         return dict(self._next)
 
     def recorded(self, positions: Mapping[int, int]) -> Recorded:
@@ -101,7 +107,8 @@ class KafkaSource:
 
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         if self._group is not None:
-            self._group.commit({partition: self._reached(partition, after) for partition, after in positions.items()})
+            reached = {partition: self._reached(partition, after) for partition, after in positions.items()}
+            self._group.commit(reached, positions)
 
     def close(self) -> None:
         self._topic.close()
@@ -157,6 +164,17 @@ class KafkaSource:
         """What is lost where the client cannot read on, if anything."""
         found = losses(self._topic, self.recorded(self._next), self._existing_partitions())
         return LostEventsError(found) if found else error
+
+    def _warn_of_a_restored_store(self, recorded: Recorded) -> None:
+        shown = {} if self._group is None else self._group.positions()
+        read = {partition: at.next for partition, at in recorded.partitions.items() if self._next[partition] == at.next}
+        again = sum(max(0, shown.get(partition, 0) - after) for partition, after in read.items())
+        if again:
+            log.warning(
+                f"{self._what}: lag tools were shown positions that the store does not have; it was probably restored "
+                f"from a backup, and {again} events are read again",
+                again=again,
+            )
 
     def _spent(self, partition: int, end: int) -> bool:
         """Whether everything up to `end` was read, so that what follows the last event is no event."""

@@ -79,9 +79,11 @@ class _Batch(DefaultRecordBatch):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - whatever a codec raises, it is the data that is wrong
             yield _unreadable(self, first, f"is damaged ({type(error).__name__}: {error})")
 
-    def _content(self) -> bytes:
-        content = bytes(memoryview(self._buffer)[self._pos :])
-        return decompressed(self.compression_type, content, self._limit) if self.compression_type else content
+    def _content(self) -> memoryview:
+        content = memoryview(self._buffer)[self._pos :]
+        if not self.compression_type:
+            return content
+        return memoryview(decompressed(self.compression_type, content.tobytes(), self._limit))
 
 
 class _Damaged(_Batch):
@@ -108,7 +110,7 @@ def _unreadable(batch: DefaultRecordBatch, first: int, why: str) -> DefaultRecor
     return DefaultRecord(0, last, batch.max_timestamp, batch.timestamp_type, None, None, [(problem, None)])
 
 
-def _record(batch: DefaultRecordBatch, data: bytes, at: int) -> tuple[DefaultRecord, int]:
+def _record(batch: DefaultRecordBatch, data: memoryview, at: int) -> tuple[DefaultRecord, int]:
     """The record at a place, and the place after it. Raises ValueError or IndexError where it is none."""
     length, at = decode_varint(data, at)
     end = at + length
@@ -133,13 +135,13 @@ def _record(batch: DefaultRecordBatch, data: bytes, at: int) -> tuple[DefaultRec
     return record, end
 
 
-def _bytes(data: bytes, at: int) -> tuple[bytes | None, int]:
+def _bytes(data: memoryview, at: int) -> tuple[bytes | None, int]:
     length, at = decode_varint(data, at)
     if length == -1:
         return None, at
     if not 0 <= length <= len(data) - at:
         raise ValueError("a record has a field of impossible size")
-    return data[at : at + length], at + length
+    return data[at : at + length].tobytes(), at + length
 
 
 def _is_text(name: bytes | None) -> bool:

@@ -75,12 +75,12 @@ class Source(Protocol):
         """`end` of the partitions of which it is known without a request; never waits. For measuring lag."""
 
     def heard(self) -> float | None:
-        """When all that is read last answered, in seconds since the epoch; None before the first answer."""
+        """When all that is read last answered, in seconds since the epoch; None before that. Never waits."""
 
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         """Show lag tools how far events are processed. Nothing else depends on it.
 
-        Raises SourceError where it is refused.
+        Raises SourceError where it is refused; then it tries nothing for some time, and does not wait.
         """
 
     def close(self) -> None:
