@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ifru.curvature.cache import Counters
-from ifru.engine.engine import Engine
+from ifru.engine.engine import Engine, UpdateFailed
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
-from ifru.snapshots import Change, Event, FullState, Manifest, Remembered, Residual, Source, Version, Writer
+from ifru.snapshots import Change, Event, FullState, Manifest, Reader, Remembered, Residual, Source, Version, Writer
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -20,17 +20,25 @@ NO_QUALITY: Mapping[str, float] = {}
 class Model:
     """The newest version in memory, with the writer of the next.
 
-    settled: what the newest version owes. full_every: of so many versions one is full, the others are deltas.
+    reader: of the versions that the writer writes. engine_of: an engine on a version that was read. settled: what the
+    newest version owes. full_every: of so many versions one is full, the others are deltas.
     """
 
-    def __init__(self, engine: Engine, newest: Version, writer: Writer, full_every: int) -> None:
-        self.engine = engine
+    def __init__(
+        self,
+        newest: Version,
+        reader: Reader,
+        writer: Writer,
+        engine_of: Callable[[Version], Engine],
+        full_every: int,
+    ) -> None:
         self.manifest = newest.manifest
-        self._buffers = newest.buffers
-        self._features = newest.features
+        self._reader = reader
         self._writer = writer
+        self._engine_of = engine_of
         self._full_every = full_every
-        self.settled = engine.settle()
+        self._counted = Counters()
+        self._own(newest)
 
     @property
     def dataset(self) -> Dataset:
@@ -38,16 +46,19 @@ class Model:
 
     @property
     def counters(self) -> Counters:
-        """What the curvature cache has done since the engine started."""
-        return self.engine.counters
+        """What the curvature cache has done since the daemon started."""
+        return self._counted + self.engine.counters
 
     def forget(self, deletion: Deletion) -> Update | None:
-        """Delete rows and move the parameters; None where there is nothing to delete."""
-        return self.engine.apply(deletion) if len(deletion) else None
+        """Delete rows and move the parameters; None where there is nothing to delete.
+
+        Raises UpdateFailed: nothing is deleted then, but rows are numbered anew, as in the newest version's files.
+        """
+        return self._or_reload(lambda: self.engine.apply(deletion)) if len(deletion) else None
 
     def refine(self, stop: Callable[[], bool]) -> Update | None:
-        """Pay off debt without deleting; None where there is nothing left to gain."""
-        return self.engine.refine(stop)
+        """Pay off debt without deleting; None where there is nothing left to gain. Raises as `forget` does."""
+        return self._or_reload(lambda: self.engine.refine(stop))
 
     def publish(
         self,
@@ -98,6 +109,25 @@ class Model:
         """Bring the debt up to date, and say what the newest version really owes."""
         self.settled = self.engine.settle()
         return self.settled
+
+    def _own(self, newest: Version) -> None:
+        """Work on a version that was just read."""
+        self._buffers, self._features = newest.buffers, newest.features
+        self.engine = self._engine_of(newest)
+        self.settled = self.engine.settle()
+
+    def _or_reload(self, work: Callable[[], Update | None]) -> Update | None:
+        """An engine that has failed is lost: the newest version takes its place, as the store has it."""
+        try:
+            return work()
+        except UpdateFailed as error:
+            reason = error.reason
+        # Nothing refers to the old engine any more when the new one is built.
+        self._counted += self.engine.counters
+        del self.engine
+        self._own(self._reader.load(self.manifest.version))
+        self._writer.reloaded()
+        raise UpdateFailed(reason)
 
     def _commit(self, change: Change) -> Manifest:
         parameters, serving = self.engine.parameters, self.engine.serving

@@ -8,18 +8,19 @@ from datetime import datetime
 
 import numpy as np
 
+from ifru.engine.engine import UpdateFailed
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
 from ifru.snapshots import Event, Reader, Run
 from ifru.snapshots import Source as Recorded
-from ifrud.batcher import Batch
+from ifrud.batcher import Batch, Closed
 from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import BatchCounts, NewVersion, Reporter
 from ifrud.prover import RMS_BOUND, Prover
 from ifrud.requests.answered import Answered
-from ifrud.requests.answers import Answers, answer, recognise
+from ifrud.requests.answers import Answers, Recognised, answer, recognise
 from ifrud.requests.intake import Decoder
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
@@ -79,6 +80,10 @@ class Pipeline:
         3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
         7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
         Raises what these raise; only 5 changes what the next process starts from.
+
+        Where the engine fails, 3 to 7 are done with half of the requests and then with the rest; a request on which it
+        fails alone becomes a dead letter. Only the last of these versions says that the batch was read, and answers
+        what failed: a process that starts in between finds the requests before answered, and tries the others again.
         """
         # 1
         with watch.stage("decode"):
@@ -86,26 +91,51 @@ class Pipeline:
         # 2
         with watch.stage("dead_letters"):
             self.streams.dead_letters.send([letter.record() for letter in recognised.letters])
+        # 3 to 7
+        sizes = [len(recognised.fresh)]
+        while sizes:
+            size = sizes.pop()
+            part, later = recognised.split(size) if sizes else (recognised, recognised)
+            positions = self.positions if sizes else advanced(self.positions, batch.events)
+            try:
+                self._answer(part, positions, batch.closed, watch)
+                recognised = later
+            except UpdateFailed as error:
+                self.reporter.board.beat()
+                if size > 1:
+                    sizes += [size - size // 2, size // 2]
+                else:
+                    recognised = self._failed(recognised, error)
+                    sizes = sizes or [0]
+        # 8
+        with watch.stage("acknowledge"):
+            self._acknowledge()
+
+    def _answer(self, part: Recognised, positions: Mapping[int, int], closed: Closed, watch: Stopwatch) -> None:
+        """Steps 3 to 7 for requests. Raises UpdateFailed before anything is published."""
         # 3
         with watch.stage("resolve"):
-            answers = answer(recognised, self.model.dataset)
+            answers = answer(part, self.model.dataset)
         # 4
         with watch.stage("update"):
             update = self.model.forget(answers.deletion)
         # 5
         with watch.stage("commit"):
-            receipts = self._commit(update, answers, advanced(self.positions, batch.events))
+            receipts = self._commit(update, answers, positions)
         # 6
         with watch.stage("receipts"):
             self.streams.receipts.send([receipt.record() for receipt in receipts])
-        self.reporter.answered(recognised)
+        self.reporter.answered(part)
         # 7
         with watch.stage("settle"):
             self.model.settle()
-        # 8
-        with watch.stage("acknowledge"):
-            self._acknowledge()
-        self._report(_counts(batch, answers, update), update, watch)
+        self._report(_counts(closed, answers, update), update, watch)
+
+    def _failed(self, recognised: Recognised, error: UpdateFailed) -> Recognised:
+        """What is left to answer of a batch, after the engine has failed on its first fresh request alone."""
+        found = recognised.with_failed(error, self.decoder.letters)
+        self.streams.dead_letters.send([found.letters[-1].record()])
+        return found
 
     def _acknowledge(self) -> None:
         try:
@@ -115,8 +145,12 @@ class Pipeline:
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
         """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""
-        with watch.stage("refine"):
-            update = self.model.refine(stop)
+        try:
+            with watch.stage("refine"):
+                update = self.model.refine(stop)
+        except UpdateFailed as error:
+            self.reporter.refinement_failed(self.model.manifest.version, error)
+            return
         if update is not None and len(update.parameters) > 0:
             self._publish_idle(update, NO_QUALITY, watch)
 
@@ -190,13 +224,14 @@ class Pipeline:
         self.reporter.published(new, self.positions)
 
 
-def _counts(batch: Batch, answers: Answers, update: Update | None) -> BatchCounts:
+def _counts(closed: Closed, answers: Answers, update: Update | None) -> BatchCounts:
     deleted = Deletion.nothing() if update is None else update.deletion
     return BatchCounts(
-        events=len(batch.events),
-        closed=batch.closed,
+        events=len(answers.recognised.accepted) + len(answers.recognised.letters) - len(answers.recognised.failed),
+        closed=closed,
         published=answers.count("published"),
         nothing_to_erase=answers.count("nothing_to_erase"),
+        failed=answers.count("failed"),
         duplicates=answers.recognised.duplicates,
         dead_letters=len(answers.recognised.letters),
         deleted_train=len(deleted.train),

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from types import FrameType
 from uuid import uuid4
@@ -134,7 +135,7 @@ def assemble(
     newest = reader.load()
     manifest = newest.manifest
     writer = Writer(attended, utc, attempt, persist=patience)
-    model = Model(_engine(newest, settings.engine), newest, writer, settings.full_every)
+    model = Model(newest, reader, writer, partial(_engine, settings=settings.engine), settings.full_every)
     beat = reporter.board.beat
     answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)

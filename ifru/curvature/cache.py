@@ -15,7 +15,7 @@ one row, K columns of a row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -59,6 +59,9 @@ class Counters:
     down_dates: int = 0
     evictions: int = 0
     gram: int = 0
+
+    def __add__(self, other: Counters) -> Counters:
+        return Counters(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
 class CurvatureCache:

@@ -56,6 +56,7 @@ class UpdateFailed(IfruError):
     """No update came of a deletion: what it leaves is not finite. The engine that raises it is lost."""
 
     def __init__(self, reason: str) -> None:
+        self.reason = reason
         super().__init__(
             f"the engine found no update for this deletion: {reason}; look for weights, labels or parameters around it "
             "that are not finite, negative or extremely large"
@@ -185,14 +186,18 @@ class Engine:
     def refine(self, stop: Callable[[], bool] = never) -> Update | None:
         """Pay off the debt of all batches on all rows, down to `settings.refined`; None where it is paid.
 
-        stop(): asked before every product with the Hessian. A solve that was stopped keeps what it has.
+        stop(): asked before every product with the Hessian. A solve that was stopped keeps what it has, unless that is
+        more than there was: then nothing moves. Raises UpdateFailed.
         """
         self._seconds = {}
-        with self._stage("settle"):
-            self.state.settle()
-        if self._influence(self.state.total_decrement) <= self.settings.refined:
-            return None
-        answer = self._on_all_rows(self.settings.refined, stop)
+        try:
+            with self._stage("settle"):
+                self.state.settle()
+            if self._influence(self.state.total_decrement) <= self.settings.refined:
+                return None
+            answer = self._on_all_rows(self.settings.refined, stop)
+        except ArithmeticError as error:
+            raise UpdateFailed(str(error)) from error
         return self._update(Deletion.nothing(), answer.moved, answer)
 
     def _answer(self, removal: Removal, deleted: Int64) -> _Answer:

@@ -116,6 +116,10 @@ class Writer:
         # 2, 3, 4, 5
         return self._publish(manifest, contents, change.full)
 
+    def reloaded(self) -> None:
+        """From now on the data set in memory is one that was read from the newest version."""
+        self._numbering = Numbering.same()
+
     def _contents(self, parent: Manifest, change: Change) -> dict[Role, bytes]:
         besides: dict[Role, bytes] = {"ledger": encode_ledger(parent.file("ledger").sha256, change.receipts)}
         if change.answered is not None and len(change.answered.added):

@@ -83,7 +83,7 @@ def test_a_model_that_has_no_proof_is_not_proven_and_that_is_said_once_at_start(
 
 
 def test_a_version_about_which_nothing_can_be_proven_is_told_once_and_the_daemon_goes_on(tmp_path: Path) -> None:
-    world, reporter, prover = World(tmp_path, weight=-0.01), World.reporter(), Prover()
+    world, reporter, prover = World(tmp_path, weights={0: -0.01}), World.reporter(), Prover()
     failures = reporter.metrics.proof_failures
     with capture_logs() as log:
         world.idle(until=lambda: value(failures) > 0, reporter=reporter, prover=prover, prove=True)

@@ -6,7 +6,7 @@ import itertools
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -57,11 +57,15 @@ def _trained() -> tuple[Parameters, Dataset]:
     return Parameters.unstacked(trained.theta, USERS), dataset
 
 
-def start(store: Store, config: ModelConfig = CONFIG, weight: float = 1.0) -> Manifest:
-    """Version 1 of the small model. weight: of its first interaction."""
+NO_WEIGHTS: Mapping[int, float] = {}
+
+
+def start(store: Store, config: ModelConfig = CONFIG, weights: Mapping[int, float] = NO_WEIGHTS) -> Manifest:
+    """Version 1 of the small model. weights: of training rows, where not 1."""
     tables, trained = _trained()
     dataset = trained.copy()
-    dataset.train.weight = np.concatenate([[np.float32(weight)], dataset.train.weight[1:]])
+    dataset.train.weight = dataset.train.weight.copy()
+    dataset.train.weight[list(weights)] = list(weights.values())
     residual = Residual(
         influence=None,
         settled=None,
@@ -73,6 +77,15 @@ def start(store: Store, config: ModelConfig = CONFIG, weight: float = 1.0) -> Ma
     )
     writer = Writer(store, lambda: TIME, lambda: f"start-{next(_numbers)}")
     return writer.start(FullState(config, tables, dataset.copy()), {}, residual)
+
+
+def unbearable(user: int) -> tuple[dict[int, float], list[Pair]]:
+    """Weights of a user's training rows, and pairs to erase that leave the engine a block without a minimum."""
+    train, users, items = _trained()[1].train, _trained()[1].users, _trained()[1].items
+    rows = np.flatnonzero(train.user == user)
+    name = str(users.name(user))
+    weights = {int(row): 50.0 for row in rows[1:]} | {int(rows[0]): -2.0}
+    return weights, [(name, str(items.name(int(train.item[row])))) for row in rows[1:]]
 
 
 def pairs(dataset: Dataset) -> Counter[Pair]:
@@ -106,10 +119,10 @@ class World:
     folder: Path
     store: Store = field(default_factory=lambda: open_store(f"memory://daemon-{next(_numbers)}"))
     config: ModelConfig = CONFIG
-    weight: float = 1.0
+    weights: Mapping[int, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.first = start(self.store, self.config, self.weight)
+        self.first = start(self.store, self.config, self.weights)
 
     def settings(self, **changes: Any) -> Settings:
         urls = {name: (self.folder / f"{name}.jsonl").as_uri() for name in ("events", "receipts", "dead_letters")}

@@ -31,6 +31,7 @@ class BatchCounts:
     closed: Closed
     published: int
     nothing_to_erase: int
+    failed: int
     duplicates: int
     dead_letters: int
     deleted_train: int
@@ -43,6 +44,7 @@ class BatchCounts:
         parts = {
             f"{self.published} deleted {deleted}": self.published,
             f"{self.nothing_to_erase} found nothing to erase": self.nothing_to_erase,
+            f"the engine found no update for {self.failed}": self.failed,
             f"{self.duplicates} had been answered before": self.duplicates,
             f"{self.dead_letters} went to the dead letters": self.dead_letters,
         }
@@ -94,7 +96,8 @@ class NewVersion:
         if batch is not None:
             found |= {
                 "events": batch.events,
-                "requests": batch.published + batch.nothing_to_erase,
+                "requests": batch.published + batch.nothing_to_erase + batch.failed,
+                "failed": batch.failed,
                 "duplicates": batch.duplicates,
                 "dead_letters": batch.dead_letters,
                 "deleted": batch.deleted_train + batch.deleted_holdout,
@@ -159,6 +162,10 @@ class Reporter:
         self.metrics.acknowledgement_failures.inc()
         log.warning(f"lag tools are not shown how far events were read: {error}")
 
+    def refinement_failed(self, version: int, error: IfruError) -> None:
+        """A version is as near to the retrained model as it was; it stays the newest."""
+        log.warning(f"version {version} cannot be refined: {error}", version=version)
+
     def published(self, new: NewVersion, positions: Mapping[int, int]) -> None:
         """A version is published, and its receipts are sent."""
         self._show(new.manifest, new.settled)
@@ -199,12 +206,13 @@ class Reporter:
         metrics.batch_requests.observe(batch.events)
         metrics.requests.labels("published").inc(batch.published)
         metrics.requests.labels("nothing_to_erase").inc(batch.nothing_to_erase)
+        metrics.requests.labels("failed").inc(batch.failed)
         metrics.duplicates.inc(batch.duplicates)
         metrics.deleted.labels("train").inc(batch.deleted_train)
         metrics.deleted.labels("holdout").inc(batch.deleted_holdout)
         self.board.update(
             batches=old.batches + 1,
-            requests=old.requests + batch.published + batch.nothing_to_erase,
+            requests=old.requests + batch.published + batch.nothing_to_erase + batch.failed,
             nothing_to_erase=old.nothing_to_erase + batch.nothing_to_erase,
             duplicates=old.duplicates + batch.duplicates,
             dead_letters=old.dead_letters + batch.dead_letters,

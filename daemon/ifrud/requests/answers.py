@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import islice
 
+from ifru.engine.engine import UpdateFailed
 from ifru.errors import RequestError
 from ifru.interactions import Dataset, Deletion
 from ifru.requests import Identity, Request, resolve
@@ -28,23 +30,41 @@ class Recognised:
     """The events of a batch, by what is known of them.
 
     accepted: requests that get a receipt. fresh: those of them that were never answered, with hash and fingerprint.
-    repeated: the first receipts of those that were. letters: for what is no request, or another one under a used id.
+    repeated: the first receipts of those that were. failed: those that the engine fails on. letters: for these, for
+    what is no request, and for another one under a used id.
     """
 
     accepted: Sequence[Arrival]
     fresh: Mapping[Identity, tuple[Request, Event]]
     repeated: Mapping[Identity, Receipt]
     letters: Sequence[DeadLetter]
+    failed: Mapping[Identity, Event] = field(default_factory=dict)
 
     @property
     def events(self) -> list[Event]:
-        """Hashes and fingerprints of fresh requests, in their order."""
-        return [event for _, event in self.fresh.values()]
+        """Hashes and fingerprints of fresh requests and then of failed ones, in their order."""
+        return [*(event for _, event in self.fresh.values()), *self.failed.values()]
 
     @property
     def duplicates(self) -> int:
         """How many requests were answered before, or stood in the batch before."""
-        return len(self.accepted) - len(self.fresh)
+        return len(self.accepted) - len(self.fresh) - len(self.failed)
+
+    def split(self, count: int) -> tuple[Recognised, Recognised]:
+        """The first so many fresh requests alone, and everything else."""
+        first = dict(islice(self.fresh.items(), count))
+        rest = {identity: one for identity, one in self.fresh.items() if identity not in first}
+        of_first = [arrival for arrival in self.accepted if arrival.request.identity in first]
+        of_rest = [arrival for arrival in self.accepted if arrival.request.identity not in first]
+        return Recognised(of_first, first, {}, ()), replace(self, accepted=of_rest, fresh=rest)
+
+    def with_failed(self, error: UpdateFailed, letters: Letters) -> Recognised:
+        """The same, with the first fresh request among the failed ones, and a letter that says why."""
+        identity, (_, event) = next(iter(self.fresh.items()))
+        rest = {other: one for other, one in self.fresh.items() if other != identity}
+        arrival = next(arrival for arrival in self.accepted if arrival.request.identity == identity)
+        letter = letters.of(arrival.event, RequestError("engine", str(error)))
+        return replace(self, fresh=rest, failed={**self.failed, identity: event}, letters=[*self.letters, letter])
 
 
 def recognise(intake: Intake, answered: Answered, letters: Letters) -> Recognised:
@@ -54,9 +74,12 @@ def recognise(intake: Intake, answered: Answered, letters: Letters) -> Recognise
     repeated: dict[Identity, Receipt] = {}
     refused: list[DeadLetter] = []
     events = [answered.event(arrival.request) for arrival in intake.arrivals]
-    for arrival, event, first in zip(intake.arrivals, events, answered.find(events), strict=True):
+    for arrival, event, found in zip(intake.arrivals, events, answered.find(events), strict=True):
         request, identity = arrival.request, arrival.request.identity
         _, before = fresh.get(identity, (request, event))
+        # What failed was not carried out; whoever sends it again wants that.
+        again = found is not None and found.state == "failed" and found.fits(event)
+        first = None if again else found
         same = before.fingerprint == event.fingerprint if first is None else first.fits(event)
         if not same:
             refused.append(letters.of(arrival.event, CONFLICT))
@@ -73,7 +96,7 @@ def recognise(intake: Intake, answered: Answered, letters: Letters) -> Recognise
 class Answers:
     """What the fresh requests of a batch delete, and how each is answered.
 
-    states: of fresh requests, in their order.
+    states: of fresh requests and then of failed ones, in their order.
     """
 
     recognised: Recognised
@@ -95,4 +118,5 @@ def answer(recognised: Recognised, dataset: Dataset) -> Answers:
     states: dict[Identity, ReceiptState] = {
         identity: "published" if len(part) else "nothing_to_erase" for identity, part in parts.items()
     }
-    return Answers(recognised, Deletion.union(parts.values()), states)
+    failed: dict[Identity, ReceiptState] = dict.fromkeys(recognised.failed, "failed")
+    return Answers(recognised, Deletion.union(parts.values()), states | failed)
