@@ -37,6 +37,11 @@ class _Request(BaseModel):
         """What tells this request from any other."""
         return self.source, self.id
 
+    @property
+    def content(self) -> dict[str, object]:
+        """What is asked for: everything but id, source and time."""
+        return self.model_dump(exclude={"id", "source", "time"})
+
 
 class EraseUser(_Request):
     """Forget a user: every row of theirs, trained on or held out."""
@@ -57,6 +62,11 @@ class EraseInteractions(_Request):
 
     type: Literal["erase_interactions"]
     interactions: Annotated[list[tuple[Name, Name]], Field(min_length=1)]
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Neither the order of the pairs nor how often one is named changes what is asked for."""
+        return {**super().content, "interactions": sorted(set(self.interactions))}
 
 
 Request = EraseUser | EraseItem | EraseInteractions

@@ -93,8 +93,8 @@ class Batcher:
             return Closed.FULL
         if stopping:
             return Closed.STOP
-        if now - self._oldest >= self._max_age:
+        if now >= self._oldest + self._max_age:
             return Closed.AGE
-        if now - self._newest >= self._idle:
+        if now >= self._newest + self._idle:
             return Closed.IDLE
         return None

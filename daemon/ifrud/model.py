@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from ifru.curvature.cache import Counters
 from ifru.engine.engine import Engine
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
-from ifru.snapshots import Change, FullState, Manifest, Residual, Version, Writer
+from ifru.snapshots import Change, Event, FullState, Manifest, Remembered, Residual, Source, Version, Writer
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -40,10 +41,6 @@ class Model:
         """What the curvature cache has done since the engine started."""
         return self.engine.counters
 
-    def positions(self, source: str) -> Mapping[int, int]:
-        """How far the newest version has read a source."""
-        return self.manifest.positions.get(source, {})
-
     def forget(self, deletion: Deletion) -> Update | None:
         """Delete rows and move the parameters; None where there is nothing to delete."""
         return self.engine.apply(deletion) if len(deletion) else None
@@ -55,32 +52,58 @@ class Model:
     def publish(
         self,
         update: Update | None,
-        positions: Mapping[str, Mapping[int, int]],
-        events: Sequence[str],
+        positions: Mapping[str, Source],
+        events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,
+        answered: Remembered | None = None,
     ) -> Manifest:
-        """Commit the version after the newest. Raises StoreError, CommitLost or CommitUnknown."""
-        parameters = self.engine.parameters
-        serving = self.engine.serving
-        change = Change(
-            update=ParameterUpdate({}) if update is None else update.parameters,
-            deletion=Deletion.nothing() if update is None else update.deletion,
-            positions=positions,
-            events=events,
-            residual=self._residual(update, PROVEN if quality else NOTHING_DELETED),
-            receipts=receipts,
-            quality=quality,
-            serving=serving,
-            full=self._full(parameters, serving) if self._full_is_due() else None,
+        """Commit the version after the newest. answered: what it stores of older requests.
+
+        Raises StoreError, CommitLost or CommitUnknown.
+        """
+        return self._commit(
+            Change(
+                update=ParameterUpdate({}) if update is None else update.parameters,
+                deletion=Deletion.nothing() if update is None else update.deletion,
+                positions=positions,
+                events=events,
+                residual=self._residual(update, PROVEN if quality else NOTHING_DELETED),
+                receipts=receipts,
+                quality=quality,
+                answered=answered,
+            )
         )
-        self.manifest = self._writer.commit(self.manifest, change)
-        return self.manifest
+
+    def claim(self, positions: Mapping[str, Source]) -> Manifest:
+        """Commit a version that is the newest once more, so that whoever wrote that commits nothing any more.
+
+        What was found out about the newest holds for it too. positions: where sources are read on, if somewhere else.
+        Raises as `publish` does.
+        """
+        owed = {"settled": self.settled.influence, "total": self.settled.total}
+        return self._commit(
+            Change(
+                update=ParameterUpdate({}),
+                deletion=Deletion.nothing(),
+                positions=positions,
+                events=(),
+                residual=self.manifest.residual.model_copy(update=owed),
+                quality=self.manifest.quality,
+                claim=True,
+            )
+        )
 
     def settle(self) -> Settled:
         """Bring the debt up to date, and say what the newest version really owes."""
         self.settled = self.engine.settle()
         return self.settled
+
+    def _commit(self, change: Change) -> Manifest:
+        parameters, serving = self.engine.parameters, self.engine.serving
+        full = self._full(parameters, serving) if self.full_is_due and not change.claim else None
+        self.manifest = self._writer.commit(self.manifest, replace(change, serving=serving, full=full))
+        return self.manifest
 
     def _residual(self, update: Update | None, otherwise: str) -> Residual:
         carried = self.engine.carried
@@ -94,7 +117,9 @@ class Model:
             reason=otherwise if update is None else update.reason,
         )
 
-    def _full_is_due(self) -> bool:
+    @property
+    def full_is_due(self) -> bool:
+        """Whether the next version is a full one."""
         return self.manifest.version + 1 - self.manifest.base >= self._full_every
 
     def _full(self, parameters: Parameters, serving: Parameters | None) -> FullState:

@@ -6,20 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+import numpy as np
+
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
+from ifru.snapshots import Event, Reader, Run
+from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch
 from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import BatchCounts, NewVersion, Reporter
 from ifrud.prover import RMS_BOUND, Prover
-from ifrud.requests.answers import Answered, Answers, answer
-from ifrud.requests.intake import Decoder, Intake
+from ifrud.requests.answered import Answered
+from ifrud.requests.answers import Answers, answer, recognise
+from ifrud.requests.intake import Decoder
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
 from ifrud.streams.positions import advanced
-from ifrud.streams.sources import Source
+from ifrud.streams.sources import Source, SourceError
 
 
 @dataclass(frozen=True)
@@ -37,52 +42,53 @@ class Pipeline:
 
     What it does follows from the newest version's manifest and the events alone. So a process that dies before a commit
     is followed by one that does the same work again, and one that dies after it by one that sends the same receipts
-    again. utc: the time of day.
+    again. reader: of the receipts of the newest version. utc: the time of day.
     """
 
     model: Model
+    reader: Reader
     answered: Answered
     streams: Streams
     decoder: Decoder
     reporter: Reporter
     utc: Callable[[], datetime]
+    positions: Mapping[int, int] = field(default_factory=dict, init=False)
+    """How far the newest version has read the source; after `resume` at least where reading goes on."""
     _proof_failed: int | None = field(default=None, init=False)
 
-    @property
-    def positions(self) -> Mapping[int, int]:
-        """How far the newest version has read the source."""
-        return self.model.positions(self.streams.source.name)
-
-    @property
-    def answered_last(self) -> bool:
-        """Whether the newest version answers requests, and is no training, refinement or proof."""
-        return len(self.model.manifest.events) > 0
-
     def resume(self) -> None:
-        """Go on where the newest version ends: seek there, and repeat its receipts, which may never have been sent."""
+        """Go on where the newest version ends: seek there, repeat its receipts, which may never have been sent, and
+        claim the prefix, so that another process that still works on it publishes nothing any more.
+
+        Receipts come first: whatever follows a version says that its receipts were sent. Raises what these raise.
+        """
         manifest = self.model.manifest
-        self.streams.source.seek(self.positions)
-        receipts = self.answered.receipts(manifest.version)
+        source = self.streams.source
+        self.positions = source.seek(manifest.sources.get(source.name, Recorded(partitions={})))
+        receipts = [Receipt.read(line) for line in self.reader.receipts(manifest.version)]
         self.streams.receipts.send([receipt.record() for receipt in receipts])
-        self.reporter.ready(manifest, self.model.settled, self.positions, len(receipts))
+        self.model.claim(self._recorded(self.positions))
+        self.reporter.ready(self.model.manifest, self.model.settled, self.positions, len(receipts))
 
     def process(self, batch: Batch, watch: Stopwatch) -> None:
         """Publish the version that has forgotten what a batch asks for, and answer its requests.
 
-        1. Decode the events. 2. Send dead letters for bad ones: before the commit, so that none is ever lost.
+        1. Decode the events, and tell requests that are new from those that were answered before.
+        2. Send dead letters for events that are no requests, or others under a used id: before the commit, so that
+        none is ever lost.
         3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
         7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
         Raises what these raise; only 5 changes what the next process starts from.
         """
         # 1
         with watch.stage("decode"):
-            intake = self.decoder.decode(batch.events)
+            recognised = recognise(self.decoder.decode(batch.events), self.answered, self.decoder.letters)
         # 2
         with watch.stage("dead_letters"):
-            self.streams.dead_letters.send([letter.record() for letter in intake.letters])
+            self.streams.dead_letters.send([letter.record() for letter in recognised.letters])
         # 3
         with watch.stage("resolve"):
-            answers = answer(intake.arrivals, self.model.dataset, self.answered)
+            answers = answer(recognised, self.model.dataset)
         # 4
         with watch.stage("update"):
             update = self.model.forget(answers.deletion)
@@ -92,14 +98,20 @@ class Pipeline:
         # 6
         with watch.stage("receipts"):
             self.streams.receipts.send([receipt.record() for receipt in receipts])
-        self.reporter.answered(intake)
+        self.reporter.answered(recognised)
         # 7
         with watch.stage("settle"):
             self.model.settle()
         # 8
         with watch.stage("acknowledge"):
+            self._acknowledge()
+        self._report(_counts(batch, answers, update), update, watch)
+
+    def _acknowledge(self) -> None:
+        try:
             self.streams.source.acknowledge(self.positions)
-        self._report(_counts(batch, intake, answers, update), update, watch)
+        except SourceError as error:
+            self.reporter.acknowledgement_failed(error)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
         """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""
@@ -138,18 +150,39 @@ class Pipeline:
     def _publish_idle(self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch) -> None:
         """Publish a version that answers nothing."""
         with watch.stage("commit"):
-            self.answered.add(self.model.publish(update, {}, (), (), quality))
+            self._publish(update, {}, (), (), quality)
         with watch.stage("settle"):
             self.model.settle()
         self._report(None, update, watch)
 
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
-        influence = None if update is None else update.influence
-        receipts = answers.receipts(self.model.manifest.version + 1, self.utc(), influence)
+        # In single precision it takes half of the memory where requests are remembered.
+        influence = None if update is None else float(np.float32(update.influence))
+        version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
+        receipts = answers.receipts(version, now, influence)
         lines = [receipt.line() for receipt in receipts]
-        manifest = self.model.publish(update, {self.streams.source.name: positions}, answers.hashes, lines)
-        self.answered.add(manifest)
+        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
+        self.positions = positions
+        self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
         return receipts
+
+    def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
+        source = self.streams.source
+        return {source.name: source.recorded(positions)}
+
+    def _publish(
+        self,
+        update: Update | None,
+        positions: Mapping[str, Recorded],
+        events: Sequence[Event],
+        receipts: Sequence[bytes],
+        quality: Mapping[str, float],
+    ) -> None:
+        """Commit a version, with what it stores of requests that were answered before."""
+        stored = self.answered.to_store(self.model.manifest, self.utc(), self.model.full_is_due)
+        manifest = self.model.publish(update, positions, events, receipts, quality, stored)
+        if stored is not None:
+            self.answered.stored(manifest, stored)
 
     def _report(self, batch: BatchCounts | None, update: Update | None, watch: Stopwatch) -> None:
         model = self.model
@@ -157,15 +190,15 @@ class Pipeline:
         self.reporter.published(new, self.positions)
 
 
-def _counts(batch: Batch, intake: Intake, answers: Answers, update: Update | None) -> BatchCounts:
+def _counts(batch: Batch, answers: Answers, update: Update | None) -> BatchCounts:
     deleted = Deletion.nothing() if update is None else update.deletion
     return BatchCounts(
         events=len(batch.events),
         closed=batch.closed,
         published=answers.count("published"),
         nothing_to_erase=answers.count("nothing_to_erase"),
-        duplicates=len(answers.repeated) + answers.again,
-        dead_letters=len(intake.letters),
+        duplicates=answers.recognised.duplicates,
+        dead_letters=len(answers.recognised.letters),
         deleted_train=len(deleted.train),
         deleted_holdout=len(deleted.holdout),
     )

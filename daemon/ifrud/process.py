@@ -21,7 +21,7 @@ from ifru.engine.update import Carried
 from ifru.errors import IfruError
 from ifru.kernels.device import UnsupportedDevice, device_of
 from ifru.models import ModelConfig, model_of
-from ifru.snapshots import Reader, Store, Version, Writer, open_store, probe, read_hash_key
+from ifru.snapshots import Manifest, NoVersion, Reader, Store, Version, Writer, open_store, probe, read_hash_key
 from ifru.training.warm_up import warm_up
 from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
@@ -37,7 +37,8 @@ from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
-from ifrud.requests.answers import Answered
+from ifrud.requests.answered_loading import load_answered
+from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
 from ifrud.service import IdleWork, Service
 from ifrud.settings import AdminSettings, Settings
@@ -49,6 +50,14 @@ RETRY_SECONDS, ANSWER_SECONDS = 5.0, 10.0
 meanwhile."""
 
 log = structlog.stdlib.get_logger("ifrud")
+
+
+def _attempt() -> str:
+    return uuid4().hex
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
 
 
 def run_daemon(settings: Settings, drain: bool) -> Exit:
@@ -96,7 +105,7 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     probe(store, _attempt())
     streams = _streams(settings, stack)
     prover = stack.enter_context(closing(Prover(settings.engine.cache_bytes)))
-    assemble(settings, store, streams, reporter, prover, admin.check).run(stop, drain)
+    assemble(settings, store, streams, reporter, prover, check=admin.check).run(stop, drain)
 
 
 def assemble(
@@ -105,10 +114,16 @@ def assemble(
     streams: Streams,
     reporter: Reporter,
     prover: Prover,
+    *,
     check: Callable[[], None] = lambda: None,
+    now: Callable[[], float] = time.monotonic,
+    utc: Callable[[], datetime] = _utc,
     wait: Callable[[float], None] = time.sleep,
+    attempt: Callable[[], str] = _attempt,
 ) -> Service:
-    """A service on the newest version of a store. check: raises where another thread has died. wait: sleeps.
+    """A service on the newest version of a store. check: raises where another thread has died.
+
+    now: seconds, never going back. utc: the time of day. wait: sleeps. attempt: a name that was never used before.
 
     Raises NoVersion, CorruptFile, StoreError or InvalidSettings.
     """
@@ -118,27 +133,39 @@ def assemble(
     reader = Reader(attended)
     newest = reader.load()
     manifest = newest.manifest
-    writer = Writer(attended, _utc, _attempt, persist=patience)
+    writer = Writer(attended, utc, attempt, persist=patience)
     model = Model(_engine(newest, settings.engine), newest, writer, settings.full_every)
-    answered = Answered(reader, manifest, settings.remember_versions, read_hash_key(store))
+    beat = reporter.board.beat
+    answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
+    letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
     streams = Streams(
         streams.source,
         AttendedOutbox(streams.receipts, contacts["receipts"], patience),
         AttendedOutbox(streams.dead_letters, contacts["dead_letters"], patience),
     )
-    decoder = Decoder(streams.source.name, settings.max_event_bytes, settings.max_consecutive_bad, _utc)
+    decoder = Decoder(letters, settings.max_event_bytes, settings.max_consecutive_bad)
     prove = settings.prove and _provable(manifest.model)
     return Service(
-        pipeline=Pipeline(model, answered, streams, decoder, reporter, _utc),
+        pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, utc),
         batcher=Batcher(settings.batch),
-        idle=IdleWork(settings.refine, prove, settings.refine_after_ms / 1000),
+        idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
-        lookout=Lookout(AttendedStore(store, contacts["store"]), time.monotonic),
+        lookout=Lookout(AttendedStore(store, contacts["store"]), now),
         patience=patience,
-        now=time.monotonic,
+        now=now,
         check=check,
     )
+
+
+def _refined(reader: Reader, newest: Manifest) -> bool:
+    """Whether the newest version, claims aside, is a training, a refinement or a proof, and answers no requests."""
+    try:
+        done = newest if newest.claims is None else reader.manifest(newest.claims)
+    except NoVersion:
+        # It was collected; to refine once more does no harm.
+        return False
+    return len(done.events) == 0
 
 
 def _provable(config: ModelConfig) -> bool:
@@ -184,17 +211,10 @@ def _engine(newest: Version, settings: EngineSettings) -> Engine:
 
 
 def _streams(settings: Settings, stack: ExitStack) -> Streams:
-    source = stack.enter_context(closing(open_source(settings.events, settings.kafka)))
+    opened = open_source(settings.events, settings.kafka, accept_lost=settings.accept_lost)
+    source = stack.enter_context(closing(opened))
     outboxes = (
         stack.enter_context(closing(open_outbox(url, settings.kafka)))
         for url in (settings.receipts, settings.dead_letters)
     )
     return Streams(source, *outboxes)
-
-
-def _attempt() -> str:
-    return uuid4().hex
-
-
-def _utc() -> datetime:
-    return datetime.now(UTC)

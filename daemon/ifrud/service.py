@@ -13,6 +13,7 @@ from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline
 from ifrud.prover import Prover
 from ifrud.streams.positions import Goal, lag
+from ifrud.streams.sources import SourceError
 
 QUIET_POLL = 0.1
 """Seconds that a poll waits for events; a signal is noticed after this time at the latest."""
@@ -26,9 +27,13 @@ LOOK_SECONDS = 0.003
 
 @dataclass(frozen=True)
 class IdleWork:
-    """Whether the model is refined and proven in idle time, and after how many seconds without an event."""
+    """Whether the model is refined and proven in idle time, and after how many seconds without an event.
+
+    refined: whether nothing was deleted since the version that the service starts with was refined or trained.
+    """
 
     refine: bool
+    refined: bool
     prove: bool
     after: float
 
@@ -58,26 +63,38 @@ class Service:
         self._silent = self._refined = False
 
     def run(self, stop: Callable[[], bool], drain: bool) -> None:
-        """Process events until told to stop, then the batch in hand. drain: until the source's present end.
+        """Process events until told to stop or the source ends, then the batch in hand. drain: until its present end.
 
         Once it has resumed, it outlasts a source, a store and outboxes that are away.
         Raises SourceError, OutboxError, StoreError, CommitLost, CommitUnknown or TooManyBadEvents: the process
         must end then.
         """
-        self.pipeline.resume()
         self.patience.last(stop)
-        self._refined = not self.idle.refine or not self.pipeline.answered_last
+        self.pipeline.resume()
+        self._refined = not self.idle.refine or self.idle.refined
         goal = Goal(self._source.end()) if drain else None
-        while not stop() and not (goal and self._reached(goal)):
-            self._look(self._patience())
-            batch = self.batcher.close(self.now())
-            if batch is not None:
-                self._process(batch)
-            elif len(self.batcher) == 0:
-                self.lookout.look(self.pipeline.model.manifest)
-                if self._quiet() and not drain:
-                    self._improve(stop)
-            self._show_lag()
+        try:
+            while not stop() and not (goal and self._reached(goal)):
+                self._step(stop, drain)
+        except SourceError:
+            # The source may not have them any more.
+            self._finish()
+            raise
+        self._finish()
+
+    def _step(self, stop: Callable[[], bool], drain: bool) -> None:
+        self._look(self._patience())
+        batch = self.batcher.close(self.now())
+        if batch is not None:
+            self._process(batch)
+        elif len(self.batcher) == 0:
+            self.lookout.look(self.pipeline.model.manifest)
+            if self._quiet() and not drain:
+                self._improve(stop)
+        self._show_lag()
+
+    def _finish(self) -> None:
+        """Process the events in hand."""
         self.reporter.stopping()
         batch = self.batcher.close(self.now(), stopping=True)
         if batch is not None:

@@ -15,11 +15,12 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
-    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -32,7 +33,7 @@ from pydantic_settings import (
 
 from ifru.engine.settings import EngineSettings
 from ifrud.problems import InvalidSettings, nearest, problems
-from ifrud.streams.endpoints import FORMS, parse_endpoint
+from ifrud.streams.endpoints import FORMS, parse_endpoint, same_stream
 
 PREFIX = "IFRUD_"
 # Kubernetes sets these for a service that is called ifrud, in every pod of the namespace.
@@ -106,11 +107,11 @@ class LogSettings(_Group):
 class KafkaSettings(_Group):
     """How brokers are reached. The group only shows lag to tools; positions live in the store.
 
-    accept_lost: partition -> offset up to which events that retention has removed are given up.
+    max_decompressed_bytes: a batch of records that is larger is a dead letter.
     """
 
     group: str | None = "ifrud"
-    accept_lost: dict[NonNegativeInt, NonNegativeInt] = {}
+    max_decompressed_bytes: PositiveInt = 128 * 1024 * 1024
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
     sasl_username: str | None = None
@@ -137,7 +138,6 @@ class Common(BaseSettings):
         env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
     )
 
-    events: StreamUrl
     batch: BatchSettings = BatchSettings()
     engine: EngineSettings = EngineSettings()
     admin: AdminSettings = AdminSettings()
@@ -145,7 +145,8 @@ class Common(BaseSettings):
     kafka: KafkaSettings = KafkaSettings()
     max_event_bytes: PositiveInt = 256 * 1024
     max_consecutive_bad: PositiveInt = 1000
-    remember_versions: PositiveInt = 1000
+    remember_days: PositiveInt = 90
+    dead_letters_payload: Literal["full", "digest"] = "full"
     patience_s: PositiveFloat = 30
     refine: bool = True
     refine_after_ms: NonNegativeFloat = 500
@@ -154,19 +155,40 @@ class Common(BaseSettings):
 
 
 class Settings(Common):
-    """What `ifrud run` needs."""
+    """What `ifrud run` needs. accept_lost: the word of a loss of events that is accepted, as an error named it."""
 
+    events: StreamUrl
     store: StoreUrl
     receipts: StreamUrl
     dead_letters: StreamUrl
+    accept_lost: str | None = None
+
+    @field_validator("receipts", "dead_letters")
+    @classmethod
+    def _distinct(cls, url: str, info: ValidationInfo) -> str:
+        for other in ("events", "receipts"):
+            if other != info.field_name and other in info.data and same_stream(url, info.data[other]):
+                raise ValueError(f"{url!r} is the same stream as {other}; allowed is another one")
+        return url
 
 
 class SubmitSettings(Common):
     """What `ifrud submit` needs: the daemon's settings as far as they say where events go."""
 
+    events: StreamUrl
     store: StoreUrl | None = None
     receipts: StreamUrl | None = None
     dead_letters: StreamUrl | None = None
+
+
+class LetterSettings(Common):
+    """What `ifrud dead-letters` needs: the same, as far as they say where dead letters are and where events go."""
+
+    events: StreamUrl | None = None
+    store: StoreUrl | None = None
+    receipts: StreamUrl | None = None
+    dead_letters: StreamUrl | None = None
+    accept_lost: str | None = None
 
 
 S = TypeVar("S", bound=Common)

@@ -155,6 +155,14 @@ class CurvatureCache:
         factors = point.factors(listed[0], listed[1])
         self._down_date(rows[sound], Factors(factors, np.concatenate([[0], np.cumsum(lost[sound])])))
 
+    def clear(self) -> None:
+        """Hold nothing any more, as in the beginning; the counters go on."""
+        self._vacate(self._owner[self._owner >= 0])
+        self._blocks.zero_()
+        self._unfinished.clear()
+        for each in (self._staleness, self._error, self._penalty):
+            each[:] = 0
+
     def finish_deletions(self) -> None:
         """Finish down-dates, and blank the blocks that are not exact even then. A local answer does not wait for it."""
         for rows in self._unfinished:

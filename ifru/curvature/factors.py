@@ -115,8 +115,7 @@ def gram_rows(point: Linearised, rows: Int64, at: Int64) -> GramRows:
         work = factors.values.shape[1] * int(np.square(factors.degrees).sum())
         whiten = kernels.whiten_many if is_long(work) else kernels.whiten_some
         failed = whiten(factors.values.numpy(), factors.start, ridge.numpy())
-        if failed:
-            raise ArithmeticError(f"{failed} of {len(rows)} curvature blocks are not positive definite")
+        check_definite(failed, len(rows))
     else:
         factors = whitened(factors, ridge)
     return GramRows(factors, ridge, torch.from_numpy(at).to(point.objective.device))
@@ -133,8 +132,16 @@ def whitened(factors: Factors, ridge: Tensor) -> Factors:
         # A row of no interactions has nothing but padding, whose pivot only has to be positive.
         pivot = torch.where(ridge[some] > 0, ridge[some], 1)
         gram = padded @ padded.mT + torch.diag_embed(pivot[:, None].expand(-1, padded.shape[1]))
-        out[source] = torch.linalg.solve_triangular(torch.linalg.cholesky(gram), padded, upper=False)[inside]
+        lower, info = torch.linalg.cholesky_ex(gram)
+        check_definite(int((info != 0).sum()), len(group))
+        out[source] = torch.linalg.solve_triangular(lower, padded, upper=False)[inside]
     return Factors(out, factors.start)
+
+
+def check_definite(failed: int, blocks: int) -> None:
+    """Raises ArithmeticError where some blocks have no Cholesky factor."""
+    if failed:
+        raise ArithmeticError(f"{failed} of {blocks} curvature blocks are not positive definite")
 
 
 def product(whitened: Factors, ridge: Tensor, x: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.curvature.factors import by_chunk, gram_rows, largest_degree
+from ifru.curvature.factors import by_chunk, check_definite, gram_rows, largest_degree
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
 from ifru.kernels.dispatch import compiled, dot_rows, is_long
@@ -200,8 +200,7 @@ def inverse(blocks: Tensor) -> Tensor:
         eye = torch.eye(width, dtype=blocks.dtype, device=blocks.device)
         factors, info = torch.linalg.cholesky_ex(torch.where(empty, eye, blocks))
         out, failed = torch.cholesky_inverse(factors).masked_fill(empty, 0), int((info != 0).sum())
-    if failed:
-        raise ArithmeticError(f"{failed} of {len(blocks)} curvature blocks are not positive definite")
+    check_definite(failed, len(blocks))
     return out
 
 

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -49,6 +50,20 @@ moves with what steps gain. A solve on a support cannot see rows outside, so not
 
 _EXACTEST = 0.01
 """No linear solve aims lower than this share of its right-hand side: re-linearising is worth more."""
+
+
+class UpdateFailed(IfruError):
+    """No update came of a deletion: what it leaves is not finite. The engine that raises it is lost."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the engine found no update for this deletion: {reason}; look for weights, labels or parameters around it "
+            "that are not finite, negative or extremely large"
+        )
+
+
+class _NotLower(ArithmeticError):
+    """A local answer that leaves more than nothing done."""
 
 
 class UnsupportedSupport(IfruError):
@@ -139,19 +154,25 @@ class Engine:
         """Delete rows and move the parameters towards the retrained model's.
 
         With `auto` and `global` it ends at a residual influence of at most `settings.tolerance`, unless steps run out
-        (`reason` tells). Where another support is forced, the influence is as predicted, and `settle` tells.
-        Rows that are deleted already are passed over.
+        (`reason` tells). Of a push that was asked for the influence is as predicted, and `settle` tells.
+        Rows that are deleted already are passed over. What is returned is finite, and leaves no more residual influence
+        than to move nothing would. Raises UpdateFailed; the data set has lost the rows then.
         """
         self._seconds = {}
-        with self._stage("settle"):
-            self.state.settle()
-        with self._stage("debt"):
-            deleted = self.dataset.delete(deletion)
-            removal = self.state.remove(deleted.train)
-        if len(removal.touched) > 0:
-            self._added += removal.added
-            self._batch = self.state.total_decrement
-        answer = self._answer(removal, deleted.train)
+        try:
+            with self._stage("settle"):
+                self.state.settle()
+            with self._stage("debt"):
+                deleted = self.dataset.delete(deletion)
+                removal = self.state.remove(deleted.train)
+            if len(removal.touched) > 0:
+                self._added += removal.added
+                self._batch = self.state.total_decrement
+            if not math.isfinite(self._added + self._batch):
+                raise UpdateFailed("the gradient without these interactions is not finite")
+            answer = self._answer(removal, deleted.train)
+        except ArithmeticError as error:
+            raise UpdateFailed(str(error)) from error
         return self._update(deleted, torch.cat([removal.emptied, answer.moved]), answer)
 
     def settle(self) -> Settled:
@@ -180,15 +201,30 @@ class Engine:
             return self._nothing()
         match self.settings.support:
             case "push":
-                return self._by_push(removal.touched)
+                return self._or_all_rows(partial(self._by_push, removal.touched), settles=False)
             case "k_hop":
-                return self._by_importance(deleted)
+                return self._or_all_rows(partial(self._by_importance, deleted))
             case "residual":
-                return self._by_residual(self._chosen(removal.touched))
+                return self._or_all_rows(lambda: self._by_residual(self._chosen(removal.touched)))
             case "auto" if self.state.objective.capabilities.row_local:
                 return self._cheapest(removal.touched)
             case _:
                 return self._on_all_rows(self.settings.tolerance, never)
+
+    def _or_all_rows(self, local: Callable[[], _Answer], settles: bool = True) -> _Answer:
+        """A local answer, settled. Where it leaves more than nothing done, all is put back, and all rows are moved."""
+        before = self._influence(self.state.total_decrement)
+        self.state.origins.clear()
+        try:
+            answer = self._settled(local()) if settles else local()
+            if answer.influence <= before and bool(self.state.point.theta[answer.moved].isfinite().all()):
+                return answer
+        except ArithmeticError:
+            # What a local answer has met far from where it began says nothing of an answer on all rows.
+            pass
+        self.state = self.state.put_back()
+        self._supports, self._push = Supports(self.state, self.settings), Push(self.state, self._now)
+        return self._on_all_rows(self.settings.tolerance, never)
 
     def _cheapest(self, touched: Tensor) -> _Answer:
         """Local answers, settled each, as long as they are predicted to be cheaper than all rows; then all rows."""
@@ -204,9 +240,9 @@ class Engine:
             pushed = of_push(state, seeds, _AIM * tolerance)
             if min(solved, pushed) > most:
                 break
-            local = self._by_residual(support) if solved <= pushed else self._by_push(seeds)
-            answer = answer.then(local).then(self._settled(local.method))
-            if answer.influence <= tolerance:
+            local = partial(self._by_residual, support) if solved <= pushed else partial(self._by_push, seeds)
+            answer = answer.then(self._or_all_rows(local))
+            if answer.influence <= tolerance or answer.method == "global":
                 return answer
             seeds = densest(state.decrements, state.objective.ridge, self._allowed())
         return answer.then(self._on_all_rows(tolerance, never))
@@ -230,11 +266,13 @@ class Engine:
         with self._stage("solve"):
             allowed = (_AIM * settings.tolerance) ** 2 * self._batch
             pushed = self._push.run(touched, self.state.total_decrement, allowed, budget)
+        if pushed.reason in (Reason.STALLED, Reason.ROUNDS):
+            raise _NotLower
         influence = self._influence(pushed.left)
         return _Answer(pushed.rows, "push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
 
     def _by_importance(self, deleted: Int64) -> _Answer:
-        """One solve on the most important rows around what is deleted; what it leaves is as predicted."""
+        """One solve on the most important rows around what is deleted."""
         with self._stage("choose"):
             support = self._supports.k_hop(deleted)
         return self._on_support("k_hop", support, self.settings.tolerance, self.settings.k_hop_damping)
@@ -254,15 +292,19 @@ class Engine:
         read = support.interactions_read + found.interactions_read
         return _Answer(support.rows, method, found.solution.reason, influence, found.solution.iterations, read)
 
-    def _settled(self, method: str) -> _Answer:
-        """What a local answer really leaves: it does not see all that it sets off in the rows around it."""
+    def _settled(self, answer: _Answer) -> _Answer:
+        """A local answer with what it really leaves: it does not see all that it sets off in the rows around it."""
         with self._stage("settle"):
             read = self.state.settle_move()
         influence = self._influence(self.state.total_decrement)
-        return _Answer(self.state.rows[:0], method, Reason.TOLERANCE, influence, 0, read)
+        reason = Reason.TOLERANCE if influence <= self.settings.tolerance else answer.reason
+        return answer.then(_Answer(self.state.rows[:0], answer.method, reason, influence, 0, read))
 
     def _on_all_rows(self, tolerance: float, stop: Callable[[], bool]) -> _Answer:
-        """Newton steps on all rows until the exact residual influence is at most `tolerance`."""
+        """Newton steps on all rows until the exact residual influence is at most `tolerance`.
+
+        Where they leave more than there was, nothing moves: they go down by L, and may be stopped where g has risen.
+        """
         state, batch = self.state, math.sqrt(self._batch)
 
         def limits(norm: float, _: float) -> Limits | None:
@@ -276,11 +318,13 @@ class Engine:
                 state.cache.finish_deletions()
             start = state.settled_point()
             descent = descend(start, state.metric, limits, self.settings.steps, stop, radius=_RADIUS)
-            state.arrive(descent)
+            lower = descent.norm <= math.sqrt(state.total_decrement)
+            if lower:
+                state.arrive(descent)
         read = descent.products * self.dataset.train.retained
         influence = self._influence(state.total_decrement)
         reason = Reason.TOLERANCE if descent.reason is Reason.STATIONARY else descent.reason
-        moved = state.objective.ridge.nonzero()[:, 0]
+        moved = state.objective.ridge.nonzero()[:, 0] if lower else state.rows[:0]
         return _Answer(moved, "global", reason, influence, descent.products, read)
 
     def _influence(self, decrement: float) -> float:

@@ -22,6 +22,10 @@ from ifru.engine.state import State, incident
 from ifru.engine.waiting import HEAVY, Waiting
 from ifru.solvers.reason import Reason
 
+_PATIENCE = 100
+"""Half-steps in which the sum has to reach a new low. Where the penalty is small, block steps on rows far from their
+optimum may overshoot, each time further."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -98,8 +102,9 @@ class _Course:
         self._touched, self._allowed, self._budget = touched, allowed, budget
         self._end = math.inf if budget.milliseconds is None else push.now() + budget.milliseconds / 1000
         self._halves = self._read = self._count = 0
-        # Rows in the order in which they first moved, and where they were.
-        self._origins: list[tuple[Tensor, Tensor]] = []
+        self._lowest, self._lowest_at = math.inf, 0
+        # Where the rows were that this push moves, in the order in which they first did, the state notes from here on.
+        self._first = len(push.state.origins)
         # Of what a side's last half-step took away, the share that came back in its neighbours.
         self._returned = [1.0, 1.0]
 
@@ -109,6 +114,8 @@ class _Course:
             for side in (0, 1):
                 if self._frontier.total <= self._allowed:
                     return self._finish(Reason.TOLERANCE, None)
+                if self._stalls():
+                    return self._finish(Reason.STALLED, None)
                 step = self._step(side)
                 if step is not None:
                     reason = self._last(step)
@@ -116,6 +123,12 @@ class _Course:
                         return self._finish(reason, step)
                     self._carry_out(side, step)
         return self._finish(Reason.ROUNDS, None)
+
+    def _stalls(self) -> bool:
+        """Whether the sum has not come down for long."""
+        if self._frontier.total < self._lowest:
+            self._lowest, self._lowest_at = self._frontier.total, self._halves
+        return self._halves - self._lowest_at >= _PATIENCE
 
     def _step(self, side: int) -> _Step | None:
         """The step of a side's dense rows, of those that do not wait."""
@@ -188,7 +201,7 @@ class _Course:
     def _note(self, rows: Tensor) -> None:
         """Rows [S] are about to move: remember where those are that do so for the first time."""
         fresh = rows[~self._has_moved[rows]]
-        self._origins.append((fresh, self._state.point.theta[fresh]))
+        self._state.origins.append((fresh, self._state.point.theta[fresh]))
         self._count += len(fresh)
         self._has_moved[fresh] = True
 
@@ -206,7 +219,7 @@ class _Course:
         self._note(others)
         rows = torch.unique(torch.cat([rows, others]))
         changed = self._frontier.close()
-        moved, before = (torch.cat(parts) for parts in zip(*self._origins, strict=True))
+        moved, before = (torch.cat(parts) for parts in zip(*state.origins[self._first :], strict=True))
         self._has_moved[moved] = False
         state.move(rows, self._block_step(rows), changed)
         state.add_staleness(moved, before)

@@ -47,7 +47,8 @@ class State:
 
     Between `move` and `settle` gradient and decrements are those of before the move; everything else that reads them
     settles first. read_since_exact: interactions whose change was added to the gradient since it was last computed
-    anew. A state that has raised an error is lost.
+    anew. origins: rows [S] and where they were [S, K], in the order in which they moved; whoever may want them put
+    back empties it before. A state that has raised an error is lost, but for that.
     """
 
     def __init__(self, objective: Objective, theta: Tensor, cache: CurvatureCache) -> None:
@@ -55,6 +56,7 @@ class State:
         self.point = objective.at(theta.to(objective.device, objective.dtype).clone())
         self.rows = torch.arange(len(theta), device=objective.device)
         self.read_since_exact = 0
+        self.origins: list[tuple[Tensor, Tensor]] = []
         self._moved: tuple[Tensor, Tensor, Tensor] | None = None
         self._stale: list[tuple[Tensor, float]] = []
         self.decrements = cache.decrements(self.point, self.rows, self.point.gradient)
@@ -104,8 +106,18 @@ class State:
         """
         self.settle_move()
         theta = self.point.theta
-        self._moved = (rows, theta[rows], self.rows[:0] if changed is None else changed)
+        before = theta[rows]
+        self._moved = (rows, before, self.rows[:0] if changed is None else changed)
+        self.origins.append((rows, before))
         theta[rows] += step
+
+    def put_back(self) -> State:
+        """A state with all rows of `origins` where they were, and nothing else of this one, which is lost."""
+        theta = self.point.theta
+        for rows, before in reversed(self.origins):
+            theta[rows] = before
+        self.cache.clear()
+        return State(self.objective, theta, self.cache)
 
     def add_staleness(self, rows: Tensor, before: Tensor) -> None:
         """Rows [S] have moved from `before` [S, K]: once the answer is out, the cache is told which blocks see it."""

@@ -29,7 +29,7 @@ NOTHING_CARRIED = Carried()
 class Update:
     """One influence update: what it deleted, which parameters it set to which values, and how far it got.
 
-    influence: the residual influence; where a support was forced it is predicted, and `Settled` is exact.
+    influence: the residual influence; where a push was asked for it is predicted, and `Settled` is exact.
     method, reason: which support was used, and why the solve ended there.
     iterations: products with the Hessian. interactions_read: interactions visited, once per product.
     seconds: by stage: "settle" what moves leave behind, "debt" the deletion, "choose" the rows of a support, "solve".

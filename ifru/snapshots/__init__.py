@@ -1,10 +1,11 @@
 """Versions of a model in a store: the only part of the library that touches storage."""
 
+from ifru.snapshots.answered import First, Remembered, Run, State
 from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
-from ifru.snapshots.hash_key import event_hash, key_id, read_hash_key
-from ifru.snapshots.parts import Event, File, Held, Residual
+from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
+from ifru.snapshots.parts import Event, File, Held, Residual, Segment
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.sources import Position, Source
 from ifru.snapshots.version import Version
@@ -21,6 +22,7 @@ __all__ = [
     "CorruptFile",
     "Event",
     "File",
+    "First",
     "ForkedHistory",
     "FullState",
     "Held",
@@ -29,14 +31,19 @@ __all__ = [
     "NotFound",
     "Position",
     "Reader",
+    "Remembered",
     "Residual",
+    "Run",
+    "Segment",
     "Source",
+    "State",
     "Store",
     "StoreError",
     "Version",
     "Writer",
     "encode_tombstone",
     "event_hash",
+    "fingerprint",
     "key_id",
     "open_store",
     "probe",

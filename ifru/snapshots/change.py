@@ -11,6 +11,7 @@ from torch import Tensor
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Parameters, ParameterUpdate
+from ifru.snapshots.answered import Remembered
 from ifru.snapshots.format import Manifest
 from ifru.snapshots.numbering import Numbering
 from ifru.snapshots.parquet import encode_features, encode_ids, encode_interactions
@@ -43,7 +44,10 @@ class Change:
     positions: source -> partition -> next, or a whole `Source`; what is not named stays as the parent has it.
     events: requests that are answered, or only their keyed hashes. receipts: one JSON document each, without newline.
     serving: what scores pairs now, where it is not the parameters themselves. buffers: all, where one has changed.
-    held: all requests that are held now; None where the parent's still are. hash_key_id: None where it is the parent's.
+    held: all requests that are held now; None where the parent's still are.
+    answered: what is remembered of older requests; None where it is what the parent remembers.
+    hash_key_id: None where it is the parent's.
+    claim: whether it changes nothing, and only shows that this writer has taken over.
     full: where it is given, the whole state is written anew, and update, deletion, serving and buffers are not read.
     """
 
@@ -57,7 +61,9 @@ class Change:
     serving: Parameters | None = None
     buffers: Mapping[str, Tensor] | None = None
     held: Sequence[Held] | None = None
+    answered: Remembered | None = None
     hash_key_id: str | None = None
+    claim: bool = False
     full: FullState | None = None
 
 

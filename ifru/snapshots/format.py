@@ -22,7 +22,7 @@ from pydantic import (
 
 from ifru.models import ModelConfig, UnknownModel, config_of
 from ifru.snapshots.errors import CorruptFile, ForkedHistory
-from ifru.snapshots.parts import Event, File, Held, Part, Residual, Role, Sha256, Table
+from ifru.snapshots.parts import Event, File, Held, Part, Residual, Role, Segment, Sha256, Table
 from ifru.snapshots.sources import Source
 from ifru.stores.errors import StoreError
 
@@ -42,8 +42,10 @@ class Manifest(Part):
 
     parent: the version before. parent_sha256: of its manifest's bytes. base: the full version that a chain of deltas
     starts from, itself for a full one. epoch: raised by each writer that takes over.
+    claims: of a version by which a writer only took over, the newest before it that is none such.
     tables: none where `base` is of format 1. sources: how far each was read. events: requests that the version
-    answers. held: all requests that are held by now. hash_key_id: of the key that hashes and fingerprints are made by.
+    answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now.
+    hash_key_id: of the key that hashes and fingerprints are made by.
     retained, holdout: rows that are left to train on and to test on.
     sha256: of the bytes that the store has, which do not hold it; empty before they are written.
     """
@@ -56,12 +58,14 @@ class Manifest(Part):
     kind: Literal["full", "delta"]
     attempt: Attempt
     epoch: NonNegativeInt = 0
+    claims: PositiveInt | None = None
     time: AwareDatetime
     model: Configuration
     tables: dict[str, Table] = Field(default_factory=dict)
     files: tuple[File, ...]
     sources: dict[str, Source]
     events: tuple[Event, ...]
+    answered: tuple[Segment, ...] = ()
     held: tuple[Held, ...] = ()
     hash_key_id: str | None = None
     residual: Residual

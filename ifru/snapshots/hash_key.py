@@ -1,4 +1,4 @@
-"""The key under which event ids are hashed, so that manifests name no event and no subject."""
+"""The key under which requests are hashed, so that manifests name no request and no subject."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import hashlib
 import hmac
 import json
 
+from ifru.requests import Request
 from ifru.snapshots.errors import CorruptFile
 from ifru.stores.errors import AlreadyExists
 from ifru.stores.store import Store
 
 HASH_KEY = "hash-key.json"
 KEY_BYTES = 32
+FINGERPRINT_DIGITS = 16
+"""Hex digits of a fingerprint. It is only compared with that of a request under the same id."""
 
 
 def create_hash_key(store: Store, key: bytes) -> None:
@@ -40,5 +43,18 @@ def key_id(key: bytes) -> str:
 
 def event_hash(key: bytes, source: str, event_id: str) -> str:
     """HMAC-SHA256, in hex, of what tells an event from any other, as the JSON array [source, id] without spaces."""
-    identity = json.dumps([source, event_id], ensure_ascii=False, separators=(",", ":"))
-    return hmac.new(key, identity.encode(), hashlib.sha256).hexdigest()
+    return _keyed_hash(key, [source, event_id])
+
+
+def fingerprint(key: bytes, request: Request) -> str:
+    """The start of the HMAC-SHA256, in hex, of the JSON array [source, id, content] without spaces, keys in order.
+
+    The time is left out: a request that is sent again may have another one. Source and id are in it, so that nobody can
+    test whether a subject that they know was asked for, not even with the key, unless they know the request.
+    """
+    return _keyed_hash(key, [*request.identity, request.content])[:FINGERPRINT_DIGITS]
+
+
+def _keyed_hash(key: bytes, document: object) -> str:
+    data = json.dumps(document, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return hmac.digest(key, data.encode(), "sha256").hex()

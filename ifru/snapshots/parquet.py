@@ -1,4 +1,4 @@
-"""Interactions, ids and features as Parquet bytes.
+"""Interactions, ids, features and answered requests as Parquet bytes.
 
 Axes: N retained interactions, in the order (user, item), which is their position in all deltas on this full version.
 """
@@ -6,12 +6,16 @@ Axes: N retained interactions, in the order (user, item), which is their positio
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ifru.interactions import Columns, Ids, Interactions
+from ifru.snapshots.answered import STATES, AnswerRows, Run
 
 
 def encode_interactions(interactions: Interactions) -> bytes:
@@ -82,6 +86,46 @@ def decode_features(data: bytes, rows: int) -> pa.Table:
     return _checked(pq.read_table(pa.BufferReader(data)), rows)
 
 
+def encode_answered(run: Run) -> bytes:
+    """hash (uint64), fingerprint (uint32), state (string), version, time (int64) and residual (float64) of each."""
+    rows = run.columns()
+    columns = {
+        "hash": rows.hash,
+        "fingerprint": pa.array(rows.fingerprint, mask=rows.fingerprint == 0),
+        "state": pa.DictionaryArray.from_arrays(rows.state.astype(np.int8), pa.array(STATES)),
+        "version": rows.version,
+        "time": rows.time,
+        "residual": pa.array(rows.residual, mask=np.isnan(rows.residual)),
+    }
+    return _encode(pa.table(columns), ["state", "version", "time", "residual"])
+
+
+def decode_answered(data: bytes) -> Run:
+    """Raises ValueError or KeyError for bytes that hold none."""
+    file = pq.ParquetFile(pa.BufferReader(data))
+
+    def column(name: str) -> pa.ChunkedArray:
+        # Threads keep what they have freed each for itself.
+        return file.read([name], use_threads=False)[name]
+
+    states = pc.index_in(column("state"), value_set=pa.array(STATES))
+    if states.null_count:
+        raise ValueError(f"states are {', '.join(STATES)}")
+    run = Run.of(
+        AnswerRows(
+            hash=column("hash").to_numpy(),
+            fingerprint=column("fingerprint").fill_null(0).to_numpy(),
+            state=states.to_numpy().astype(np.uint8),
+            version=column("version").to_numpy(),
+            time=column("time").to_numpy(),
+            residual=column("residual").to_numpy(),
+        )
+    )
+    # Arrow keeps what it has freed, which here is more than what stays.
+    pa.default_memory_pool().release_unused()
+    return run
+
+
 def _checked(features: pa.Table, rows: int) -> pa.Table:
     numbers = features["row"].to_numpy()
     if (
@@ -93,8 +137,9 @@ def _checked(features: pa.Table, rows: int) -> pa.Table:
     return features
 
 
-def _encode(table: pa.Table) -> bytes:
+def _encode(table: pa.Table, repeating: Sequence[str] | Literal[True] = True) -> bytes:
+    """repeating: columns whose values are written once and then referred to."""
     sink = io.BytesIO()
     # Without Arrow's own schema and pandas' metadata: any Parquet reader sees all there is.
-    pq.write_table(table, sink, compression="zstd", store_schema=False)
+    pq.write_table(table, sink, compression="zstd", store_schema=False, use_dictionary=repeating)
     return sink.getvalue()

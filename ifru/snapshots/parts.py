@@ -11,13 +11,14 @@ from pydantic import (
     ConfigDict,
     FiniteFloat,
     NonNegativeInt,
+    PositiveInt,
     StringConstraints,
     model_validator,
 )
 
 Tensors = Literal["model", "delta", "serving", "buffers"]
 Rows = Literal["train", "holdout", "users", "items", "user_features", "item_features"]
-Role = Tensors | Rows | Literal["ledger"]
+Role = Tensors | Rows | Literal["ledger", "answered"]
 FEATURES: Final[dict[str, Role]] = {"user": "user_features", "item": "item_features"}
 DType = Literal["float32", "float16", "bfloat16"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -42,8 +43,27 @@ class File(Part):
         """The entry of a file, at a path that no other attempt writes to."""
         name = f"{version:012d}-{attempt}"
         folder, ending = ("model", "safetensors") if role in get_args(Tensors) else ("data", "parquet")
-        path = f"ledger/{name}.jsonl" if role == "ledger" else f"{folder}/{name}/{role.replace('_', '-')}.{ending}"
+        match role:
+            case "ledger":
+                path = f"ledger/{name}.jsonl"
+            case "answered":
+                path = f"answered/{name}.parquet"
+            case _:
+                path = f"{folder}/{name}/{role.replace('_', '-')}.{ending}"
         return File(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), role=role)
+
+
+class Segment(File):
+    """A file of requests that were answered: count of them, in versions `first` to `last`, the newest at a time.
+
+    It belongs to all versions that name it, not only to the one that wrote it.
+    """
+
+    role: Literal["answered"]
+    first: PositiveInt
+    last: PositiveInt
+    newest: AwareDatetime
+    count: PositiveInt
 
 
 class Table(Part):

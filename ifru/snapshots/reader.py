@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load as decode_tensors
 
 from ifru.interactions import Dataset, Interactions
+from ifru.snapshots.answered import Run
 from ifru.snapshots.errors import CorruptFile, NoVersion
 from ifru.snapshots.format import (
     HEAD,
@@ -25,8 +26,8 @@ from ifru.snapshots.format import (
     manifest_version,
 )
 from ifru.snapshots.ledger import decode_ledger
-from ifru.snapshots.parquet import decode_features, decode_ids, decode_interactions
-from ifru.snapshots.parts import FEATURES, File, Role
+from ifru.snapshots.parquet import decode_answered, decode_features, decode_ids, decode_interactions
+from ifru.snapshots.parts import FEATURES, Event, File, Role, Segment
 from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters
 from ifru.snapshots.version import Version, checked, replay
 from ifru.stores.errors import NotFound
@@ -99,11 +100,23 @@ class Reader:
 
         Raises NoVersion where there is no such version, or format 1 left no trace of its ledger, CorruptFile.
         """
+        return self.answers(version)[1]
+
+    def answers(self, version: int) -> tuple[tuple[Event, ...], list[bytes]]:
+        """The requests that a version answered, which are not known where it was collected, and its receipts.
+
+        Raises what `receipts` raises.
+        """
         found = self._entry(version)
-        ledger = found.ledger if isinstance(found, Tombstone) else found.file("ledger")
+        events, ledger = ((), found.ledger) if isinstance(found, Tombstone) else (found.events, found.file("ledger"))
         if ledger is None:
             raise _collected(version)
-        return decode_ledger(self._content(version, ledger))
+        return events, decode_ledger(self._content(version, ledger))
+
+    def answered(self, manifest: Manifest) -> Iterator[tuple[Segment, Run]]:
+        """What a version remembers of requests that older ones answered, the oldest first. Raises CorruptFile."""
+        for segment in manifest.answered:
+            yield segment, _decoded(segment, decode_answered, self._content(manifest.version, segment))
 
     def _entry(self, version: int) -> Manifest | Tombstone:
         path = manifest_path(version)

@@ -40,7 +40,13 @@ class Source(Part):
         return {"partitions": given} if isinstance(given, Mapping) and "partitions" not in given else given
 
     def followed_by(self, later: Source) -> Source:
-        """What is known once `later` was read too; where that names no identity or partition, this one's holds."""
+        """What is known once `later` was read too; where that names no identity or partition, this one's holds.
+
+        Of another stream than this one only `later` is known.
+        """
+        identities = ((self.kind, later.kind), (self.cluster_id, later.cluster_id), (self.topic_id, later.topic_id))
+        if any(None not in (then, now) and then != now for then, now in identities):
+            return later
         known = {name: value for name, value in later if value is not None}
         return self.model_copy(update=known | {"partitions": {**self.partitions, **later.partitions}})
 

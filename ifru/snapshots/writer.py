@@ -26,6 +26,7 @@ from ifru.snapshots.format import (
 from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, key_id, read_hash_key
 from ifru.snapshots.ledger import encode_ledger
 from ifru.snapshots.numbering import Numbering
+from ifru.snapshots.parquet import encode_answered
 from ifru.snapshots.parts import Event, File, Residual, Role
 from ifru.snapshots.sources import merged
 from ifru.snapshots.tensors import tables_of
@@ -116,10 +117,12 @@ class Writer:
         return self._publish(manifest, contents, change.full)
 
     def _contents(self, parent: Manifest, change: Change) -> dict[Role, bytes]:
-        ledger: dict[Role, bytes] = {"ledger": encode_ledger(parent.file("ledger").sha256, change.receipts)}
+        besides: dict[Role, bytes] = {"ledger": encode_ledger(parent.file("ledger").sha256, change.receipts)}
+        if change.answered is not None and len(change.answered.added):
+            besides["answered"] = encode_answered(change.answered.added)
         if change.full is not None:
-            return full_contents(change.full) | ledger
-        return delta_contents(change, parent, self._numbering) | ledger
+            return full_contents(change.full) | besides
+        return delta_contents(change, parent, self._numbering) | besides
 
     def _successor(self, parent: Manifest, change: Change, contents: Mapping[Role, bytes]) -> Manifest:
         version, attempt, full = parent.version + 1, self._attempts(), change.full
@@ -128,6 +131,9 @@ class Writer:
             holdout = parent.holdout - len(change.deletion.holdout)
         else:
             retained, holdout = full.dataset.train.retained, full.dataset.holdout.retained
+        files = {role: File.of(role, version, attempt, data) for role, data in contents.items()}
+        # Later versions name it as well, so it is none of the files that go with this one.
+        added = files.pop("answered", None)
         return Manifest(
             version=version,
             parent=parent.version,
@@ -137,12 +143,14 @@ class Writer:
             attempt=attempt,
             # Whoever did not write the parent takes over.
             epoch=parent.epoch + (parent.sha256 != self._newest),
+            claims=(parent.claims or parent.version) if change.claim else None,
             time=self._clock(),
             model=parent.model if full is None else full.config,
             tables=parent.tables if full is None else tables_of(full.parameters),
-            files=tuple(File.of(role, version, attempt, data) for role, data in contents.items()),
+            files=tuple(files.values()),
             sources=merged(parent.sources, change.positions),
             events=tuple(Event.model_validate(event) for event in change.events),
+            answered=parent.answered if change.answered is None else change.answered.segments(added),
             held=parent.held if change.held is None else tuple(change.held),
             hash_key_id=change.hash_key_id or parent.hash_key_id,
             residual=change.residual,
@@ -153,7 +161,8 @@ class Writer:
 
     def _publish(self, manifest: Manifest, contents: Mapping[Role, bytes], full: FullState | None) -> Manifest:
         # 2
-        self._put(dict(zip((file.path for file in manifest.files), contents.values(), strict=True)))
+        paths = {file.role: file.path for file in (*manifest.files, *manifest.answered)}
+        self._put({paths[role]: content for role, content in contents.items()})
         # 3, 4
         body = encode_manifest(manifest)
         self._create(manifest, body)

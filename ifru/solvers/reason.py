@@ -9,7 +9,8 @@ class Reason(StrEnum):
     """TOLERANCE, STATIONARY: it is as exact as was asked for. NOTHING_TO_MOVE: it was so from the start.
 
     ROUNDING: no step gains anything that can be told from rounding. NEGATIVE_CURVATURE, RADIUS: a linear solve met a
-    direction in which the quadratic model has no minimum, or the bound on its step. STOPPED: it was told to end.
+    direction in which the quadratic model has no minimum, or the bound on its step. STALLED: it does not come down any
+    more. STOPPED: it was told to end.
     The others name what was used up.
     """
 
@@ -19,6 +20,7 @@ class Reason(StrEnum):
     ROUNDING = "rounding"
     NEGATIVE_CURVATURE = "negative_curvature"
     RADIUS = "radius"
+    STALLED = "stalled"
     STOPPED = "stopped"
     ITERATIONS = "iterations"
     STEPS = "steps"

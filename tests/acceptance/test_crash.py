@@ -30,9 +30,10 @@ def test_every_deletion_is_done_once_and_answered_however_often_the_daemon_is_ki
     limits = ("--set", f"batch.max_requests={BATCH}", "--set", f"batch.max_backlog={BATCH}")
     for kills in range(KILLS, 0, -1):
         published = places.published()
-        # Each kill leaves batches for those after it, also where the daemon got further than it was to.
+        # Each kill leaves batches for those after it, also where the daemon got further than it was to. The first
+        # version of each is its claim.
         batches = REQUESTS // BATCH - (published - 1)
-        goal = published + source.randint(1, batches // (kills + 1))
+        goal = published + 1 + source.randint(1, batches // (kills + 1))
         delay = source.uniform(0, 0.05)
         with daemon(tmp_path, places, *limits) as killed:
             await_(partial(_published, places, goal), f"version {goal}")

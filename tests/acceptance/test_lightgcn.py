@@ -54,7 +54,7 @@ def test_it_forgets_is_killed_and_goes_on(
     small = ("--set", "batch.max_requests=10", "--set", "batch.max_backlog=10")
     submit((erase_pair(name, pair) for name, pair in chosen.items()), places.events, max_bytes=2**20)
     with daemon(tmp_path / "one", places, *small) as killed:
-        await_(lambda: places.published() >= 3, "version 3")
+        await_(lambda: places.published() >= 4, "version 4")
         killed.kill()
     with daemon(tmp_path / "two", places, *small, "--drain") as last:
         assert last.wait() == 0, last.log()[-1]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ifru.errors import RequestError
-from ifrud.requests.dead_letters import ATTRIBUTE_BYTES, PAYLOAD_BYTES, dead_letter
+from ifrud.requests.dead_letters import ATTRIBUTE_BYTES, PAYLOAD_BYTES, Letters, dead_letter
 from ifrud.streams.sources import Event
 
 TIME = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -105,3 +105,19 @@ def test_a_letter_always_fits_into_a_kafka_record(payload: bytes, headers: tuple
 def test_a_letter_that_is_written_again_has_the_same_key() -> None:
     event = Event(b"{}", None, (), 2, 40, 41, 0.0)
     assert dead_letter(event, ERROR, "events", TIME).record().key == "events/2/40"
+
+
+def test_a_digest_keeps_nothing_of_the_original_but_its_size_and_hash() -> None:
+    event = Event(b'{"subject": "Ada"}', b"Ada", (("ce_subject", b"Ada"),), 2, 40, 41, 0.0)
+    record = Letters("events", lambda: TIME, "digest").of(event, ERROR).record()
+    assert b"Ada" not in record.value
+    document = json.loads(record.value)
+    assert (document["payload"], document["payload_base64"], document["payload_truncated"]) == (None, None, True)
+    assert (document["payload_size"], document["payload_sha256"]) == (18, sha256(b'{"subject": "Ada"}').hexdigest())
+    assert (document["key"], document["headers"], document["attributes_left_out"]) == (None, [], True)
+    assert (document["field"], document["position"]["offset"]) == ("subject", 40)
+
+
+def test_a_digest_of_nothing_lacks_nothing() -> None:
+    letter = Letters("events", lambda: TIME, "digest").of(Event(None, None, (), 0, 0, 1, 0.0), ERROR)
+    assert (letter.payload_truncated, letter.attributes_left_out) == (False, False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -81,6 +82,11 @@ def test_the_last_part_of_a_type_is_what_counts() -> None:
 def test_a_bare_request_may_mention_cloud_events_further_down() -> None:
     request = decode(event({**BARE, "note": {"specversion": "1.0"}}), 10_000)
     assert isinstance(request, EraseUser)
+
+
+def test_what_the_source_found_wrong_is_refused_whatever_the_payload_is() -> None:
+    found = RequestError("headers", "are not UTF-8")
+    assert refused(replace(event(BARE), problem=found)) is found
 
 
 def test_a_null_payload_is_refused() -> None:

@@ -19,7 +19,7 @@ from ifrud.streams.sources import LostEventsError, SourceError
         (CommitLost(3, "a"), 3),
         (CommitUnknown(3, "a", "time-out"), 4),
         (SourceError("x"), 5),
-        (LostEventsError("x", []), 5),
+        (LostEventsError([]), 5),
         (OutboxError("x"), 5),
         (StoreError("x"), 5),
         (NoVersion("x"), 5),

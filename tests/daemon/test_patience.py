@@ -12,7 +12,7 @@ from ifru.snapshots import CommitLost, CommitUnknown, StoreError
 from ifrud.lookout import INTERVAL, Lookout
 from ifrud.patience import PAUSE, Patience
 from ifrud.streams.outboxes import Outbox, OutboxError, Record, open_outbox
-from tests.daemon.world import World, distinct, erase_user
+from tests.daemon.world import World, erase_user
 from tests.fixtures.failing_store import FailingStore, Fault, RecordingStore
 
 LONG = 40
@@ -73,7 +73,7 @@ class AwayOutbox:
         [Fault("put", "ledger/", "before", first=LONG)],
         [
             Fault("create", "manifests/", "after", first=LONG),
-            Fault("get", "manifests/000000000002", "before", first=LONG),
+            Fault("get", "manifests/000000000003", "before", first=LONG),
         ],
     ],
     ids=["files", "manifest"],
@@ -83,22 +83,8 @@ def test_a_store_that_goes_away_in_a_commit_is_outlasted(world: World, faults: l
     world.submit(erase_user("r1", 3))
     world.drain(store=FailingStore(world.store, faults), wait=waits, reporter=reporter)
     assert waits.count >= LONG
-    assert [(r["request_id"], r["version"]) for r in world.receipts()] == [("r1", 2)]
+    assert [(r["request_id"], r["version"]) for r in world.receipts()] == [("r1", 3)]
     assert reporter.board.status.away == {}
-
-
-def test_receipts_of_a_repeated_request_are_read_once_the_store_answers_again(world: World) -> None:
-    world.submit(erase_user("r1", 3))
-    world.drain()
-    world.submit(erase_user("r2", 4))
-    world.drain()
-    world.submit(erase_user("r1", 3))
-    waits = Waits()
-    world.drain(
-        store=FailingStore(world.store, [Fault("get", "ledger/000000000002", "before", first=LONG)]), wait=waits
-    )
-    assert waits.count == LONG
-    assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"r1": 1, "r2": 1}
 
 
 @pytest.mark.parametrize("name", ["receipts", "dead_letters"])
@@ -118,32 +104,29 @@ def test_who_is_told_to_stop_meanwhile_stops_at_once_and_the_next_start_does_wha
     stop = Stop()
     waits = Waits(3, stop.tell)
     world.submit(erase_user("r1", 3))
-    faults = [Fault("put", "model/", "before")]
+    faults = [Fault("put", "model/000000000003", "before")]
     if kind == "create":
-        faults = [Fault("create", "manifests/", "after"), Fault("get", "manifests/000000000002", "before")]
+        faults = [Fault("create", "manifests/000000000003", "after"), Fault("get", "manifests/000000000003", "before")]
     with pytest.raises(error):
         world.service(store=FailingStore(world.store, faults), wait=waits).run(stop, drain=False)
     assert waits.count == 3
     world.drain()
-    assert [(r["request_id"], r["version"]) for r in world.receipts()] == [("r1", 2)]
+    # The version that was not known to be committed is there, or the next claim has its number.
+    assert [(r["request_id"], r["version"]) for r in world.receipts()] == [("r1", 3 if kind == "create" else 4)]
 
 
 def test_receipts_that_could_not_be_sent_are_sent_by_the_next_start(world: World) -> None:
     world.submit(erase_user("r1", 3))
     away = AwayOutbox(math.inf, open_outbox(world.settings().receipts))
     with pytest.raises(OutboxError):
-        world.service(receipts=away).run(lambda: world.newest().manifest.version == 2, drain=True)
+        world.service(receipts=away).run(lambda: world.newest().manifest.version == 3, drain=True)
     assert world.receipts() == []
     world.drain()
-    assert [(r["request_id"], r["version"]) for r in world.receipts()] == [("r1", 2)]
+    assert [(r["request_id"], r["version"]) for r in world.receipts()] == [("r1", 3)]
 
 
-def test_what_fails_before_the_daemon_is_ready_is_told_at_once(world: World) -> None:
-    world.submit(erase_user("r1", 3))
-    world.drain()
+def test_a_store_that_fails_before_the_model_is_loaded_ends_the_daemon_at_once(world: World) -> None:
     waits = Waits()
-    with pytest.raises(OutboxError):
-        world.drain(receipts=AwayOutbox(1, open_outbox(world.settings().receipts)), wait=waits)
     with pytest.raises(StoreError):
         world.drain(store=FailingStore(world.store, [Fault("get", "hash-key", "before", first=1)]), wait=waits)
     assert waits.count == 0
@@ -183,5 +166,5 @@ def test_an_idle_daemon_finds_that_another_writer_has_taken_over(world: World) -
     hand = Hand()
     lookout = Lookout(world.store, hand)
     hand.now = INTERVAL
-    with pytest.raises(CommitLost, match=f"version 2 .*attempt {world.newest().manifest.attempt}"):
+    with pytest.raises(CommitLost, match=f"version 2 .*attempt {world.manifests()[1].attempt}"):
         lookout.look(idle)

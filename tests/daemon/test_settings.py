@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -154,3 +155,35 @@ def test_submit_needs_no_more_than_where_events_go(tmp_path: Path) -> None:
     config = tmp_path / "ifrud.yaml"
     config.write_text(f"events: {URLS['events']}\nbatch: {{idle_ms: 5}}\n")
     assert load_settings(SubmitSettings, config, {}).events == URLS["events"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"receipts": "file:///data/events.jsonl"},
+            "receipts: 'file:///data/events.jsonl' is the same stream as events",
+        ),
+        ({"dead_letters": "file:///data/events.jsonl"}, "dead_letters: .* is the same stream as events"),
+        ({"dead_letters": "kafka://broker:9092/receipts"}, "dead_letters: .* is the same stream as receipts"),
+        (
+            {"dead_letters": "kafka://other:9092,broker:9092/receipts"},
+            "dead_letters: .* is the same stream as receipts",
+        ),
+    ],
+)
+def test_events_receipts_and_dead_letters_are_three_streams(changes: dict[str, str], said: str) -> None:
+    (line,) = lines({**URLS, **changes})
+    assert re.match(said, line)
+
+
+def test_one_file_by_two_paths_is_one_stream(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    urls = {"events": f"file://{tmp_path}/a.jsonl", "receipts": f"file://{tmp_path}/link/a.jsonl"}
+    (line,) = lines({**URLS, **urls})
+    assert line.startswith("receipts: ")
+
+
+def test_topics_of_one_name_on_other_brokers_are_two_streams() -> None:
+    urls = {"receipts": "kafka://a:9092/topic", "dead_letters": "kafka://b:9092/topic"}
+    assert load_settings(Settings, None, {**URLS, **urls}).dead_letters == urls["dead_letters"]

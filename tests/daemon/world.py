@@ -138,16 +138,17 @@ class World:
         check: Callable[[], None] = lambda: None,
         wait: Callable[[float], None] = lambda seconds: None,
         prover: Prover | None = None,
+        utc: Callable[[], datetime] = lambda: datetime.now(UTC),
         **changes: Any,
     ) -> Service:
         settings = self.settings(**changes)
         streams = Streams(
-            source or open_source(settings.events),
+            source or open_source(settings.events, accept_lost=settings.accept_lost),
             receipts or open_outbox(settings.receipts),
             dead_letters or open_outbox(settings.dead_letters),
         )
         reporter, prover = reporter or self.reporter(), prover or Prover()
-        return assemble(settings, store or self.store, streams, reporter, prover, check, wait)
+        return assemble(settings, store or self.store, streams, reporter, prover, check=check, utc=utc, wait=wait)
 
     def drain(self, **changes: Any) -> None:
         """A process that runs until what is there has been published."""
@@ -170,6 +171,10 @@ class World:
     def manifests(self) -> list[Manifest]:
         reader = Reader(self.store)
         return [reader.manifest(number) for number in range(1, reader.newest() + 1)]
+
+    def done(self) -> list[Manifest]:
+        """What was published, without the claims of those who started."""
+        return [manifest for manifest in self.manifests() if manifest.claims is None]
 
     def receipts(self) -> list[dict[str, object]]:
         return _lines(self.folder / "receipts.jsonl")

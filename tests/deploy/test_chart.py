@@ -23,7 +23,8 @@ imagePullSecrets: [{name: pull}]
 config:
   admin: {port: 8080}
   engine: {cache_bytes: 17179869184}
-  kafka: {security_protocol: SASL_SSL, sasl_mechanism: PLAIN, sasl_username: u, accept_lost: {0: 1200000}}
+  kafka: {security_protocol: SASL_SSL, sasl_mechanism: PLAIN, sasl_username: u}
+  accept_lost: lost-0123456789ab
 existingSecrets: [one, two]
 env: [{name: AWS_REGION, value: eu-central-1}]
 envFrom: [{configMapRef: {name: more}}]

@@ -156,6 +156,16 @@ def test_a_position_carries_what_tells_its_stream_and_keeps_it_where_the_next_ba
     assert read.sources["f"] == FILE.model_copy(update={"partitions": {0: Position(next=12)}})
 
 
+def test_of_a_stream_that_took_anothers_place_no_position_of_the_other_is_kept(memory: Store) -> None:
+    live, [manifest] = chain(memory, 1)
+    by = writer(memory)
+    wide = KAFKA.model_copy(update={"partitions": {0: Position(next=5), 1: Position(next=7)}})
+    anew = KAFKA.model_copy(update={"topic_id": "u", "partitions": {0: Position(next=1)}})
+    for source in (wide, anew):
+        manifest = by.commit(manifest, nothing(live, positions={"k": source}))
+    assert Reader(memory).manifest(3).sources["k"] == anew
+
+
 def test_requests_are_there_with_the_fingerprints_of_their_content_and_as_hashes(memory: Store) -> None:
     live, [first] = chain(memory, 1)
     writer(memory).commit(first, nothing(live, events=[Event(hash="a", fingerprint="f"), "b"]))

@@ -38,6 +38,9 @@ def run(
     ] = None,
     admin_file: Annotated[Path | None, _how("Write the admin port's URL to a file.", metavar="FILE")] = None,
     log_level: Annotated[str | None, _how("debug, info, warning or error. Default: info.", metavar="LEVEL")] = None,
+    accept_lost: Annotated[
+        str | None, _how("Go on without the events that an error said are lost.", metavar="WORD")
+    ] = None,
     settings: Annotated[
         list[str] | None, _how("Any setting, as in --set batch.max_requests=500.", "--set", metavar="NAME=VALUE")
     ] = None,
@@ -52,6 +55,7 @@ def run(
     """
     flags: dict[str, Any] = {}
     named: dict[str, object] = {"events": events, "store": store, "receipts": receipts, "dead_letters": dead_letters}
+    named["accept_lost"] = accept_lost
     named |= {"admin.host": admin_host, "admin.port": admin_port, "admin.file": admin_file, "log.level": log_level}
     try:
         for name, value in (*_assignments(settings or []), *named.items()):

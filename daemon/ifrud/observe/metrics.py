@@ -71,6 +71,9 @@ class Metrics:
     refinements = _counter("ifrud_refinements_total", "Versions committed in idle time that moved the model.")
     proofs = _counter("ifrud_proofs_total", "Versions committed in idle time to carry a proof.")
     proof_failures = _counter("ifrud_proof_failures_total", "Versions about which nothing could be proven.")
+    acknowledgement_failures = _counter(
+        "ifrud_acknowledgement_failures_total", "Times that lag tools could not be shown how far events were read."
+    )
     deleted = _counter(
         "ifrud_deleted_interactions_total", "Interactions deleted, by table (train, holdout).", "table", _TABLES
     )

@@ -18,7 +18,7 @@ from ifrud.batcher import Closed
 from ifrud.observe.metrics import Metrics, Stage
 from ifrud.observe.status import Board
 from ifrud.prover import RMS_BOUND
-from ifrud.requests.intake import Intake
+from ifrud.requests.answers import Recognised
 
 log = structlog.stdlib.get_logger("ifrud")
 
@@ -122,11 +122,12 @@ class Reporter:
             metrics.outbox_connected.labels(outbox).set_function(partial(getattr, board.contacts[outbox], "connected"))
 
     def ready(self, manifest: Manifest, settled: Settled, positions: Mapping[int, int], repeated: int) -> None:
-        """The model is loaded, the source is at its place, and the newest version's receipts were sent again."""
+        """The model is loaded, the source is at its place, the receipts of the version before `manifest` were sent
+        again, and `manifest` claims the prefix."""
         self._show(manifest, settled)
         self.board.update(state="ready", positions=dict(positions))
         log.info(
-            f"ready: goes on after version {manifest.version}, whose {repeated} receipts were repeated",
+            f"ready: {repeated} receipts of the newest version were repeated, version {manifest.version} is our claim",
             version=manifest.version,
             positions=dict(positions),
         )
@@ -135,12 +136,12 @@ class Reporter:
         """No event is read any more."""
         self.board.update(state="stopping")
 
-    def answered(self, intake: Intake) -> None:
+    def answered(self, batch: Recognised) -> None:
         """The receipts of a batch are durable."""
         now = self._utc().timestamp()
-        for arrival in intake.arrivals:
-            self.metrics.latency.observe(max(0.0, now - arrival.received))
-        for letter in intake.letters:
+        for arrival in batch.accepted:
+            self.metrics.latency.observe(max(0.0, now - arrival.event.received))
+        for letter in batch.letters:
             self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
 
     def lag(self, lag: int | None) -> None:
@@ -152,6 +153,11 @@ class Reporter:
         """Nothing can be proven about a version, which stays the newest."""
         self.metrics.proof_failures.inc()
         log.warning(f"nothing is proven about version {version}: {error}", version=version)
+
+    def acknowledgement_failed(self, error: IfruError) -> None:
+        """Lag tools could not be shown how far the source was read. Nothing else depends on it."""
+        self.metrics.acknowledgement_failures.inc()
+        log.warning(f"lag tools are not shown how far events were read: {error}")
 
     def published(self, new: NewVersion, positions: Mapping[int, int]) -> None:
         """A version is published, and its receipts are sent."""

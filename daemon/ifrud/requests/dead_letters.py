@@ -1,10 +1,13 @@
-"""Dead letters: events that are no requests, with what is wrong with them, their position and their content."""
+"""Dead letters: events that were not carried out, with what is wrong with them, their position and their content."""
 
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from pydantic_core import to_json
@@ -22,6 +25,9 @@ TRUNCATED_BYTES = 1024
 ATTRIBUTE_BYTES = 64 * 1024
 """Key and headers are kept where their JSON form, taken together, is not larger; else they are left out."""
 
+Payload = Literal["full", "digest"]
+"""What is kept of the original. full: all of it, up to the bounds above. digest: the payload's size and SHA-256."""
+
 _MOST_ESCAPED = 2
 """Text whose JSON form is longer than this many times its bytes is kept as base64."""
 
@@ -37,6 +43,9 @@ class Place(_Frozen):
     partition: int
     offset: int
 
+    def __str__(self) -> str:
+        return f"{self.source}/{self.partition}/{self.offset}"
+
 
 class Header(_Frozen):
     """One header. `value` where it is text, else `value_base64`."""
@@ -47,11 +56,11 @@ class Header(_Frozen):
 
 
 class DeadLetter(_Frozen):
-    """An event that could not be understood. It holds the original, which may be personal data.
+    """An event that was not carried out. It may hold the original, which may be personal data.
 
     reason: starts with the field. payload: where it is text; null where there was none or it is in payload_base64.
-    payload_truncated: at most the first 1024 bytes are kept. payload_size, payload_sha256: of the whole.
-    attributes_left_out: key and headers were too large to keep.
+    payload_truncated: of the payload at most the first 1024 bytes are kept. payload_size, payload_sha256: of the whole.
+    attributes_left_out: there were a key or headers, and they are not kept, or could not all be read.
     """
 
     reason: str
@@ -70,8 +79,34 @@ class DeadLetter(_Frozen):
 
     def record(self) -> Record:
         """The record to send. Its key is the position, so it is the same when the letter is repeated."""
-        at = self.position
-        return Record(f"{at.source}/{at.partition}/{at.offset}", self.model_dump_json().encode())
+        return Record(str(self.position), self.model_dump_json().encode())
+
+    def digest(self) -> DeadLetter:
+        """The same letter without what the event held."""
+        nothing = dict.fromkeys(("payload", "payload_base64", "key", "key_base64"))
+        present = self.key is not None or self.key_base64 is not None or len(self.headers) > 0
+        return self.model_copy(
+            update=nothing
+            | {
+                "payload_truncated": self.payload_size is not None,
+                "headers": [],
+                "attributes_left_out": self.attributes_left_out or present,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Letters:
+    """Writes the dead letters of one source. source: its name. utc: the time of day. payload: what is kept."""
+
+    source: str
+    utc: Callable[[], datetime]
+    payload: Payload = "full"
+
+    def of(self, event: Event, error: RequestError) -> DeadLetter:
+        """The dead letter of an event that was not carried out."""
+        letter = dead_letter(event, error, self.source, self.utc())
+        return letter if self.payload == "full" else letter.digest()
 
 
 def dead_letter(event: Event, error: RequestError, source: str, time: datetime) -> DeadLetter:
@@ -95,7 +130,7 @@ def dead_letter(event: Event, error: RequestError, source: str, time: datetime) 
         key=key[0],
         key_base64=key[1],
         headers=headers,
-        attributes_left_out=too_large,
+        attributes_left_out=too_large or event.problem is not None,
     )
 
 

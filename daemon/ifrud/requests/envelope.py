@@ -23,8 +23,10 @@ def decode(event: Event, max_bytes: int) -> Request:
 
     A content type application/cloudevents+json, or a JSON object with `specversion`, is a CloudEvent in structured
     mode; headers ce_* are one in binary mode, whose data may be absent; everything else is the bare request.
-    Raises RequestError with the field that is wrong; its text holds none of the values.
+    Raises RequestError with the field that is wrong, or what the source found wrong; its text holds none of the values.
     """
+    if event.problem is not None:
+        raise event.problem
     payload = event.payload
     if payload is not None and len(payload) > max_bytes:
         raise RequestError("payload", f"has {len(payload)} bytes, at most {max_bytes} are allowed")

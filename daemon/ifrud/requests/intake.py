@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from ifru.errors import IfruError, RequestError
 from ifru.requests import Request
-from ifrud.requests.dead_letters import DeadLetter, dead_letter
+from ifrud.requests.dead_letters import DeadLetter, Letters
 from ifrud.requests.envelope import decode
 from ifrud.streams.sources import Event
 
@@ -25,10 +24,10 @@ class TooManyBadEvents(IfruError):
 
 @dataclass(frozen=True)
 class Arrival:
-    """A request and when its event was read (seconds since the epoch)."""
+    """A request and the event that carried it."""
 
     request: Request
-    received: float
+    event: Event
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,12 @@ class Intake:
 class Decoder:
     """Decodes events. Counts bad ones in a row, over batches.
 
-    source: its name. max_bytes: of an event. max_bad: bad events in a row that are an error. utc: the time of day.
+    letters: writes those of its source. max_bytes: of an event. max_bad: bad events in a row that are an error.
     """
 
-    source: str
+    letters: Letters
     max_bytes: int
     max_bad: int
-    utc: Callable[[], datetime]
     _bad: int = field(default=0, init=False)
 
     def decode(self, events: Sequence[Event]) -> Intake:
@@ -62,9 +60,9 @@ class Decoder:
             except RequestError as error:
                 self._bad += 1
                 if self._bad >= self.max_bad:
-                    raise TooManyBadEvents(self._bad, self.source, error) from None
-                letters.append(dead_letter(event, error, self.source, self.utc()))
+                    raise TooManyBadEvents(self._bad, self.letters.source, error) from None
+                letters.append(self.letters.of(event, error))
             else:
                 self._bad = 0
-                arrivals.append(Arrival(request, event.received))
+                arrivals.append(Arrival(request, event))
         return Intake(arrivals, letters)

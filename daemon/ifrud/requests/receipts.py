@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, cast
 from uuid import UUID, uuid5
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from ifru.requests import Identity
+from ifru.snapshots import First
 from ifrud.streams.outboxes import Record
 
 ReceiptState = Literal["published", "nothing_to_erase"]
@@ -40,7 +41,7 @@ class Receipt(BaseModel):
     def of(
         request: Identity, state: ReceiptState, version: int, time: datetime, residual_influence: float | None
     ) -> Receipt:
-        """A receipt with its id. time: when the version was computed."""
+        """A receipt with its id. time: when the version was computed. residual_influence: of the whole batch."""
         source, request_id = request
         return Receipt(
             id=uuid5(_NAMESPACE, json.dumps([source, request_id, state, version])),
@@ -49,8 +50,13 @@ class Receipt(BaseModel):
             state=state,
             version=version,
             time=time.astimezone(UTC),
-            residual_influence=residual_influence,
+            residual_influence=residual_influence if state == "published" else None,
         )
+
+    @staticmethod
+    def first(request: Identity, answer: First) -> Receipt:
+        """The receipt that a request got when it was answered."""
+        return Receipt.of(request, cast("ReceiptState", answer.state), answer.version, answer.time, answer.residual)
 
     @property
     def request(self) -> Identity:

@@ -54,6 +54,16 @@ def parse_endpoint(url: str) -> FileEndpoint | TopicEndpoint:
     raise _wrong(url, f"has the scheme {parts.scheme!r}" if parts.scheme else "has no scheme")
 
 
+def same_stream(first: str, second: str) -> bool:
+    """Whether two URLs lead to one stream, as far as can be told from them. Raises EndpointError."""
+    one, other = parse_endpoint(first), parse_endpoint(second)
+    if isinstance(one, FileEndpoint):
+        return isinstance(other, FileEndpoint) and one.path.resolve() == other.path.resolve()
+    if isinstance(other, FileEndpoint):
+        return False
+    return one.topic == other.topic and not set(one.servers).isdisjoint(other.servers)
+
+
 def _path(url: str, parts: SplitResult) -> Path:
     if parts.netloc not in ("", "localhost"):
         raise _wrong(url, f"names the host {parts.netloc!r}; a path starts after three slashes (file:///DIR/...)")

@@ -54,7 +54,7 @@ def test_opening_repairs_too(path: Path) -> None:
 
 
 def test_a_value_of_several_lines_is_refused(path: Path) -> None:
-    with pytest.raises(ValueError, match="newline"):
+    with pytest.raises(ValueError, match="a file holds lines"):
         append(path, b"{\n}")
     assert path.read_bytes() == b""
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from ifru.snapshots import Position
+from ifru.snapshots import Source as Recorded
 from ifrud.streams.sources import LostEventsError, LostRange, SourceError, open_source
 from ifrud.streams.sources.jsonl import MAX_LINE_BYTES, POLL_BYTES, JsonlSource
+from tests.fixtures.streams import unidentified
 
 
 @pytest.fixture
@@ -17,8 +21,10 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "events.jsonl"
 
 
-def following(path: Path, wait: Callable[[float], None] = lambda _: None) -> JsonlSource:
-    return JsonlSource(path, clock=lambda: 0.0, wait=wait, interval=0.5)
+def following(
+    path: Path, wait: Callable[[float], None] = lambda _: None, accept_lost: str | None = None
+) -> JsonlSource:
+    return JsonlSource(path, clock=lambda: 0.0, wait=wait, interval=0.5, accept_lost=accept_lost)
 
 
 def payloads(source: JsonlSource, limit: int = 1000) -> list[bytes | None]:
@@ -109,23 +115,134 @@ def test_a_file_that_vanished_is_an_error(path: Path) -> None:
 def test_a_file_that_was_cut_while_nobody_looked_is_an_error_at_seek(path: Path) -> None:
     path.write_bytes(b"{}\n")
     with pytest.raises(LostEventsError, match="bytes 3 to 11 are gone"):
-        following(path).seek({0: 12})
+        following(path).seek(unidentified({0: 12}))
 
 
-def test_another_file_in_its_place_is_an_error_even_if_it_is_longer(path: Path, tmp_path: Path) -> None:
-    path.write_bytes(b"{}\n")
+@pytest.fixture(params=["truncated", "replaced", "another folder"])
+def other(request: pytest.FixtureRequest, path: Path) -> Callable[[bytes], Path]:
+    """Puts other content where the events file is looked for, and says where that is."""
+
+    def put(content: bytes) -> Path:
+        folder = path.parent / "other"
+        folder.mkdir()
+        (folder / path.name).write_bytes(content)
+        if request.param == "truncated":
+            os.truncate(path, 0)
+            with path.open("ab") as file:
+                file.write(content)
+        elif request.param == "replaced":
+            (folder / path.name).replace(path)
+        else:
+            return folder / path.name
+        return path
+
+    return put
+
+
+OLD, NEW = b"old 1\nold 2\nold 3\n", b"new 1\nnew 2\nnew 3\nnew 4\n"
+
+
+def test_another_file_is_found_at_start_however_long_it_is(path: Path, other: Callable[[bytes], Path]) -> None:
+    path.write_bytes(OLD)
     source = following(path)
-    source.poll(1, 0)
-    (tmp_path / "other").write_bytes(b"{}\n{}\n{}\n")
-    (tmp_path / "other").replace(path)
-    with pytest.raises(SourceError, match="another file has taken its place"):
-        source.poll(1, 0)
+    recorded = source.recorded({0: source.poll(2, 0)[-1].next})
+    with pytest.raises(LostEventsError, match="read up to byte 12: it holds something else before that byte"):
+        following(other(NEW)).seek(recorded)
 
 
-def test_a_position_in_the_middle_of_a_line_is_an_error(path: Path) -> None:
+def test_another_file_is_found_while_it_is_read(path: Path) -> None:
+    path.write_bytes(OLD)
+    source = following(path)
+    source.poll(2, 0)
+    os.truncate(path, 0)
+    path.write_bytes(NEW)
+    with pytest.raises(LostEventsError, match="byte 12: it holds something else"):
+        source.poll(2, 0)
+    with pytest.raises(LostEventsError, match="byte 12: it holds something else"):
+        source.end()
+
+
+def test_the_same_content_on_another_volume_is_the_same_stream(path: Path, tmp_path: Path) -> None:
+    path.write_bytes(OLD)
+    source = following(path)
+    recorded = source.recorded({0: source.poll(2, 0)[-1].next})
+    (tmp_path / "restored").mkdir()
+    copy = tmp_path / "restored" / path.name
+    copy.write_bytes(OLD)
+    again = following(copy)
+    assert again.seek(recorded) == {0: 12}
+    assert payloads(again) == [b"old 3"]
+
+
+def test_an_accepted_loss_starts_the_other_file_from_its_beginning(path: Path, other: Callable[[bytes], Path]) -> None:
+    path.write_bytes(OLD)
+    source = following(path)
+    recorded = source.recorded({0: source.poll(2, 0)[-1].next})
+    present = other(NEW)
+    with pytest.raises(LostEventsError) as caught:
+        following(present).seek(recorded)
+    assert f"--accept-lost {caught.value.word}" in str(caught.value)
+    with present.open("ab") as file:
+        file.write(b"new 5\n")
+    again = following(present, accept_lost=caught.value.word)
+    assert again.seek(recorded) == {0: 0}
+    assert payloads(again) == [b"new 1", b"new 2", b"new 3", b"new 4", b"new 5"]
+
+
+def test_a_word_accepts_no_other_loss(path: Path) -> None:
+    path.write_bytes(OLD)
+    source = following(path)
+    recorded = source.recorded({0: source.poll(2, 0)[-1].next})
+    path.write_bytes(NEW)
+    with pytest.raises(LostEventsError) as caught:
+        following(path).seek(recorded)
+    word = caught.value.word
+    path.write_bytes(b"newer\n" * 9)
+    with pytest.raises(LostEventsError):
+        following(path, accept_lost=word).seek(recorded)
+    path.write_bytes(NEW)
+    accepting = following(path, accept_lost=word)
+    accepting.seek(recorded)
+    later = accepting.recorded({0: accepting.poll(2, 0)[-1].next})
+    path.write_bytes(OLD)
+    with pytest.raises(LostEventsError):
+        following(path, accept_lost=word).seek(later)
+
+
+def test_a_position_holds_what_was_read_not_what_stands_there_later(path: Path) -> None:
+    path.write_bytes(b"x" * 5000 + b"\n")
+    source = following(path)
+    (event,) = source.poll(1, 0)
+    path.write_bytes(b"y" * 6000 + b"\n")
+    recorded = source.recorded({0: event.next})
+    assert recorded.partitions[0].before_sha256 == sha256(b"x" * 4095 + b"\n").hexdigest()
+
+
+def test_a_position_without_identity_is_checked_for_a_line_that_ends_there(path: Path) -> None:
     path.write_bytes(b"[1, 2, 3]\n")
-    with pytest.raises(SourceError, match="no line starts there"):
-        following(path).seek({0: 4})
+    assert following(path).seek(unidentified({0: 10})) == {0: 10}
+    with pytest.raises(LostEventsError, match="byte 4: it holds something else"):
+        following(path).seek(unidentified({0: 4}))
+
+
+def test_a_position_in_a_topic_of_that_name_is_no_position_in_the_file(path: Path) -> None:
+    path.write_bytes(OLD)
+    recorded = Recorded(kind="kafka", topic_id="x", partitions={0: Position(next=6)})
+    with pytest.raises(LostEventsError, match="what was read before is a Kafka topic"):
+        following(path).seek(recorded)
+
+
+def test_a_file_was_heard_when_it_was_last_looked_at(path: Path) -> None:
+    times = iter([5.0, 6.0, 7.0, 8.0, 9.0])
+    source = JsonlSource(path, clock=lambda: next(times), wait=lambda _: None)
+    assert source.heard() is None
+    source.poll(1, 0)
+    first = source.heard()
+    source.poll(1, 0)
+    second = source.heard()
+    assert first is not None
+    assert second is not None
+    assert 5.0 <= first < second
 
 
 def test_a_line_without_end_stops_the_source_after_the_events_before_it(path: Path) -> None:

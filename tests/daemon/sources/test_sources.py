@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ifrud.streams.sources import SourceError
-from tests.fixtures.streams import NOW, Opener, Stream, read
+from tests.fixtures.streams import NOW, Opener, Stream, read, unidentified
 
 PAYLOADS = [b'{"id": "1"}', b"not json", b"\xff\xfe\x00", b'{"id": "4", "subject": "\xc3\xa9"}', b'{"id": "5"}']
 
@@ -27,9 +27,9 @@ def test_events_carry_the_time_of_receipt(stream: Stream, open_: Opener) -> None
 def test_reading_resumes_exactly_where_it_was_left(stream: Stream, open_: Opener, read_before: int) -> None:
     stream.append(*PAYLOADS)
     first = open_(stream.url)
-    positions = {event.partition: event.next for event in read(first, read_before, limit=1)}
+    positions = {0: 0} | {event.partition: event.next for event in read(first, read_before, limit=1)}
     second = open_(stream.url)
-    second.seek(positions)
+    assert second.seek(first.recorded(positions)) == positions
     assert [event.payload for event in read(second, 5 - read_before)] == PAYLOADS[read_before:]
     assert second.poll(10, 0) == []
 
@@ -38,7 +38,7 @@ def test_seeking_back_delivers_again(stream: Stream, open_: Opener) -> None:
     stream.append(*PAYLOADS)
     source = open_(stream.url)
     events = read(source, 5)
-    source.seek({0: events[2].offset})
+    source.seek(unidentified({0: events[2].offset}))
     assert [event.payload for event in read(source, 3)] == PAYLOADS[2:]
 
 
@@ -46,7 +46,7 @@ def test_seeking_nowhere_starts_at_the_beginning(stream: Stream, open_: Opener) 
     stream.append(*PAYLOADS)
     source = open_(stream.url)
     read(source, 5)
-    source.seek({})
+    source.seek(unidentified({}))
     assert [event.payload for event in read(source, 5)] == PAYLOADS
 
 
@@ -98,12 +98,12 @@ def test_a_position_behind_the_end_is_an_error(stream: Stream, open_: Opener) ->
     source = open_(stream.url)
     position = source.end()[0] + 7
     with pytest.raises(SourceError, match=rf"\b{position}\b"):
-        source.seek({0: position})
+        source.seek(unidentified({0: position}))
 
 
 def test_a_position_in_a_partition_that_is_not_there_is_an_error(stream: Stream, open_: Opener) -> None:
     with pytest.raises(SourceError, match="partition 3"):
-        open_(stream.url).seek({3: 0})
+        open_(stream.url).seek(unidentified({3: 0}))
 
 
 def test_acknowledging_does_not_move_the_reader(stream: Stream, open_: Opener) -> None:

@@ -46,10 +46,15 @@ class JsonlOutbox:
         """The file is open only while it is written."""
 
 
+def is_line(record: Record) -> bool:
+    """Whether a file can hold a record; its key is not written."""
+    return record.value is not None and b"\n" not in record.value and not record.headers
+
+
 def _line(record: Record) -> bytes:
-    if b"\n" in record.value:
-        raise ValueError("a record's value is one line; it must not hold a newline")
-    return record.value + b"\n"
+    if not is_line(record):
+        raise ValueError("a file holds lines: a record must have a value without a newline, and no headers")
+    return (record.value or b"") + b"\n"
 
 
 def _repair(file: BinaryIO) -> bool:

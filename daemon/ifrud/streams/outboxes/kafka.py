@@ -45,13 +45,17 @@ class KafkaOutbox:
         try:
             with raising(OutboxError, f"{self._what}: {len(records)} records not sent"):
                 producer = self._producer = self._producer or self._open()
-                sent = [producer.send(self._topic, record.value, record.key.encode()) for record in records]
+                sent = [self._sent(producer, record) for record in records]
                 producer.flush(self._flush_seconds)
                 for answer in sent:
                     answer.get(timeout=0)
         except OutboxError:
             self.close()
             raise
+
+    def _sent(self, producer: KafkaProducer, record: Record) -> Any:
+        key = record.key.encode() if isinstance(record.key, str) else record.key
+        return producer.send(self._topic, record.value, key, headers=list(record.headers))
 
     def close(self) -> None:
         # Nothing is left to send: a send that failed has raised its error.

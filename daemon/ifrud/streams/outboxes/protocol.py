@@ -11,10 +11,14 @@ from ifru.errors import IfruError
 
 @dataclass(frozen=True)
 class Record:
-    """key: records of one key keep their order. value: one JSON document without a newline."""
+    """key: records of one key keep their order. value: one JSON document without a newline.
 
-    key: str
-    value: bytes
+    An event that is sent again may also have headers, and none of these two.
+    """
+
+    key: str | bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 class OutboxError(IfruError):

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from ifrud.settings import KafkaSettings
 from ifrud.streams.endpoints import FileEndpoint, parse_endpoint
-from ifrud.streams.sources.jsonl import JsonlSource
-from ifrud.streams.sources.protocol import Event, LostEventsError, LostRange, Source, SourceError
+from ifrud.streams.sources.loss import LostEventsError, LostRange
+from ifrud.streams.sources.protocol import Event, Source, SourceError
 
 __all__ = ["Event", "LostEventsError", "LostRange", "Source", "SourceError", "open_source"]
 
@@ -17,19 +17,23 @@ def open_source(
     url: str,
     kafka: KafkaSettings | None = None,
     *,
+    accept_lost: str | None = None,
     clock: Callable[[], float] = time.time,
     wait: Callable[[float], None] = time.sleep,
 ) -> Source:
     """The source that a URL names (file:///DIR/NAME.jsonl or kafka://HOST:PORT[,HOST:PORT...]/TOPIC).
 
-    kafka: how brokers are reached, and what was given up; not used for a file.
+    kafka: how brokers are reached; not used for a file. accept_lost: the word of a loss that is accepted.
     clock: seconds since the epoch, for the time of receipt. wait: sleeps for that many seconds.
     Raises EndpointError for another URL, SourceError where the file's folder or the topic is missing or out of reach.
     """
     endpoint = parse_endpoint(url)
+    # Commands that only send events wait neither for the client nor for what reads versions.
     if isinstance(endpoint, FileEndpoint):
-        return JsonlSource(endpoint.path, clock=clock, wait=wait)
-    # The client takes a quarter of a second to import, and a file does not need it.
+        from ifrud.streams.sources.jsonl import JsonlSource
+
+        return JsonlSource(endpoint.path, clock=clock, wait=wait, accept_lost=accept_lost)
     from ifrud.streams.sources.kafka import KafkaSource
 
-    return KafkaSource(endpoint.servers, endpoint.topic, kafka or KafkaSettings(), clock=clock, wait=wait)
+    settings = kafka or KafkaSettings()
+    return KafkaSource(endpoint.servers, endpoint.topic, settings, clock=clock, wait=wait, accept_lost=accept_lost)

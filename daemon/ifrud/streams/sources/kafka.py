@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kafka import KafkaConsumer, TopicPartition
+import structlog
 from kafka.errors import LogTruncationError, OffsetOutOfRangeError
 
+from ifru.errors import RequestError
+from ifru.snapshots.sources import Position
+from ifru.snapshots.sources import Source as Recorded
 from ifrud.settings import KafkaSettings
-from ifrud.streams.kafka_client import DEFAULT_TIMEOUTS, Timeouts, arguments, connecting, raising
+from ifrud.streams.kafka_client import DEFAULT_TIMEOUTS, Timeouts, arguments
 from ifrud.streams.sources.kafka_lag import GroupOffsets
-from ifrud.streams.sources.protocol import Event, LostEventsError, LostRange, SourceError
+from ifrud.streams.sources.kafka_losses import losses
+from ifrud.streams.sources.kafka_records import Unreadable
+from ifrud.streams.sources.kafka_topic import NO_EPOCH, Topic
+from ifrud.streams.sources.loss import LostEventsError, resumed
+from ifrud.streams.sources.protocol import Event, SourceError
+
+log = structlog.stdlib.get_logger("ifrud")
 
 
 class KafkaSource:
@@ -22,8 +29,8 @@ class KafkaSource:
     Events of any size that the broker takes are delivered whole. While brokers are away `poll` brings nothing and the
     client keeps trying; `end` then raises SourceError after the request timeout.
 
-    settings.accept_lost: only a position below the offset that is given for its partition is moved, and only to that
-    offset: whatever else is lost stays an error.
+    accept_lost: the word of a loss that is accepted. A topic made anew is then read from its beginning, a gap is
+    jumped, and a partition that was cut is read on from there.
     clock: seconds since the epoch. wait: sleeps, between attempts to acknowledge.
     Raises SourceError where no broker answers or the topic does not exist.
     """
@@ -36,152 +43,138 @@ class KafkaSource:
         *,
         clock: Callable[[], float],
         wait: Callable[[float], None],
+        accept_lost: str | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
         self.name = topic
         self._what = f"Kafka topic {topic!r}"
-        self._accept_lost = settings.accept_lost
+        self._accept_lost = accept_lost
         self._clock = clock
-        self._timeout = timeouts.request
-        self._heard: float | None = None
-        self._read = -math.inf
-        # Positions as the caller knows them. The client's own move on over what is no event, and over what is lost.
+        # Positions as the caller knows them. The client's own move on over what is no event.
         self._next: dict[int, int] = {}
-        with connecting(SourceError, servers):
-            shared = arguments(servers, settings, timeouts)
-            self._consumer = KafkaConsumer(
-                **shared,
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="none",
-                isolation_level="read_committed",
-            )
-        self._group = GroupOffsets(topic, settings.group, shared, wait, timeouts.group) if settings.group else None
+        # By partition, where in the order of positions the leader epoch of the event before changed.
+        self._epochs: dict[int, list[tuple[int, int | None]]] = {}
+        self._topic = Topic(servers, topic, settings, clock, timeouts)
+        shared = arguments(servers, settings, timeouts)
+        self._group: GroupOffsets | None = None
+        if settings.group is not None:
+            self._group = GroupOffsets(topic, settings.group, shared, clock, wait, timeouts.group)
         try:
             self._existing_partitions()
         except SourceError:
             self.close()
             raise
+        self._identity = self._named({})
 
-    def seek(self, positions: Mapping[int, int]) -> None:
-        partitions = self._existing_partitions()
-        unknown = sorted(set(positions) - partitions)
-        if unknown:
-            raise SourceError(
-                f"{self._what} has {len(partitions)} partitions, and a position names partition {unknown[0]}: "
-                "it was made anew since; restore it, or start from a new store"
-            )
-        self._next = {}
-        self._start({partition: positions.get(partition, 0) for partition in partitions})
+    def seek(self, recorded: Recorded) -> Mapping[int, int]:
+        self._next, self._epochs, self._identity = {}, {}, self._named({})
+        self._start(recorded, self._existing_partitions())
+        self._warn_of_a_restored_store(recorded)
+        return dict(self._next)
+
+    def recorded(self, positions: Mapping[int, int]) -> Recorded:
+        found = {p: Position(next=after, leader_epoch=self._epoch(p, after)) for p, after in positions.items()}
+        return self._identity.model_copy(update={"partitions": found})
 
     def poll(self, limit: int, timeout: float) -> list[Event]:
         self._adopt_new_partitions()
         try:
-            with raising(SourceError, self._what):
-                batches = self._consumer.poll(timeout_ms=math.ceil(timeout * 1000), max_records=limit)
+            records = self._topic.poll(limit, timeout)
         except SourceError as error:
-            raise self._explained(error) from error.__cause__
+            cause = error.__cause__
+            lost = isinstance(cause, OffsetOutOfRangeError | LogTruncationError)
+            raise (self._explained(error) if lost else error) from cause
+        self._check_identity()
         received = self._clock()
-        self._listen()
-        events = [_event(record, received) for records in batches.values() for record in records]
-        self._next |= {event.partition: event.next for event in events}
+        events = [_event(record, received) for record in records]
+        for record, event in zip(records, events, strict=True):
+            self._passed(event, record.leader_epoch)
         return events
 
     def end(self) -> Mapping[int, int]:
         self._adopt_new_partitions()
-        ends = self._ends(self._next)
+        ends = self._topic.ends(self._next)
         return {
             partition: self._next[partition] if self._spent(partition, end) else end for partition, end in ends.items()
         }
 
     def known_end(self) -> Mapping[int, int]:
-        heard = {partition: self._consumer.highwater(self._at(partition)) for partition in self._next}
-        return {partition: self._next[partition] if end is None else end for partition, end in heard.items()}
+        heard = {partition: self._topic.highwater(partition) for partition in self._next}
+        return {partition: end for partition, end in heard.items() if end is not None}
 
     def heard(self) -> float | None:
-        return self._heard
+        return self._topic.heard(self._next)
 
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         if self._group is not None:
-            self._group.commit({partition: self._reached(partition, after) for partition, after in positions.items()})
+            reached = {partition: self._reached(partition, after) for partition, after in positions.items()}
+            self._group.commit(reached, positions)
 
     def close(self) -> None:
-        self._consumer.close(autocommit=False, timeout_ms=self._timeout)
+        self._topic.close()
         if self._group is not None:
             self._group.close()
 
-    def _listen(self) -> None:
-        """Note when a broker was last heard, which the client only tells of its open connections."""
-        connections = list(self._consumer._manager._conns.values())
-        reads = [connection.transport.last_read for connection in connections if connection.connected]
-        if reads and max(reads) > self._read:
-            self._read = max(reads)
-            self._heard = self._clock() - (time.monotonic() - self._read)
-
-    def _partitions(self) -> set[int]:
-        """Partitions by what is known of the topic now; none where the topic is not known (any more)."""
-        with raising(SourceError, self._what):
-            return set(self._consumer.partitions_for_topic(self.name))
+    def _named(self, partitions: Mapping[int, Position]) -> Recorded:
+        """Positions in the topic that is read now."""
+        topic = self._topic
+        return Recorded(kind="kafka", cluster_id=topic.cluster_id, topic_id=topic.topic_id, partitions=partitions)
 
     def _existing_partitions(self) -> set[int]:
-        partitions = self._partitions()
+        partitions = self._topic.partitions()
         if not partitions:
             raise SourceError(f"{self._what} does not exist, or may not be read; create it, or mend the URL")
         return partitions
 
     def _adopt_new_partitions(self) -> None:
         # A broker that has just started may not know the topic for a moment, so that is no error while reading.
-        new = self._partitions() - self._next.keys()
+        new = self._topic.partitions() - self._next.keys()
         if new:
-            self._start(dict.fromkeys(new, 0))
+            self._check_identity()
+            self._start(self._named({}), new)
 
-    def _start(self, positions: Mapping[int, int]) -> None:
-        """Assign partitions besides those that are read already, at these positions."""
-        accepted = {p: max(start, self._accept_lost.get(p, 0)) for p, start in positions.items()}
-        self._check(accepted)
-        with raising(SourceError, self._what):
-            self._consumer.assign(self._all_at(self._next.keys() | accepted.keys()))
-            for partition, start in accepted.items():
-                self._consumer.seek(self._at(partition), start)
-        self._next |= positions
+    def _start(self, recorded: Recorded, partitions: set[int]) -> None:
+        """Read partitions besides those that are read already, from where they were recorded."""
+        accepted = resumed(losses(self._topic, recorded, partitions), self._accept_lost)
+        self._topic.assign(self._next.keys() | partitions)
+        for partition in partitions:
+            at = accepted.get(partition, recorded.partitions.get(partition, Position(next=0)))
+            self._topic.seek(partition, at.next, at.leader_epoch)
+            self._next[partition] = at.next
+            self._epochs[partition] = [(at.next, at.leader_epoch)]
 
-    def _check(self, positions: Mapping[int, int]) -> None:
-        """Raise LostEventsError or SourceError for positions outside of what the topic holds."""
-        with raising(SourceError, self._what):
-            begins = self._by_partition(self._consumer.beginning_offsets(self._all_at(positions), self._timeout))
-        lost = [LostRange(p, at, begins[p] - 1) for p, at in sorted(positions.items()) if at < begins[p]]
-        if lost:
-            raise LostEventsError(self._lost_text(lost), lost)
-        ends = self._ends(positions)
-        for partition, after in sorted(positions.items()):
-            if after > ends[partition]:
-                raise SourceError(
-                    f"{self._what} ends at offset {ends[partition]} in partition {partition}, and it was read up to "
-                    f"{after}: it was made anew or cut back since; restore it, or start from a new store"
-                )
+    def _passed(self, event: Event, leader_epoch: int) -> None:
+        self._next[event.partition] = event.next
+        changes, epoch = self._epochs[event.partition], None if leader_epoch == NO_EPOCH else leader_epoch
+        if changes[-1][1] != epoch:
+            changes.append((event.next, epoch))
 
-    def _lost_text(self, lost: Sequence[LostRange]) -> str:
-        ranges = ", ".join(f"partition {r.partition} offsets {r.first} to {r.last}" for r in lost)
-        accepted = ", ".join(f'"{r.partition}": {r.last + 1}' for r in lost)
-        return (
-            f"{self._what} has lost events that were never read: {ranges}; requests in them must be sent again. "
-            f"To go on without them, set kafka.accept_lost to {{{accepted}}}"
-        )
+    def _epoch(self, partition: int, after: int) -> int | None:
+        """The leader epoch of the event before a position, where it is known."""
+        changes = self._epochs.get(partition, [])
+        return next((epoch for first, epoch in reversed(changes) if first <= after), None)
+
+    def _check_identity(self) -> None:
+        """Raise where the topic was made anew while it was read."""
+        read, found = self._identity.topic_id, self._topic.topic_id
+        if None not in (read, found) and read != found:
+            raise self._explained(SourceError(f"{self._what} was made anew while it was read"))
 
     def _explained(self, error: SourceError) -> SourceError:
-        """What an error of the client's poll means for the positions."""
-        cause = error.__cause__
-        if isinstance(cause, OffsetOutOfRangeError):
-            try:
-                self._check({at.partition: offset for at, offset in cause.args[0].items()})
-            except SourceError as explained:
-                return explained
-        if isinstance(cause, LogTruncationError):
-            return SourceError(
-                f"{self._what} was cut back behind what was read (an unclean leader election); events that were "
-                "read are not in it any more, and others may stand in their place"
+        """What is lost where the client cannot read on, if anything."""
+        found = losses(self._topic, self.recorded(self._next), self._existing_partitions())
+        return LostEventsError(found) if found else error
+
+    def _warn_of_a_restored_store(self, recorded: Recorded) -> None:
+        shown = {} if self._group is None else self._group.positions()
+        read = {partition: at.next for partition, at in recorded.partitions.items() if self._next[partition] == at.next}
+        again = sum(max(0, shown.get(partition, 0) - after) for partition, after in read.items())
+        if again:
+            log.warning(
+                f"{self._what}: lag tools were shown positions that the store does not have; it was probably restored "
+                f"from a backup, and {again} events are read again",
+                again=again,
             )
-        return error
 
     def _spent(self, partition: int, end: int) -> bool:
         """Whether everything up to `end` was read, so that what follows the last event is no event."""
@@ -191,25 +184,13 @@ class KafkaSource:
         """A position, moved past what is no event where every event was delivered up to it."""
         if after != self._next.get(partition):
             return after
-        with raising(SourceError, self._what):
-            position = self._consumer.position(self._at(partition), timeout_ms=self._timeout)
+        position = self._topic.position(partition)
         return after if position is None else max(after, position)
-
-    def _ends(self, partitions: Collection[int]) -> dict[int, int]:
-        with raising(SourceError, self._what):
-            return self._by_partition(self._consumer.end_offsets(self._all_at(partitions), self._timeout))
-
-    def _all_at(self, partitions: Collection[int]) -> list[TopicPartition]:
-        return [self._at(partition) for partition in sorted(partitions)]
-
-    def _at(self, partition: int) -> TopicPartition:
-        return TopicPartition(self.name, partition)
-
-    @staticmethod
-    def _by_partition(offsets: Mapping[TopicPartition, int]) -> dict[int, int]:
-        return {at.partition: offset for at, offset in offsets.items()}
 
 
 def _event(record: Any, received: float) -> Event:
-    headers = tuple((name, value or b"") for name, value in record.headers or ())
-    return Event(record.value, record.key, headers, record.partition, record.offset, record.offset + 1, received)
+    wrong = next((name for name, _ in record.headers if isinstance(name, Unreadable)), None)
+    headers = tuple((name, value or b"") for name, value in record.headers if not isinstance(name, Unreadable))
+    offset = record.offset if wrong is None else wrong.first
+    problem = None if wrong is None else RequestError(wrong.field, str(wrong))
+    return Event(record.value, record.key, headers, record.partition, offset, record.offset + 1, received, problem)

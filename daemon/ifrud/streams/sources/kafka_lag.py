@@ -14,11 +14,14 @@ from ifrud.streams.sources.protocol import SourceError
 PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 """Seconds between attempts. A broker that creates its offsets topic, or moves it, refuses for a few seconds."""
 
+SILENCE = 30.0
+"""Seconds after a failure in which nothing is tried; then once, without a pause."""
+
 
 class GroupOffsets:
     """Commits offsets of one topic for a group, through the admin client, which is connected on first use.
 
-    wait: sleeps for seconds. timeout: milliseconds for each answer.
+    clock: seconds. wait: sleeps for seconds. timeout: milliseconds for each answer.
     """
 
     def __init__(
@@ -26,28 +29,57 @@ class GroupOffsets:
         topic: str,
         group: str,
         client_arguments: Mapping[str, Any],
+        clock: Callable[[], float],
         wait: Callable[[float], None],
         timeout: int,
     ) -> None:
         self._topic = topic
         self._group = group
         self._arguments = {**client_arguments, "bootstrap_timeout_ms": timeout, "request_timeout_ms": timeout}
+        self._clock = clock
         self._wait = wait
+        self._failed: float | None = None
         self._admin: KafkaAdminClient | None = None
 
-    def commit(self, offsets: Mapping[int, int]) -> None:
-        """Commit the next offset of each partition. Raises SourceError where the broker refuses, or keeps refusing."""
-        for pause in (*PAUSES, None):
-            error = self._attempt(offsets)
+    def commit(self, offsets: Mapping[int, int], positions: Mapping[int, int]) -> None:
+        """Commit the next offset of each partition, and with it the position that the store has.
+
+        Raises SourceError where the broker refuses, or keeps refusing. Says nothing for SILENCE after that.
+        """
+        if self._failed is not None and self._clock() - self._failed < SILENCE:
+            return
+        pauses = PAUSES if self._failed is None else ()
+        wanted = {
+            TopicPartition(self._topic, p): OffsetAndMetadata(after, str(positions[p]), -1)
+            for p, after in offsets.items()
+        }
+        for pause in (*pauses, None):
+            error = self._attempt(wanted)
             if error is None:
+                self._failed = None
                 return
             self.close()
             if pause is None or not error.retriable:
-                raise SourceError(
-                    f"Kafka refused the offsets of group {self._group!r} for topic {self._topic!r}: {error}; "
-                    "may the daemon write this group, and does nobody else consume in it?"
-                )
+                break
             self._wait(pause)
+        self._failed = self._clock()
+        raise SourceError(
+            f"Kafka refused the offsets of group {self._group!r} for topic {self._topic!r}: {error}; "
+            "may the daemon write this group, and does nobody else consume in it?"
+        )
+
+    def positions(self) -> dict[int, int]:
+        """The positions that the last commit came with; nothing where they cannot be read."""
+        try:
+            found = self._connected().list_group_offsets({self._group: None})[self._group]
+        except KafkaError:
+            self.close()
+            return {}
+        return {
+            at.partition: int(committed.metadata)
+            for at, committed in found.items()
+            if at.topic == self._topic and committed.metadata.isdecimal()
+        }
 
     def close(self) -> None:
         """Close the connection; the next one finds the group's coordinator anew."""
@@ -55,12 +87,14 @@ class GroupOffsets:
             self._admin.close()
             self._admin = None
 
-    def _attempt(self, offsets: Mapping[int, int]) -> KafkaError | None:
-        wanted = {TopicPartition(self._topic, p): OffsetAndMetadata(after, "", -1) for p, after in offsets.items()}
+    def _connected(self) -> KafkaAdminClient:
+        if self._admin is None:
+            self._admin = KafkaAdminClient(**self._arguments)
+        return self._admin
+
+    def _attempt(self, wanted: Mapping[TopicPartition, OffsetAndMetadata]) -> KafkaError | None:
         try:
-            if self._admin is None:
-                self._admin = KafkaAdminClient(**self._arguments)
-            answers = self._admin.alter_group_offsets(self._group, wanted)
+            answers = self._connected().alter_group_offsets(self._group, wanted)
         except KafkaError as error:
             return error
         return next((kind() for kind in answers.values() if kind is not NoError), None)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ifru.errors import IfruError
+from ifru.errors import IfruError, RequestError
+
+if TYPE_CHECKING:
+    from ifru.snapshots.sources import Source as Recorded
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class Event:
     """One event as it was delivered, not yet understood.
 
     payload, key: None where the record had none. offset: where the event lies; next: where reading goes on after it.
-    received: seconds since the epoch.
+    received: seconds since the epoch. problem: why the source could not read it as it is; then it is no request.
     """
 
     payload: bytes | None
@@ -24,27 +27,11 @@ class Event:
     offset: int
     next: int
     received: float
-
-
-@dataclass(frozen=True)
-class LostRange:
-    """Offsets `first` to `last`, both included, that can no longer be read."""
-
-    partition: int
-    first: int
-    last: int
+    problem: RequestError | None = None
 
 
 class SourceError(IfruError):
     """The source cannot go on: it is out of reach, or it is not the stream that was read before."""
-
-
-class LostEventsError(SourceError):
-    """Events were removed before they were read, so requests in them would be lost unnoticed."""
-
-    def __init__(self, text: str, ranges: Sequence[LostRange]) -> None:
-        super().__init__(text)
-        self.ranges = tuple(ranges)
 
 
 class Source(Protocol):
@@ -55,18 +42,25 @@ class Source(Protocol):
 
     name: str
 
-    def seek(self, positions: Mapping[int, int]) -> None:
-        """Read on from these positions (partition -> next); partitions that are not named start at 0.
+    def seek(self, recorded: Recorded) -> Mapping[int, int]:
+        """Read on from the positions that a version recorded; partitions that are not named start at 0.
 
-        Raises LostEventsError where a position is older than the oldest event, SourceError where it lies behind the end
-        or the partition does not exist: then it is not the stream that the positions were taken from.
+        Returns where reading goes on: partition -> next. Identity that was not recorded is not checked.
+        Raises LostEventsError where it is another stream, or where it was cut, or no longer holds the events after a
+        position, unless the operator accepted exactly this loss; SourceError where it is out of reach.
+        """
+
+    def recorded(self, positions: Mapping[int, int]) -> Recorded:
+        """Positions (partition -> next) with what `seek` needs to tell that it still is the same stream.
+
+        positions: that `seek` returned, or `next` of events that were delivered since; never less than the last time.
         """
 
     def poll(self, limit: int, timeout: float) -> list[Event]:
         """At most `limit` events that were not delivered before, in order within a partition.
 
         Blocks up to `timeout` seconds while there are none. Reads from 0 where seek was never called.
-        Raises SourceError where the stream cannot be read on; what was delivered before stays valid.
+        Raises LostEventsError or SourceError where the stream cannot be read on; what was delivered before stays valid.
         """
 
     def end(self) -> Mapping[int, int]:
@@ -78,15 +72,15 @@ class Source(Protocol):
         """
 
     def known_end(self) -> Mapping[int, int]:
-        """`end`, as far as it is known without a request; never waits. For measuring lag."""
+        """`end` of the partitions of which it is known without a request; never waits. For measuring lag."""
 
     def heard(self) -> float | None:
-        """When the source last answered, in seconds since the epoch; None where it never has. Never waits."""
+        """When all that is read last answered, in seconds since the epoch; None before that. Never waits."""
 
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         """Show lag tools how far events are processed. Nothing else depends on it.
 
-        Raises SourceError where it is refused.
+        Raises SourceError where it is refused; then it tries nothing for some time, and does not wait.
         """
 
     def close(self) -> None:

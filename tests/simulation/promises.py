@@ -1,0 +1,90 @@
+"""What `docs/protocol.md` promises, as checks on a world that has come to an end."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter, defaultdict
+
+from ifru.snapshots import event_hash, read_hash_key
+from tests.daemon.world import pairs
+from tests.simulation.requests import Sent
+from tests.simulation.world import World
+
+_NUMBER = re.compile(r'"number": (\d+)|number (\d+)|\[(\d+)\]')
+Identity = tuple[str, str]
+
+
+def check(world: World) -> None:
+    """Raises AssertionError for the first promise that is broken."""
+    refused = {_number(letter) for letter in world.letters}
+    answered = _answered_once(world)
+    _all_answered(world, refused, answered)
+    _only_bad_ones_refused(world, refused)
+    _erased_what_was_answered(world, refused, answered)
+    for era in world.eras:
+        _receipts_agree(era.receipts)
+
+
+def _answered_once(world: World) -> set[Identity]:
+    """The requests that the versions of the store answer, each in one of them."""
+    key = read_hash_key(world.reader._store)
+    of_hash = {event_hash(key, *sent.identity): sent.identity for sent in world.sent.values() if sent.identity}
+    found: Counter[Identity] = Counter()
+    for number in range(1, world.reader.newest() + 1):
+        for line in world.reader.receipts(number):
+            receipt = json.loads(line)
+            found[receipt["source"], receipt["request_id"]] += receipt["version"] == number
+    assert not [identity for identity, count in found.items() if count > 1], "answered by two versions"
+    return {identity for identity, count in found.items() if count} & set(of_hash.values())
+
+
+def _all_answered(world: World, refused: set[int], answered: set[Identity]) -> None:
+    for sent in world.file.present:
+        if sent.identity is None or sent.number in refused:
+            assert sent.number in refused, f"lost, and no dead letter: {sent}"
+        else:
+            assert sent.identity in answered, f"lost: {sent}"
+
+
+def _only_bad_ones_refused(world: World, refused: set[int]) -> None:
+    contents = defaultdict(set)
+    for sent in world.sent.values():
+        contents[sent.identity].add(sent.content)
+    for number in refused:
+        sent = world.sent[number]
+        assert sent.identity is None or len(contents[sent.identity]) > 1, f"refused without a reason: {sent}"
+
+
+def _erased_what_was_answered(world: World, refused: set[int], answered: set[Identity]) -> None:
+    """Exactly the rows that answered requests mean are gone from the newest version."""
+    by_identity: dict[Identity, list[Sent]] = defaultdict(list)
+    for sent in world.sent.values():
+        # What was refused before a backup was restored may have been the first of its identity afterwards.
+        if sent.identity in answered and (sent.number not in refused or len(world.eras) > 1):
+            by_identity[sent.identity].append(sent)
+    left = pairs(world.reader.load().dataset)
+    surely, perhaps = set(), set()
+    for group in by_identity.values():
+        (surely if len({sent.content for sent in group}) == 1 else perhaps).update(*(sent.pairs for sent in group))
+    for pair, count in world.initial.items():
+        if pair in surely:
+            assert left[pair] == 0, f"not erased: {pair}"
+        elif pair not in perhaps:
+            assert left[pair] == count, f"erased, and nobody asked: {pair}"
+
+
+def _receipts_agree(receipts: list[bytes]) -> None:
+    """All receipts of a request are the same, to the byte."""
+    said = defaultdict(set)
+    for receipt in receipts:
+        document = json.loads(receipt)
+        said[document["source"], document["request_id"]].add(receipt)
+    contradictory = [sorted(different) for different in said.values() if len(different) > 1]
+    assert not contradictory, contradictory[0]
+
+
+def _number(letter: bytes) -> int:
+    found = _NUMBER.search(json.loads(letter)["payload"])
+    assert found, letter
+    return int(next(group for group in found.groups() if group))

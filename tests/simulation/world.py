@@ -1,0 +1,232 @@
+"""A world: what happens in it, step by step, and who does it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from threading import current_thread
+
+from ifru.snapshots import CommitLost, CommitUnknown, File, ForkedHistory, NoVersion, Reader, StoreError, Version
+from ifru.snapshots.format import encode_tombstone, manifest_path
+from ifrud.pipeline import Streams
+from ifrud.process import assemble
+from ifrud.prover import Prover
+from ifrud.service import Service
+from ifrud.settings import Settings
+from ifrud.streams.outboxes import OutboxError
+from ifrud.streams.sources import SourceError
+from ifrud.streams.sources.jsonl import JsonlSource
+from tests.daemon.world import TIME, pairs, start
+from tests.daemon.world import World as Small
+from tests.simulation.bucket import NO_TROUBLE, Access, Bucket, Crash, Trouble
+from tests.simulation.chance import Chance
+from tests.simulation.events_file import EventsFile
+from tests.simulation.outbox import Arrivals
+from tests.simulation.requests import Sender, Sent
+
+MAY_END_IT = (CommitLost, CommitUnknown, StoreError, OutboxError, SourceError)
+"""Errors that may end a process in a world. Any other is a bug."""
+
+STEPS = 12
+HEALING = 12
+"""Processes without trouble that it may take, at most, until everything is answered."""
+
+_ACCEPT = re.compile(r"--accept-lost[= ]([0-9a-z-]+)")
+
+
+@dataclass
+class Era:
+    """The time between two restores of a backup. receipts: what arrived in it. letters likewise."""
+
+    receipts: list[bytes] = field(default_factory=list)
+
+
+class World:
+    """Everything around the daemon. seed: all that happens follows from it. folder: an empty one."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.random, self.chance = Random(seed), Chance(seed)
+        self.bucket = Bucket()
+        start(self._clean())
+        self.reader = Reader(self._clean())
+        self.initial = pairs(self.reader.load().dataset)
+        self.sender = Sender(self.random, frozenset(self.initial))
+        self.sent: dict[int, Sent] = {}
+        self.file = EventsFile(folder)
+        self.eras: list[Era] = [Era()]
+        self.letters: list[bytes] = []
+        self.log: list[str] = []
+        self.seconds = 0.0
+        self._healing = False
+        self._lives = 0
+        self._accept: str | None = None
+        self._held: Version | None = None
+        self._held_era = 0
+        self._backup: dict[str, bytes] | None = None
+
+    def play(self) -> None:
+        """All steps, then processes without trouble until one has nothing left to do."""
+        steps: dict[Callable[[], None], int] = {
+            self.send: 6,
+            self.live: 8,
+            self.collect: 1,
+            self.follow: 2,
+            self.file.truncate: 1,
+            self.file.replace: 1,
+            self.file.move: 1,
+            self.back_up: 1,
+            self.restore: 1,
+        }
+        self.send()
+        for step in self.random.choices(list(steps), list(steps.values()), k=STEPS):
+            self.log.append(step.__name__)
+            step()
+        self.heal()
+
+    def send(self) -> None:
+        """Some records are sent."""
+        records = [self.sender.next() for _ in range(self.random.randint(1, 6))]
+        self.sent |= {record.number: record for record in records}
+        self.file.append(records)
+
+    def live(self) -> None:
+        """One process, in trouble."""
+        rates = [self.random.choice((0.0, 0.0, 0.02, 0.1)) for _ in range(5)]
+        self._process(Trouble(*rates[:4], crash=rates[4] / 3), self.random.randint(1, 40))
+
+    def heal(self) -> None:
+        """Processes without trouble, until one ends well. Creations that were on their way arrive before."""
+        self._healing = True
+        self.bucket.deliver()
+        for _ in range(HEALING):
+            if self._process(NO_TROUBLE, None) is None:
+                break
+        else:
+            raise AssertionError(f"{HEALING} processes without trouble did not come to an end")
+        self.follow()
+
+    def follow(self) -> None:
+        """A reader that holds a version goes on to the newest one, which is the same as reading it anew."""
+        newest = self.reader.load()
+        if self._held is not None:
+            try:
+                found = self.reader.advance(self._held)
+            except ForkedHistory:
+                assert self._held_era < len(self.eras) - 1, "there was one history, and a follower saw two"
+            except NoVersion:
+                pass
+            else:
+                assert found.manifest == newest.manifest
+                assert pairs(found.dataset) == pairs(newest.dataset)
+                for name, table in newest.parameters.tables.items():
+                    assert found.parameters.tables[name].equal(table), name
+        self._held, self._held_era = newest, len(self.eras) - 1
+
+    def collect(self) -> None:
+        """Versions that the newest one does not need are collected."""
+        newest = self.reader.load().manifest
+        kept = {file.path for number in range(newest.base, newest.version + 1) for file in self._files(number)}
+        for number in range(1, newest.base):
+            try:
+                manifest = self.reader.manifest(number)
+            except NoVersion:
+                continue
+            self.bucket.objects[manifest_path(number)] = encode_tombstone(manifest)
+            for file in manifest.files:
+                if file.role != "ledger" and file.path not in kept:
+                    self.bucket.objects.pop(file.path, None)
+
+    def back_up(self) -> None:
+        """Somebody copies the bucket."""
+        self._backup = dict(self.bucket.objects)
+
+    def restore(self) -> None:
+        """The copy takes the place of what the bucket holds."""
+        if self._backup is not None:
+            self.bucket.objects, self.bucket.late = dict(self._backup), []
+            self.eras.append(Era())
+
+    def _files(self, number: int) -> Sequence[File]:
+        return self.reader.manifest(number).files
+
+    def _process(self, trouble: Trouble, patience: int | None, rivals: bool = True) -> BaseException | None:
+        """What ended a process; None where nothing did. patience: polls until it is told to stop; None: it drains."""
+        self._lives += 1
+        name, left, rivalry = f"life {self._lives}", patience, rivals and trouble is not NO_TROUBLE
+
+        def pause(what: str) -> None:
+            if rivalry and current_thread().name == "MainThread" and self.chance.of(name, "rival") < 0.01:
+                self.log.append(f"  {name} sleeps before: {what}")
+                self.bucket.deliver()
+                self._process(self.random.choice((NO_TROUBLE, trouble)), self.random.randint(1, 20), rivals=False)
+
+        def stop() -> bool:
+            nonlocal left
+            left = None if left is None else left - 1
+            return left is not None and left <= 0
+
+        access = Access(self.bucket, trouble, self.chance, pause)
+        try:
+            self._service(name, access, trouble).run(stop, drain=patience is None)
+        except (Crash, *MAY_END_IT) as error:
+            self.log.append(f"  {name} ended: {type(error).__name__} {error}")
+            self._react(error)
+            return error
+        self.log.append(f"  {name} ended well")
+        self._accept = None
+        return None
+
+    def _react(self, error: BaseException) -> None:
+        """What the operator does: they accept a loss once they have read what it is."""
+        if isinstance(error, SourceError):
+            assert self.file.mishaps or len(self.eras) > 1, f"nothing happened to the stream: {error}"
+            found = _ACCEPT.search(str(error))
+            assert found, f"no word says how to go on: {error}"
+            self._accept = found[1]
+
+    def _service(self, name: str, access: Access, trouble: Trouble) -> Service:
+        urls = {stream: f"file:///{stream}.jsonl" for stream in ("events", "receipts", "dead_letters")}
+        batch = {"max_requests": self.random.choice((1, 3, 50)), "max_backlog": 50}
+        settings = Settings.model_validate(
+            urls
+            | {"store": "memory://", "prove": False, "batch": batch, "refine": self.random.random() < 0.3}
+            | {"full_every": self.random.choice((2, 5, 100)), "refine_after_ms": 0}
+            | ({"accept_lost": self._accept} if self._accept else {})
+        )
+        failing = trouble.before
+        source = JsonlSource(self.file.path, clock=self._clock, wait=self._wait, accept_lost=self._accept)
+        outboxes = [
+            Arrivals(f"{name} {kind}", arrived, failing, trouble.crash, self.chance, access)
+            for kind, arrived in (("receipts", self.eras[-1].receipts), ("letters", self.letters))
+        ]
+        attempts = iter(range(10**6))
+        return assemble(
+            settings,
+            access,
+            Streams(source, *outboxes),
+            Small.reporter(),
+            Prover(),
+            now=lambda: self.seconds,
+            utc=lambda: TIME + timedelta(seconds=self.seconds),
+            wait=self._pass,
+            attempt=lambda: f"{name.replace(' ', '-')}-{next(attempts)}",
+        )
+
+    def _clock(self) -> float:
+        return TIME.timestamp() + self.seconds
+
+    def _pass(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def _wait(self, seconds: float) -> None:
+        # Seconds that are too few to change a float would never pass.
+        self.seconds += max(seconds, 1e-6)
+        if not self._healing and self.chance.of("sent while a process reads") < 0.05:
+            self.send()
+
+    def _clean(self) -> Access:
+        return Access(self.bucket, NO_TROUBLE, Chance(0), lambda what: None)
