@@ -188,7 +188,8 @@ def _reporter(settings: Settings) -> Reporter:
 
 
 def _admin(settings: AdminSettings, reporter: Reporter, stack: ExitStack) -> AdminServer:
-    app = admin_app(reporter.board, reporter.metrics.registry, settings.stalled_after_s)
+    token = None if settings.token is None else settings.token.get_secret_value()
+    app = admin_app(reporter.board, reporter.metrics.registry, settings.stalled_after_s, token)
     server = AdminServer(app, bind(settings.host, settings.port))
     server.start()
     stack.callback(server.stop)

@@ -86,12 +86,16 @@ class BatchSettings(_Group):
 
 
 class AdminSettings(_Group):
-    """The HTTP port for probes, metrics and `ifrud status`. Port 0 lets the kernel choose."""
+    """The HTTP port for probes, metrics and `ifrud status`. Port 0 lets the kernel choose.
+
+    token: what `/metrics` and `/status` ask for.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 9377
     file: Path | None = None
     stalled_after_s: PositiveFloat = 120
+    token: SecretStr | None = Field(default=None, min_length=1)
 
 
 class LogSettings(_Group):

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from typer.testing import CliRunner
+from uvicorn.server import ServerState
 
+from ifrud.cli import app
+from ifrud.cli.status import TOKEN
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
+from ifrud.observe.connections import MOST, bounded_protocol
 from ifrud.observe.contact import Peer
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
@@ -128,6 +136,68 @@ def test_status_is_json_that_the_command_reads_back(server: AdminServer, board: 
     answer = httpx.get(f"{server.url}/status").json()
     assert (answer["version"], answer["positions"], answer["state"]) == (7, {"0": 12}, "ready")
     assert Status.model_validate_json(json.dumps(answer)) == board.status
+
+
+def answers(url: str, token: str | None = None) -> int:
+    return httpx.get(url, headers={} if token is None else {"Authorization": f"Bearer {token}"}).status_code
+
+
+def test_who_sets_a_token_shows_metrics_and_status_to_nobody_else(board: Board, metrics: Metrics) -> None:
+    guarded = AdminServer(admin_app(board, metrics.registry, STALLED_AFTER, "s3cret"), bind("127.0.0.1", 0))
+    guarded.start()
+    for page, asks in (("healthz", False), ("readyz", False), ("metrics", True), ("status", True)):
+        url, open_ = f"{guarded.url}/{page}", 503 if page == "readyz" else 200
+        assert [answers(url, token) for token in (None, "x", "s3cre", "s3crets", "s3cret")] == (
+            [401] * 4 if asks else [open_] * 4
+        ) + [open_]
+    asked = ["status", "--url", guarded.url]
+    assert CliRunner().invoke(app, [*asked, "--json"], env={TOKEN: "s3cret"}).exit_code == 1
+    refused = CliRunner().invoke(app, asked, env={TOKEN: "other"})
+    assert (refused.exit_code, f"answered 401 Unauthorized. Is {TOKEN} its admin.token?" in refused.output) == (5, True)
+    guarded.stop()
+
+
+def connected(url: str) -> socket.socket:
+    return socket.create_connection((url.rpartition("/")[2].split(":")[0], int(url.rpartition(":")[2])))
+
+
+def closed(each: socket.socket) -> bool:
+    each.setblocking(False)
+    try:
+        return each.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
+
+
+def test_one_connection_too_many_takes_the_place_of_the_one_that_was_silent_for_longest(server: AdminServer) -> None:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(connected(server.url)) for _ in range(MOST)]
+        for each in silent[: MOST // 2]:
+            each.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"alive\n" in iter(each.makefile("rb").readline, None)
+        more = [stack.enter_context(connected(server.url)) for _ in range(3 * MOST)]
+        assert httpx.get(f"{server.url}/healthz").status_code == 200
+        assert all(closed(each) for each in silent)
+        assert [closed(each) for each in more] == [True] * (2 * MOST + 1) + [False] * (MOST - 1)
+
+
+def test_a_connection_on_which_nothing_comes_is_closed(board: Board, metrics: Metrics) -> None:
+    async def answered() -> bytes:
+        loop = asyncio.get_running_loop()
+        config = uvicorn.Config(admin_app(board, metrics.registry, STALLED_AFTER), log_config=None, lifespan="off")
+        kind = bounded_protocol(seconds=0.01)
+        listening = await loop.create_server(lambda: kind(config, ServerState(), {}), "127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection(*listening.sockets[0].getsockname())
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost:")
+        try:
+            return await reader.read()
+        finally:
+            writer.close()
+            listening.close()
+
+    assert asyncio.run(answered()) == b""
 
 
 def test_a_dead_server_thread_is_noticed(server: AdminServer) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ifrud.settings import KafkaSettings
-from ifrud.streams.kafka_client import Timeouts, arguments
+from ifrud.streams.kafka_client import RECONNECT_MS, Timeouts, arguments
 
 TIMEOUTS = Timeouts(bootstrap=1, request=2, metadata=3)
 
@@ -17,7 +17,7 @@ def given(**settings: Any) -> dict[str, Any]:
     return arguments(["a:1", "b:2"], KafkaSettings(**settings), TIMEOUTS)
 
 
-def test_without_security_only_servers_and_timeouts_are_passed() -> None:
+def test_without_security_only_servers_timeouts_and_the_longest_pause_are_passed() -> None:
     assert given() == {
         "bootstrap_servers": ["a:1", "b:2"],
         "client_id": "ifrud",
@@ -25,6 +25,7 @@ def test_without_security_only_servers_and_timeouts_are_passed() -> None:
         "bootstrap_timeout_ms": 1,
         "request_timeout_ms": 2,
         "metadata_max_age_ms": 3,
+        "reconnect_backoff_max_ms": RECONNECT_MS,
     }
 
 

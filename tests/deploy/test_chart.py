@@ -53,7 +53,11 @@ def test_the_schema_allows_the_daemons_settings_without_the_secrets_and_nothing_
     allowed = set(_names(SCHEMA["properties"]["config"]))
     settings = set(setting_names(Settings, secrets=False))
     assert allowed == settings, "mend the properties of config in values.schema.json"
-    assert set(setting_names(Settings, secrets=True)) - settings == {"kafka.sasl_password", "kafka.ssl_password"}
+    assert set(setting_names(Settings, secrets=True)) - settings == {
+        "admin.token",
+        "kafka.sasl_password",
+        "kafka.ssl_password",
+    }
 
 
 def test_the_schema_asks_for_what_the_daemon_cannot_do_without() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ifrud.streams.sources import Source
+from ifrud.streams.sources.jsonl import JsonlSource
 from tests.simulation.requests import Sent
 
 
@@ -18,6 +20,15 @@ class EventsFile:
         self.present: list[Sent] = []
         self.path = self._next_folder()
         self.path.touch()
+
+    @property
+    def disturbances(self) -> tuple[Callable[[], None], ...]:
+        """What may happen to it."""
+        return self.truncate, self.replace, self.move
+
+    def source(self, clock: Callable[[], float], wait: Callable[[float], None], accept_lost: str | None) -> Source:
+        """The file as one process reads it."""
+        return JsonlSource(self.path, clock=clock, wait=wait, accept_lost=accept_lost)
 
     def append(self, records: Sequence[Sent]) -> None:
         with self.path.open("ab") as file:

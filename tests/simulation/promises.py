@@ -40,7 +40,7 @@ def _answered_once(world: World) -> set[Identity]:
 
 
 def _all_answered(world: World, refused: set[int], answered: set[Identity]) -> None:
-    for sent in world.file.present:
+    for sent in world.stream.present:
         if sent.identity is None or sent.number in refused:
             assert sent.number in refused, f"lost, and no dead letter: {sent}"
         else:

@@ -19,9 +19,9 @@ from ifrud.service import Service
 from ifrud.settings import Settings
 from ifrud.streams.outboxes import OutboxError
 from ifrud.streams.sources import SourceError
-from ifrud.streams.sources.jsonl import JsonlSource
 from tests.daemon.world import TIME, pairs, start
 from tests.daemon.world import World as Small
+from tests.simulation.broker import Broker
 from tests.simulation.bucket import NO_TROUBLE, Access, Bucket, Crash, Trouble
 from tests.simulation.chance import Chance
 from tests.simulation.events_file import EventsFile
@@ -56,7 +56,7 @@ class World:
         self.initial = pairs(self.reader.load().dataset)
         self.sender = Sender(self.random, frozenset(self.initial))
         self.sent: dict[int, Sent] = {}
-        self.file = EventsFile(folder)
+        self.stream = Broker(self.random) if self.random.random() < 0.5 else EventsFile(folder)
         self.eras: list[Era] = [Era()]
         self.letters: list[bytes] = []
         self.log: list[str] = []
@@ -75,15 +75,13 @@ class World:
             self.live: 8,
             self.collect: 1,
             self.follow: 2,
-            self.file.truncate: 1,
-            self.file.replace: 1,
-            self.file.move: 1,
+            **dict.fromkeys(self.stream.disturbances, 1),
             self.back_up: 1,
             self.restore: 1,
         }
         self.send()
         for step in self.random.choices(list(steps), list(steps.values()), k=STEPS):
-            self.log.append(step.__name__)
+            self.log.append(f"{step.__name__}: {len(self.stream.present)} records are there")
             step()
         self.heal()
 
@@ -91,7 +89,7 @@ class World:
         """Some records are sent."""
         records = [self.sender.next() for _ in range(self.random.randint(1, 6))]
         self.sent |= {record.number: record for record in records}
-        self.file.append(records)
+        self.stream.append(records)
 
     def live(self) -> None:
         """One process, in trouble."""
@@ -183,7 +181,7 @@ class World:
     def _react(self, error: BaseException) -> None:
         """What the operator does: they accept a loss once they have read what it is."""
         if isinstance(error, SourceError):
-            assert self.file.mishaps or len(self.eras) > 1, f"nothing happened to the stream: {error}"
+            assert self.stream.mishaps or len(self.eras) > 1, f"nothing happened to the stream: {error}"
             found = _ACCEPT.search(str(error))
             assert found, f"no word says how to go on: {error}"
             self._accept = found[1]
@@ -198,7 +196,7 @@ class World:
             | ({"accept_lost": self._accept} if self._accept else {})
         )
         failing = trouble.before
-        source = JsonlSource(self.file.path, clock=self._clock, wait=self._wait, accept_lost=self._accept)
+        source = self.stream.source(self._clock, self._wait, self._accept)
         outboxes = [
             Arrivals(f"{name} {kind}", arrived, failing, trouble.crash, self.chance, access)
             for kind, arrived in (("receipts", self.eras[-1].receipts), ("letters", self.letters))

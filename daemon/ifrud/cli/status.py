@@ -13,12 +13,16 @@ from rich.table import Table
 
 from ifrud.observe.status import Status
 
+TOKEN = "IFRUD_ADMIN__TOKEN"
 _SECONDS = 10.0
 
 
 def status(
     url: Annotated[str, typer.Option(help="Where the daemon's admin port is.")] = "http://127.0.0.1:9377",
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    token: Annotated[
+        str | None, typer.Option(envvar=TOKEN, help="The daemon's admin.token; better given by the environment.")
+    ] = None,
 ) -> None:
     """Show the version, the position and the counts of a running daemon.
 
@@ -28,8 +32,14 @@ def status(
     try:
         # The admin port is reached directly, whatever proxies the environment names.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(f"{url.rstrip('/')}/status", timeout=_SECONDS) as response:
+        request = urllib.request.Request(f"{url.rstrip('/')}/status")
+        if token is not None:
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
+        with direct.open(request, timeout=_SECONDS) as response:
             found = Status.model_validate_json(response.read())
+    except urllib.error.HTTPError as error:
+        typer.echo(f"The daemon at {url} answered {error.code} {error.reason}. Is {TOKEN} its admin.token?", err=True)
+        raise typer.Exit(5) from None
     except (OSError, ValueError, ValidationError) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         typer.echo(f"No daemon answered at {url}: {reason}. Say where its admin port is with --url.", err=True)

@@ -6,46 +6,53 @@ import os
 import socket
 import threading
 from pathlib import Path
+from secrets import compare_digest
+from typing import Annotated
 
-import uvicorn
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Header, HTTPException, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
+from ifrud.observe.connections import BoundedServer
 from ifrud.observe.status import Board, Status
 from ifrud.problems import InvalidSettings
 
 _STOP_SECONDS = 30.0
 
 
-def admin_app(board: Board, registry: CollectorRegistry, stalled_after: float) -> FastAPI:
+def admin_app(board: Board, registry: CollectorRegistry, stalled_after: float, token: str | None = None) -> FastAPI:
     """The HTTP application. The engine thread counts as dead after `stalled_after` seconds without a heartbeat.
 
+    token: whoever asks for metrics or status must show it; probes are answered without.
     While the daemon starts it is alive but not ready: loading a model has no heartbeat.
     """
     app = FastAPI(title="ifrud", openapi_url=None)
 
+    async def authorized(authorization: Annotated[str, Header()] = "") -> None:
+        if token is not None and not compare_digest(authorization.encode(), f"Bearer {token}".encode()):
+            raise HTTPException(401, "a bearer token is asked for: that of admin.token", {"WWW-Authenticate": "Bearer"})
+
     @app.get("/healthz")
-    def healthz() -> Response:
+    async def healthz() -> Response:
         silence = board.silence()
         if board.status.state != "starting" and silence > stalled_after:
             return PlainTextResponse(f"the engine thread gave no sign of life for {silence:.0f} s\n", 503)
         return PlainTextResponse("alive\n")
 
     @app.get("/readyz")
-    def readyz() -> Response:
+    async def readyz() -> Response:
         status = board.status
         away = [
             f"; {peer} away since {since.isoformat() if since else 'the start'}" for peer, since in status.away.items()
         ]
         return PlainTextResponse(f"{status.state}{''.join(away)}\n", 200 if board.ready else 503)
 
-    @app.get("/metrics")
-    def metrics() -> Response:
+    @app.get("/metrics", dependencies=[Depends(authorized)])
+    async def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/status")
-    def status() -> Status:
+    @app.get("/status", dependencies=[Depends(authorized)])
+    async def status() -> Status:
         return board.status
 
     return app
@@ -73,7 +80,7 @@ class AdminServer:
         self.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._listener = listener
         # uvicorn handles signals only on the main thread, which is the engine's: here it leaves them alone.
-        self._server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+        self._server = BoundedServer(app)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="admin", daemon=True)
 

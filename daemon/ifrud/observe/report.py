@@ -157,14 +157,14 @@ class Reporter:
         self.metrics.proof_failures.inc()
         log.warning(f"nothing is proven about version {version}: {error}", version=version)
 
-    def refinement_failed(self, version: int, error: IfruError) -> None:
-        """A version is as near to the retrained model as it was; it stays the newest."""
-        log.warning(f"version {version} cannot be refined: {error}", version=version)
-
     def acknowledgement_failed(self, error: IfruError) -> None:
         """Lag tools could not be shown how far the source was read. Nothing else depends on it."""
         self.metrics.acknowledgement_failures.inc()
         log.warning(f"lag tools are not shown how far events were read: {error}")
+
+    def refinement_failed(self, version: int, error: IfruError) -> None:
+        """A version is as near to the retrained model as it was; it stays the newest."""
+        log.warning(f"version {version} cannot be refined: {error}", version=version)
 
     def published(self, new: NewVersion, positions: Mapping[int, int]) -> None:
         """A version is published, and its receipts are sent."""

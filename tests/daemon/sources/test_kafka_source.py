@@ -43,7 +43,7 @@ def source_on(
     accept_lost: str | None = None,
 ) -> closing[KafkaSource]:
     return closing(
-        KafkaSource(
+        KafkaSource.open(
             [server or kafka.bootstrap],
             topic,
             settings or KafkaSettings(),
@@ -135,7 +135,7 @@ def test_an_acknowledgement_that_is_refused_is_tried_again_after_half_a_minute(
     settings = KafkaSettings(group=f"group-of-{topic}")
     now = 1000.0
     pauses: list[float] = []
-    source = KafkaSource([kafka.bootstrap], topic, settings, clock=lambda: now, wait=pauses.append)
+    source = KafkaSource.open([kafka.bootstrap], topic, settings, clock=lambda: now, wait=pauses.append)
     member = KafkaConsumer(topic, bootstrap_servers=kafka.bootstrap, group_id=settings.group, enable_auto_commit=False)
     with closing(source):
         while not member.assignment():
@@ -475,7 +475,7 @@ def test_an_outage_is_waited_out_and_can_be_told(tmp_path: Path) -> None:
             admin.create_topics([NewTopic("events", 1, 1)])
         with KafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
             send(producer, "events", 3)
-        source = KafkaSource(
+        source = KafkaSource.open(
             [broker.bootstrap], "events", KafkaSettings(), clock=clock, wait=time.sleep, timeouts=QUICK
         )
         assert len(read(source, 3)) == 3

@@ -38,7 +38,7 @@ def source_on(cluster: Cluster, accept_lost: str | None = None) -> closing[Kafka
     timeouts = Timeouts(request=5000, metadata=500)
     settings = KafkaSettings(group=None)
     return closing(
-        KafkaSource(
+        KafkaSource.open(
             [cluster.bootstrap],
             TOPIC,
             settings,

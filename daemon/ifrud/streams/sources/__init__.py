@@ -36,4 +36,4 @@ def open_source(
     from ifrud.streams.sources.kafka import KafkaSource
 
     settings = kafka or KafkaSettings()
-    return KafkaSource(endpoint.servers, endpoint.topic, settings, clock=clock, wait=wait, accept_lost=accept_lost)
+    return KafkaSource.open(endpoint.servers, endpoint.topic, settings, clock=clock, wait=wait, accept_lost=accept_lost)

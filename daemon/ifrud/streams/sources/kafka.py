@@ -29,14 +29,39 @@ class KafkaSource:
     Events of any size that the broker takes are delivered whole. While brokers are away `poll` brings nothing and the
     client keeps trying; `end` then raises SourceError after the request timeout.
 
+    topic: what it reads. group: which lag tools look at, where there is one.
     accept_lost: the word of a loss that is accepted. A topic made anew is then read from its beginning, a gap is
     jumped, and a partition that was cut is read on from there.
-    clock: seconds since the epoch. wait: sleeps, between attempts to acknowledge.
-    Raises SourceError where no broker answers or the topic does not exist.
+    clock: seconds since the epoch.
+    Raises SourceError where the topic does not exist.
     """
 
     def __init__(
         self,
+        topic: Topic,
+        group: GroupOffsets | None,
+        *,
+        clock: Callable[[], float],
+        accept_lost: str | None = None,
+    ) -> None:
+        self.name = topic.name
+        self._what = f"Kafka topic {topic.name!r}"
+        self._accept_lost = accept_lost
+        self._clock = clock
+        # Positions as the caller knows them. The client's own move on over what is no event.
+        self._next: dict[int, int] = {}
+        # By partition, where in the order of positions the leader epoch of the event before changed.
+        self._epochs: dict[int, list[tuple[int, int | None]]] = {}
+        self._topic, self._group = topic, group
+        try:
+            self._existing_partitions()
+        except SourceError:
+            self.close()
+            raise
+        self._identity = self._named({})
+
+    @staticmethod
+    def open(
         servers: Sequence[str],
         topic: str,
         settings: KafkaSettings,
@@ -45,26 +70,13 @@ class KafkaSource:
         wait: Callable[[float], None],
         accept_lost: str | None = None,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
-    ) -> None:
-        self.name = topic
-        self._what = f"Kafka topic {topic!r}"
-        self._accept_lost = accept_lost
-        self._clock = clock
-        # Positions as the caller knows them. The client's own move on over what is no event.
-        self._next: dict[int, int] = {}
-        # By partition, where in the order of positions the leader epoch of the event before changed.
-        self._epochs: dict[int, list[tuple[int, int | None]]] = {}
-        self._topic = Topic(servers, topic, settings, clock, timeouts)
-        shared = arguments(servers, settings, timeouts)
-        self._group: GroupOffsets | None = None
+    ) -> KafkaSource:
+        """Connect to brokers. wait: sleeps, between attempts to acknowledge. Raises SourceError where none answers."""
+        read, group = Topic(servers, topic, settings, clock, timeouts), None
         if settings.group is not None:
-            self._group = GroupOffsets(topic, settings.group, shared, clock, wait, timeouts.group)
-        try:
-            self._existing_partitions()
-        except SourceError:
-            self.close()
-            raise
-        self._identity = self._named({})
+            shared = arguments(servers, settings, timeouts)
+            group = GroupOffsets(topic, settings.group, shared, clock, wait, timeouts.group)
+        return KafkaSource(read, group, clock=clock, accept_lost=accept_lost)
 
     def seek(self, recorded: Recorded) -> Mapping[int, int]:
         self._next, self._epochs, self._identity = {}, {}, self._named({})
