@@ -1,4 +1,4 @@
-"""The `ifru` command: train, prove, verify, inspect."""
+"""The `ifru` command: train, prove, verify, inspect, audit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
+from ifru.cli.audit import audit
 from ifru.cli.inspect import inspect
 from ifru.cli.prove import prove
 from ifru.cli.train import train
@@ -25,6 +26,7 @@ app.command()(train)
 app.command()(verify)
 app.command()(prove)
 app.command()(inspect)
+app.command()(audit)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """Versions of a model in a store: the only part of the library that touches storage."""
 
 from ifru.snapshots.answered import First, Remembered, Run, State
+from ifru.snapshots.audit import Audit, Finding, audit
 from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
@@ -16,12 +17,14 @@ from ifru.stores.store import Store, open_store
 
 __all__ = [
     "AlreadyExists",
+    "Audit",
     "Change",
     "CommitLost",
     "CommitUnknown",
     "CorruptFile",
     "Event",
     "File",
+    "Finding",
     "First",
     "ForkedHistory",
     "FullState",
@@ -42,6 +45,7 @@ __all__ = [
     "StoreError",
     "Version",
     "Writer",
+    "audit",
     "encode_tombstone",
     "event_hash",
     "fingerprint",

@@ -19,6 +19,7 @@ class CorruptFile(IfruError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path} {reason}; {self.remedy}")
         self.path = path
+        self.reason = reason
 
 
 class ForkedHistory(CorruptFile):

@@ -127,6 +127,10 @@ class Tombstone(Part):
     parent_sha256: Sha256 | None = None
     ledger: File | None = None
 
+    def encoded(self) -> bytes:
+        """As `encode_tombstone` writes it."""
+        return self.model_dump_json(indent=1).encode()
+
 
 def manifest_path(version: int) -> str:
     return f"{MANIFESTS}/{version:012d}.json"
@@ -144,17 +148,24 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 def encode_tombstone(manifest: Manifest) -> bytes:
     """What a collector overwrites a manifest by."""
-    tombstone = Tombstone(
+    return Tombstone(
         version=manifest.version,
         sha256=manifest.sha256,
         parent_sha256=manifest.parent_sha256,
         ledger=manifest.file("ledger"),
-    )
-    return tombstone.model_dump_json(indent=1).encode()
+    ).encoded()
 
 
-def encode_head(version: int) -> bytes:
-    return json.dumps({"version": version}).encode()
+class Head(Part):
+    """The hint: the newest version, and the SHA-256 of its manifest, which hints of older releases do not have."""
+
+    version: Annotated[int, Field(strict=True, ge=1, le=LAST_VERSION)]
+    sha256: Sha256 | None = None
+
+
+def encode_head(version: int, sha256: str | None) -> bytes:
+    known = {} if sha256 is None else {"sha256": sha256}
+    return json.dumps({"version": version, **known}).encode()
 
 
 def decode_manifest(data: bytes, version: int) -> Manifest | Tombstone:
@@ -195,10 +206,9 @@ def _in_place(manifest: Manifest) -> bool:
     return before and (manifest.parent or 0) == version - 1 and (manifest.claims or 0) < version
 
 
-def decode_head(data: bytes) -> int | None:
-    """The version that the hint names; None where it names none, since nothing depends on a hint."""
+def decode_head(data: bytes) -> Head | None:
+    """The hint; None where it names no version, since nothing depends on a hint."""
     try:
-        version = decode_json(data)["version"]
-    except (ValueError, KeyError, TypeError):
+        return Head.model_validate(decode_json(data))
+    except ValueError:
         return None
-    return version if type(version) is int and 0 < version <= LAST_VERSION else None

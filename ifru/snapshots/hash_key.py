@@ -21,9 +21,13 @@ FINGERPRINT_DIGITS = 16
 def create_hash_key(store: Store, key: bytes) -> None:
     """Store the key of a prefix, unless it has one: the first one stays, whoever wrote it. Raises StoreError."""
     try:
-        store.create(HASH_KEY, json.dumps({"key": key.hex()}).encode())
+        store.create(HASH_KEY, encode_hash_key(key))
     except AlreadyExists:
         return
+
+
+def encode_hash_key(key: bytes) -> bytes:
+    return json.dumps({"key": key.hex()}).encode()
 
 
 def read_hash_key(store: Store) -> bytes:

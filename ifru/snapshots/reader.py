@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from safetensors import SafetensorError
 from safetensors.torch import load as decode_tensors
 
-from ifru.interactions import Dataset, Interactions
 from ifru.snapshots.answered import Run
+from ifru.snapshots.decoding import decoded, full_roles, full_version, verify
 from ifru.snapshots.errors import CorruptFile, ForkedHistory, NoVersion
 from ifru.snapshots.format import (
     HEAD,
@@ -27,8 +25,8 @@ from ifru.snapshots.format import (
 )
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import decode_ledger
-from ifru.snapshots.parquet import decode_answered, decode_features, decode_ids, decode_interactions
-from ifru.snapshots.parts import FEATURES, Event, File, Role, Segment
+from ifru.snapshots.parquet import decode_answered
+from ifru.snapshots.parts import Event, File, Role, Segment
 from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters
 from ifru.snapshots.version import Version, checked, replay
 from ifru.stores.errors import NotFound
@@ -36,8 +34,6 @@ from ifru.stores.store import Store
 
 READERS = 8
 """Requests under way at once."""
-FULL_ROLES: tuple[Role, ...] = ("model", "users", "items", "train", "holdout")
-OPTIONAL_ROLES: tuple[Role, ...] = ("buffers", *FEATURES.values())
 
 T = TypeVar("T")
 
@@ -146,7 +142,7 @@ class Reader:
     def answered(self, manifest: Manifest) -> Iterator[tuple[Segment, Run]]:
         """What a version remembers of requests that older ones answered, the oldest first. Raises CorruptFile."""
         for segment in manifest.answered:
-            yield segment, _decoded(segment, decode_answered, self._content(manifest.version, segment))
+            yield segment, decoded(segment, decode_answered, self._content(manifest.version, segment))
 
     def _entry(self, version: int) -> Manifest | Tombstone:
         path = manifest_path(version)
@@ -163,10 +159,10 @@ class Reader:
 
     def _hinted(self) -> int | None:
         try:
-            version = decode_head(self._store.get(HEAD))
+            head = decode_head(self._store.get(HEAD))
         except NotFound:
             return None
-        return version if version and self._store.exists(manifest_path(version)) else None
+        return head.version if head and self._store.exists(manifest_path(head.version)) else None
 
     def _listed(self) -> int:
         versions = [manifest_version(path) or 0 for path in self._store.list(MANIFESTS)]
@@ -185,29 +181,10 @@ class Reader:
             return None
 
     def _full(self, manifest: Manifest) -> Version:
-        roles = [*FULL_ROLES, *(role for role in OPTIONAL_ROLES if manifest.find(role))]
+        roles = full_roles(manifest)
         with ThreadPoolExecutor(len(roles)) as pool:
             contents = dict(zip(roles, pool.map(partial(self._named, manifest), roles), strict=True))
-
-        def decoded(role: Role, decode: Callable[[bytes], T]) -> T:
-            return _decoded(manifest.file(role), decode, contents[role])
-
-        parameters = decoded("model", partial(decode_parameters, config=manifest.model))
-        users, items = len(parameters.user), len(parameters.item)
-        interactions: Callable[[bytes], Interactions] = partial(decode_interactions, users=users, items=items)
-        dataset = Dataset(
-            train=decoded("train", interactions),
-            holdout=decoded("holdout", interactions),
-            users=decoded("users", partial(decode_ids, rows=users)),
-            items=decoded("items", partial(decode_ids, rows=items)),
-        )
-        features = {
-            side: decoded(role, partial(decode_features, rows=len(parameters.tables[side])))
-            for side, role in FEATURES.items()
-            if role in contents
-        }
-        buffers = decoded("buffers", decode_tensors) if "buffers" in contents else {}
-        return checked(Version(manifest, parameters, dataset, None, buffers, features))
+        return full_version(manifest, contents)
 
     def _replayed(self, version: Version, target: Manifest) -> Version:
         """Deltas up to `target` on top of a version, whose memory is used up."""
@@ -228,7 +205,7 @@ class Reader:
         return manifest, self._read(manifest, "delta", decode)
 
     def _read(self, manifest: Manifest, role: Role, decode: Callable[[bytes], T]) -> T:
-        return _decoded(manifest.file(role), decode, self._named(manifest, role))
+        return decoded(manifest.file(role), decode, self._named(manifest, role))
 
     def _named(self, manifest: Manifest, role: Role) -> bytes:
         return self._content(manifest.version, manifest.file(role))
@@ -241,19 +218,9 @@ class Reader:
             # A collector overwrites the manifest before it deletes files.
             self.manifest(version)
             raise CorruptFile(file.path, "is missing") from error
-        if len(data) != file.size:
-            raise CorruptFile(file.path, f"has {len(data)} bytes, not {file.size} as its manifest says")
-        if (digest := hashlib.sha256(data).hexdigest()) != file.sha256:
-            raise CorruptFile(file.path, f"has SHA-256 {digest}, not {file.sha256} as its manifest says")
+        verify(file, data, version)
         return data
 
 
 def _collected(version: int) -> NoVersion:
     return NoVersion(f"version {version} was collected; read a newer one")
-
-
-def _decoded(file: File, decode: Callable[[bytes], T], data: bytes) -> T:
-    try:
-        return decode(data)
-    except (SafetensorError, KeyError, ValueError, IndexError) as error:
-        raise CorruptFile(file.path, f"is what was written, but holds no {file.role} of this format") from error

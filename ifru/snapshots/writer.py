@@ -181,12 +181,12 @@ class Writer:
         # 3, 4
         body = encode_manifest(manifest)
         self._create(manifest, body)
+        self._newest = hashlib.sha256(body).hexdigest()
         # 5: a hint that is missing or old costs readers a few requests, and the next commit writes it again.
         with suppress(StoreError):
-            self._store.put(HEAD, encode_head(manifest.version))
+            self._store.put(HEAD, encode_head(manifest.version, self._newest))
         if full is not None:
             self._numbering = Numbering.of(full.dataset)
-        self._newest = hashlib.sha256(body).hexdigest()
         return manifest.model_copy(update={"sha256": self._newest})
 
     def _all_at_once(self, steps: Sequence[Callable[[], None]]) -> None:

@@ -12,7 +12,7 @@ from ifru.snapshots.hash_key import HASH_KEY
 from tests.snapshots.cases import Live, writer
 
 NESTED = b"[" * 200_000
-HINTS = [NESTED, encode_head(10**400), encode_head(10**12), b'{"version": 1e999}', b"\xff\xfe"]
+HINTS = [NESTED, encode_head(10**400, None), encode_head(10**12, None), b'{"version": 1e999}', b"\xff\xfe"]
 
 
 @pytest.mark.parametrize("hint", HINTS)
