@@ -1,4 +1,4 @@
-"""Looks at the store while nothing is published: whether it answers, and whether another writer has taken over."""
+"""Looks at the store while nothing is published: whether it answers, still has the newest version, and no newer one."""
 
 from __future__ import annotations
 
@@ -23,21 +23,26 @@ class Lookout:
         self._due = now() + INTERVAL
 
     def look(self, newest: Manifest) -> None:
-        """Ask the store for a version after `newest`, if it is time to. Raises CommitLost where there is one."""
+        """Ask the store for `newest` and the version after it, if it is time to.
+
+        Raises CommitLost where there is a newer one, HistoryReplaced where the newest is gone.
+        """
         if self._now() < self._due:
             return
         try:
-            self._ask(newest.version + 1)
+            self._ask(newest)
         except StoreError:
             self._due = self._now() + AGAIN
         else:
             self._due = self._now() + INTERVAL
 
-    def _ask(self, version: int) -> None:
+    def _ask(self, newest: Manifest) -> None:
+        reader, version = Reader(self._store), newest.version + 1
+        reader.check_kept(newest)
         if not self._store.exists(manifest_path(version)):
             return
         try:
-            attempt = Reader(self._store).manifest(version).attempt
+            attempt = reader.manifest(version).attempt
         except NoVersion:
             attempt = None
         raise CommitLost(version, attempt)

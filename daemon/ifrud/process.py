@@ -134,6 +134,7 @@ def assemble(
     reader = Reader(attended)
     newest = reader.load()
     manifest = newest.manifest
+    reader.check_parent(manifest)
     writer = Writer(attended, utc, attempt, persist=patience)
     model = Model(newest, reader, writer, partial(_engine, settings=settings.engine), settings.full_every)
     beat = reporter.board.beat

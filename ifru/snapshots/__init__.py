@@ -2,7 +2,7 @@
 
 from ifru.snapshots.answered import First, Remembered, Run, State
 from ifru.snapshots.change import Change, FullState, serving_of
-from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, NoVersion
+from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
 from ifru.snapshots.parts import Event, File, Held, Residual, Segment
@@ -26,6 +26,7 @@ __all__ = [
     "ForkedHistory",
     "FullState",
     "Held",
+    "HistoryReplaced",
     "Manifest",
     "NoVersion",
     "NotFound",

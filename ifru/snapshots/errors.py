@@ -27,6 +27,15 @@ class ForkedHistory(CorruptFile):
     remedy = "two histories lie under one prefix: restore the manifests of one of them from a copy"
 
 
+class HistoryReplaced(ForkedHistory):
+    """The store does not have a version any more that is held, or that the next one was to follow."""
+
+    remedy = (
+        "the store was probably restored from a backup, or its prefix started anew: "
+        "drop what is held, and go on from the newest version that is there"
+    )
+
+
 class CommitLost(IfruError):
     """Another writer committed this version first; nothing of ours is visible to any reader.
 

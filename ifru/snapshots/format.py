@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from ifru.models import ModelConfig, UnknownModel, config_of
+from ifru.snapshots.documents import decode_json
 from ifru.snapshots.errors import CorruptFile, ForkedHistory
 from ifru.snapshots.parts import Event, File, Held, Part, Residual, Role, Segment, Sha256, Table
 from ifru.snapshots.sources import Source
@@ -29,6 +30,8 @@ from ifru.stores.errors import StoreError
 SCHEMA_VERSION: Final = 2
 HEAD = "HEAD.json"
 MANIFESTS = "manifests"
+LAST_VERSION: Final = 10**12 - 1
+"""What twelve digits can name."""
 
 Attempt = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z-]{0,63}$")]
 Configuration = Annotated[
@@ -97,11 +100,13 @@ class Manifest(Part):
             raise CorruptFile(manifest_path(self.version), f"names no {role} file")
         return file
 
-    def check_follows(self, parent: Manifest) -> None:
+    def check_follows(self, parent: Manifest | Tombstone) -> None:
         """Raises ForkedHistory where this version was not written on top of that very parent."""
-        if self.schema_version > 1 and self.parent_sha256 != parent.sha256:
+        if self.schema_version > 1 and parent.sha256 is not None and self.parent_sha256 != parent.sha256:
             there, said = f"{manifest_path(parent.version)} has SHA-256 {parent.sha256}", self.parent_sha256
             raise ForkedHistory(manifest_path(self.version), f"was written after another parent: {there}, not {said}")
+        if isinstance(parent, Tombstone):
+            return
         if self.epoch < parent.epoch:
             reason = f"was written in epoch {self.epoch}, but the version before it in epoch {parent.epoch}"
             raise ForkedHistory(manifest_path(self.version), reason)
@@ -159,7 +164,7 @@ def decode_manifest(data: bytes, version: int) -> Manifest | Tombstone:
     """
     path = manifest_path(version)
     try:
-        document = json.loads(data)
+        document = decode_json(data)
     except ValueError as error:
         raise CorruptFile(path, "is not valid JSON") from error
     if not isinstance(document, dict) or document.get("version") != version:
@@ -177,13 +182,23 @@ def decode_manifest(data: bytes, version: int) -> Manifest | Tombstone:
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, item["loc"])) for item in error.errors(include_url=False))
         raise CorruptFile(path, f"has wrong or missing fields: {fields}") from error
+    if not _in_place(manifest):
+        reason = f"is a {manifest.kind} version {version} that names the parent {manifest.parent}, the base "
+        raise CorruptFile(path, f"{reason}{manifest.base} and the claimed version {manifest.claims}")
     return manifest.model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
+
+
+def _in_place(manifest: Manifest) -> bool:
+    """Whether the numbers that a version names are those of versions before it."""
+    version, full = manifest.version, manifest.kind == "full"
+    before = manifest.base == version if full else manifest.base < version
+    return before and (manifest.parent or 0) == version - 1 and (manifest.claims or 0) < version
 
 
 def decode_head(data: bytes) -> int | None:
     """The version that the hint names; None where it names none, since nothing depends on a hint."""
     try:
-        version = json.loads(data)["version"]
+        version = decode_json(data)["version"]
     except (ValueError, KeyError, TypeError):
         return None
-    return version if type(version) is int and version > 0 else None
+    return version if type(version) is int and 0 < version <= LAST_VERSION else None

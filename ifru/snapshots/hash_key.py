@@ -7,6 +7,7 @@ import hmac
 import json
 
 from ifru.requests import Request
+from ifru.snapshots.documents import decode_json
 from ifru.snapshots.errors import CorruptFile
 from ifru.stores.errors import AlreadyExists
 from ifru.stores.store import Store
@@ -28,7 +29,7 @@ def create_hash_key(store: Store, key: bytes) -> None:
 def read_hash_key(store: Store) -> bytes:
     """The key of a prefix. Raises NotFound where nothing was ever started there, CorruptFile, StoreError."""
     try:
-        key = bytes.fromhex(json.loads(store.get(HASH_KEY))["key"])
+        key = bytes.fromhex(decode_json(store.get(HASH_KEY))["key"])
     except (ValueError, KeyError, TypeError) as error:
         raise CorruptFile(HASH_KEY, "holds no key in hex") from error
     if len(key) != KEY_BYTES:

@@ -14,7 +14,7 @@ from safetensors.torch import load as decode_tensors
 
 from ifru.interactions import Dataset, Interactions
 from ifru.snapshots.answered import Run
-from ifru.snapshots.errors import CorruptFile, NoVersion
+from ifru.snapshots.errors import CorruptFile, ForkedHistory, NoVersion
 from ifru.snapshots.format import (
     HEAD,
     MANIFESTS,
@@ -25,6 +25,7 @@ from ifru.snapshots.format import (
     manifest_path,
     manifest_version,
 )
+from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import decode_ledger
 from ifru.snapshots.parquet import decode_answered, decode_features, decode_ids, decode_interactions
 from ifru.snapshots.parts import FEATURES, Event, File, Role, Segment
@@ -68,19 +69,48 @@ class Reader:
         return self._replayed(self._full(base), target)
 
     def advance(self, held: Version, version: int | None = None) -> Version:
-        """A later version, the newest by default, from one that is held, which stays as it is.
+        """A later version, the newest by default, from one that is held, which stays as it is; it itself if that is it.
 
         Reads only the deltas in between, unless a full version was written since, of whatever model. Raises NoVersion,
-        CorruptFile, ForkedHistory, UnknownModel.
+        CorruptFile, ForkedHistory, and HistoryReplaced where the store does not have the held version any more, unless
+        an older one is asked for; UnknownModel.
         """
         number = held.manifest.version
-        target = self.manifest(self._newest_from(number) if version is None else version)
-        if target.parent == number:
-            target.check_follows(held.manifest)
-        same = (target.base, target.model) == (held.manifest.base, held.manifest.model)
-        if not same or target.version < number:
-            return self.load(target.version)
-        return self._replayed(held.copy(), target)
+        wanted = self._newest_from(number) if version is None else version
+        if wanted < number:
+            return self.load(wanted)
+        if wanted == number:
+            self.check_kept(held.manifest)
+            return held
+        try:
+            target = self.manifest(wanted)
+            if target.parent == number:
+                target.check_follows(held.manifest)
+            if (target.base, target.model) == (held.manifest.base, held.manifest.model):
+                return self._replayed(held.copy(), target)
+        except (NoVersion, ForkedHistory):
+            self.check_kept(held.manifest)
+            raise
+        if target.parent != number:
+            self.check_kept(held.manifest)
+        return self.load(wanted)
+
+    def check_kept(self, manifest: Manifest) -> None:
+        """Raises HistoryReplaced where the store does not have a version any more, as it was read or written.
+
+        One that was collected since counts as kept.
+        """
+        check_kept(self._store, manifest)
+
+    def check_parent(self, manifest: Manifest) -> None:
+        """Raises ForkedHistory where a version was not written after the one that is stored before it."""
+        if manifest.parent is None:
+            return
+        try:
+            parent = self._entry(manifest.parent)
+        except NoVersion as error:
+            raise ForkedHistory(manifest_path(manifest.version), f"follows none: {error}") from error
+        manifest.check_follows(parent)
 
     def watch(self, seconds: float, sleep: Callable[[float], None], held: Version | None = None) -> Iterator[Version]:
         """The newest version, then newer ones as they are published, for ever; some may be skipped.
@@ -148,8 +178,8 @@ class Reader:
         try:
             if held is None:
                 return self.load()
-            newest = self._newest_from(held.manifest.version)
-            return None if newest == held.manifest.version else self.advance(held, newest)
+            newer = self.advance(held)
+            return None if newer is held else newer
         except NoVersion:
             # Nothing is published yet, or what was about to be read has been collected: both pass.
             return None

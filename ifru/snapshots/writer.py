@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from itertools import count
 
 from ifru.errors import IfruError
@@ -24,6 +25,7 @@ from ifru.snapshots.format import (
     manifest_path,
 )
 from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, key_id, read_hash_key
+from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import encode_ledger
 from ifru.snapshots.numbering import Numbering
 from ifru.snapshots.parquet import encode_answered
@@ -101,20 +103,22 @@ class Writer:
         """Publish the version after `parent`.
 
         1. Encode the files: a delta or the whole state, and the ledger, chained to the parent's.
-        2. Put them, all at once, under folders that name this attempt. Nobody reads them yet.
+        2. Put them, all at once, under folders that name this attempt. Nobody reads them yet. Look at the same time
+           whether the store still has the parent: nothing follows a version that a restored backup has taken away.
         3. Create the manifest, if absent. This is the commit.
         4. Where the store did not say that it did: read the manifest back. Ours, another's, or none?
         5. Write the hint that this version is the newest.
 
         Where the store fails in 2 to 4, the same step is tried again for as long as the writer persists.
-        Raises ValueError or StoreError before step 3: nothing was committed, and it can be tried again. After that
-        CommitLost, or CommitUnknown where the store answers neither. Step 5 never fails a commit.
+        Raises ValueError or StoreError before step 3: nothing was committed, and it can be tried again; HistoryReplaced
+        where the parent is gone. After that CommitLost, or CommitUnknown where the store answers neither. Step 5 never
+        fails a commit.
         """
         # 1
         contents = self._contents(parent, change)
         manifest = self._successor(parent, change, contents)
         # 2, 3, 4, 5
-        return self._publish(manifest, contents, change.full)
+        return self._publish(manifest, contents, change.full, parent)
 
     def reloaded(self) -> None:
         """From now on the data set in memory is one that was read from the newest version."""
@@ -163,10 +167,17 @@ class Writer:
             quality=dict(change.quality),
         )
 
-    def _publish(self, manifest: Manifest, contents: Mapping[Role, bytes], full: FullState | None) -> Manifest:
+    def _publish(
+        self,
+        manifest: Manifest,
+        contents: Mapping[Role, bytes],
+        full: FullState | None,
+        parent: Manifest | None = None,
+    ) -> Manifest:
         # 2
         paths = {file.role: file.path for file in (*manifest.files, *manifest.answered)}
-        self._put({paths[role]: content for role, content in contents.items()})
+        steps = [partial(self._store.put, paths[role], content) for role, content in contents.items()]
+        self._all_at_once(steps if parent is None else [*steps, partial(check_kept, self._store, parent)])
         # 3, 4
         body = encode_manifest(manifest)
         self._create(manifest, body)
@@ -178,21 +189,19 @@ class Writer:
         self._newest = hashlib.sha256(body).hexdigest()
         return manifest.model_copy(update={"sha256": self._newest})
 
-    def _put(self, files: Mapping[str, bytes]) -> None:
-        """Put files, path -> content, all at once; those that fail again, for as long as it is worth persisting."""
-        with ThreadPoolExecutor(len(files)) as pool:
-            while files:
-                puts = {path: pool.submit(self._store.put, path, data) for path, data in files.items()}
-                failed: dict[str, StoreError] = {}
-                for path, put in puts.items():
+    def _all_at_once(self, steps: Sequence[Callable[[], None]]) -> None:
+        """Requests to the store; those that fail again, for as long as it is worth persisting."""
+        with ThreadPoolExecutor(len(steps)) as pool:
+            while steps:
+                failed: list[tuple[Callable[[], None], StoreError]] = []
+                for step, sent in [(step, pool.submit(step)) for step in steps]:
                     try:
-                        put.result()
+                        sent.result()
                     except StoreError as error:
-                        failed[path] = error
-                first = next(iter(failed.values()), None)
-                if first is not None and not self._persist(first):
-                    raise first
-                files = {path: files[path] for path in failed}
+                        failed.append((step, error))
+                if failed and not self._persist(failed[0][1]):
+                    raise failed[0][1]
+                steps = [step for step, _ in failed]
 
     def _create(self, manifest: Manifest, body: bytes) -> None:
         path = manifest_path(manifest.version)

@@ -49,14 +49,15 @@ def test_what_was_started_and_committed_reads_back(store: Store) -> None:
     assert_same(reader.load(), live)
 
 
-def test_a_commit_reads_nothing_and_writes_the_manifest_after_all_files(memory: Store) -> None:
+def test_a_commit_reads_its_parent_alone_and_writes_the_manifest_after_all_files(memory: Store) -> None:
     store = RecordingStore(memory)
     live, by = Live.new(), writer(store)
     first = live.start(by)
     store.calls.clear()
     manifest = by.commit(first, live.erase(1))
     files: set[tuple[Operation, str]] = {("put", file.path) for file in manifest.files}
-    assert set(store.calls[:-2]) == files
+    assert set(store.calls[:-2]) == files | {("get", manifest_path(1))}
+    assert len(store.calls) == len(files) + 3
     assert store.calls[-2:] == [("create", manifest_path(2)), ("put", "HEAD.json")]
 
 
@@ -65,7 +66,7 @@ def test_no_two_attempts_write_to_the_same_path(memory: Store) -> None:
     first = live.start(writer(memory))
     change = live.erase(1)
     ours = writer(memory, "a").commit(first, change)
-    theirs = FailingStore(memory, [Fault("get", "manifests/", "before")])
+    theirs = FailingStore(memory, [Fault("get", manifest_path(2), "before")])
     with pytest.raises(CommitUnknown) as unknown:
         writer(theirs, "b").commit(first, change)
     paths = memory.list("model/") + memory.list("ledger/")
@@ -115,7 +116,9 @@ def test_a_writer_that_stalled_loses_to_versions_that_were_written_meanwhile(mem
 def test_a_writer_that_stalled_loses_to_a_version_that_was_collected_meanwhile(memory: Store) -> None:
     live = Live.new()
     first = live.start(writer(memory))
-    memory.put(manifest_path(2), encode_tombstone(writer(another_store()).commit(first, live.copy().erase(2))))
+    copied = another_store()
+    copied.put(manifest_path(1), memory.get(manifest_path(1)))
+    memory.put(manifest_path(2), encode_tombstone(writer(copied).commit(first, live.copy().erase(2))))
     with pytest.raises(CommitLost, match="collected since") as lost:
         writer(memory).commit(first, live.erase(1))
     assert (lost.value.version, lost.value.attempt) == (2, None)
@@ -134,7 +137,7 @@ def test_a_commit_whose_answer_was_lost_is_found_to_be_ours(memory: Store, kind:
 def test_a_commit_that_can_neither_be_made_nor_read_back_is_unknown(memory: Store) -> None:
     live = Live.new()
     first = live.start(writer(memory))
-    faults = [Fault("create", "manifests/", "after"), Fault("get", "manifests/", "before")]
+    faults = [Fault("create", "manifests/", "after"), Fault("get", manifest_path(2), "before")]
     with pytest.raises(CommitUnknown, match=r"unknown whether version 2 \(attempt .*reading it back"):
         writer(FailingStore(memory, faults)).commit(first, live.erase(1))
     # Nothing was cleaned up: here it had been committed.

@@ -20,7 +20,7 @@ from ifru.objective.parameters import Parameters
 from ifru.snapshots import CorruptFile, FullState, Reader, Store, serving_of
 from ifru.snapshots.format import manifest_path
 from tests.fixtures.failing_store import RecordingStore
-from tests.snapshots.cases import RESIDUAL, Live, another_store, writer
+from tests.snapshots.cases import RESIDUAL, Live, writer
 from tests.snapshots.towers import CONFIG, assert_equal, forgets, offsets, rows_of, state
 
 
@@ -171,15 +171,6 @@ def test_a_full_version_of_another_model_is_reloaded(memory: Store) -> None:
     advanced = Reader(memory).advance(held)
     assert (held.manifest.model, advanced.manifest.model) == (CONFIG, live.state().config)
     assert_equal(advanced.parameters, live.tables)
-
-
-def test_a_held_version_of_another_model_is_given_up_for_what_the_store_has(memory: Store) -> None:
-    other, live, by = another_store(), Live.new(), writer(memory)
-    live.start(writer(other))
-    manifest = by.start(model := state(), {}, RESIDUAL)
-    for user in (1, 2):
-        manifest = by.commit(manifest, forgets(model, user))
-    assert_equal(Reader(memory).advance(Reader(other).load()).parameters, model.parameters)
 
 
 def test_a_model_that_nobody_registered_is_named_with_the_manifest_that_names_it(memory: Store) -> None:

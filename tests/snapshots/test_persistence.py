@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from ifru.snapshots import CommitLost, CommitUnknown, Reader, Store, StoreError, Writer
+from ifru.snapshots.format import manifest_path
 from tests.fixtures.failing_store import FailingStore, Fault, FaultKind
 from tests.snapshots.cases import TIME, Live, assert_same, writer
 
@@ -36,6 +37,7 @@ def persistent(store: Store, persist: Persistence) -> Writer:
     [
         [Fault("put", "model/", "before", first=LONG)],
         [Fault("put", "", "before", rate=0.7, first=LONG)],
+        [Fault("get", "manifests/", "before", first=LONG)],
         [Fault("create", "manifests/", "before", first=LONG)],
         [Fault("create", "manifests/", "conflict", first=LONG)],
         [Fault("create", "manifests/", "after", first=LONG), Fault("get", "manifests/", "before", first=LONG)],
@@ -62,7 +64,7 @@ def test_who_is_told_to_stop_between_sending_the_manifest_and_knowing_says_unkno
 ) -> None:
     live, persist = Live.new(), Persistence(LONG)
     first = live.start(writer(memory))
-    away = FailingStore(memory, [Fault("create", "manifests/", kind), Fault("get", "manifests/", "before")])
+    away = FailingStore(memory, [Fault("create", "manifests/", kind), Fault("get", manifest_path(2), "before")])
     with pytest.raises(CommitUnknown):
         persistent(away, persist).commit(first, live.erase(1))
     assert len(persist.errors) == LONG + 1
@@ -80,7 +82,7 @@ def test_a_race_that_was_lost_while_the_store_was_away_is_not_persisted_in(memor
     live, persist = Live.new(), Persistence(10 * LONG)
     first = live.start(writer(memory))
     won = writer(memory).commit(first, live.copy().erase(2))
-    away = FailingStore(memory, [Fault("get", "manifests/", "before", first=LONG)])
+    away = FailingStore(memory, [Fault("get", manifest_path(2), "before", first=LONG)])
     with pytest.raises(CommitLost, match=won.attempt):
         persistent(away, persist).commit(first, live.erase(1))
     assert len(persist.errors) == LONG

@@ -130,6 +130,7 @@ def edited(memory: Store, version: int, **fields: object) -> None:
     [
         (b"{", "is not valid JSON"),
         (b"\xff", "is not valid JSON"),
+        (b"[" * 200_000, "is not valid JSON"),
         (b"[]", "is not the manifest of version 2"),
         (b'{"version": 3}', "is not the manifest of version 2"),
         (b'{"version": 2, "schema_version": 1}', "wrong or missing fields: parent, base, kind"),
