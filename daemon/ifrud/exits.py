@@ -15,7 +15,8 @@ class Exit(IntEnum):
 
     LOST: another writer published first.
     UNKNOWN: it is not known whether the last version was published; the next start finds out.
-    FAILED: the source, the store or an outbox failed for good, or too many events in a row are no requests.
+    FAILED: the source, the store or an outbox failed at the start, or while the daemon was told to stop; or events are
+    lost, or too many in a row are no requests.
     """
 
     OK = 0

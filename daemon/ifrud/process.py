@@ -128,16 +128,15 @@ def assemble(
 
     Raises NoVersion, CorruptFile, StoreError or InvalidSettings.
     """
-    contacts = reporter.board.contacts
-    patience = Patience(wait, reporter.board.beat)
+    contacts, beat = reporter.board.contacts, reporter.board.beat
+    patience = Patience(wait, beat)
     attended = AttendedStore(store, contacts["store"], patience)
     reader = Reader(attended)
     newest = reader.load()
     manifest = newest.manifest
     reader.check_parent(manifest)
     writer = Writer(attended, utc, attempt, persist=patience)
-    model = Model(newest, reader, writer, partial(_engine, settings=settings.engine), settings.full_every)
-    beat = reporter.board.beat
+    model = Model(newest, reader, writer, partial(_engine, settings=settings.engine, beat=beat), settings.full_every)
     answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
     streams = Streams(
@@ -199,13 +198,13 @@ def _admin(settings: AdminSettings, reporter: Reporter, stack: ExitStack) -> Adm
     return server
 
 
-def _engine(newest: Version, settings: EngineSettings) -> Engine:
+def _engine(newest: Version, settings: EngineSettings, beat: Callable[[], None]) -> Engine:
     model, residual = newest.manifest.model, newest.manifest.residual
     carried = Carried(residual.batch_energy, residual.added_energy)
     try:
         device = device_of(settings.device)
         warm_up(model, device, (newest.parameters.computed_in,))
-        return Engine(model, newest.parameters, newest.dataset, settings, device, carried)
+        return Engine(model, newest.parameters, newest.dataset, settings, device, carried, beat=beat)
     except UnsupportedDevice as error:
         raise InvalidSettings([f"engine.device: {error}"]) from None
     except UnsupportedSupport as error:

@@ -112,10 +112,12 @@ class Engine:
         device: torch.device | str = "cpu",
         carried: Carried = NOTHING_CARRIED,
         now: Callable[[], float] = time.perf_counter,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         """parameters: a stationary point, or what an engine with the same data has left.
 
-        carried: what the engine said whose work this one goes on with. now: a clock, in seconds.
+        carried: what the engine said whose work this one goes on with. now: a clock, in seconds. beat(): called at each
+        step of an update, which reads the data about once at most, for whoever watches that it goes on.
         Raises UnsupportedSupport where the settings name a support that the model does not offer.
         """
         self.config, self.dataset, self.settings = config, dataset, settings
@@ -124,9 +126,9 @@ class Engine:
         if settings.support in ("residual", "push") and not objective.capabilities.row_local:
             raise UnsupportedSupport(settings.support, config.name)
         self.state = State(objective, theta, CurvatureCache(objective, settings.cache_bytes))
-        self._now = now
+        self._now, self._beat = now, beat
         self._seconds: dict[str, float] = {}
-        self._supports, self._push = Supports(self.state, settings), Push(self.state, now)
+        self._supports, self._push = Supports(self.state, settings), Push(self.state, now, beat=beat)
         self._added, self._batch = carried.added, carried.batch
 
     @property
@@ -214,7 +216,7 @@ class Engine:
             case "auto" if self.state.objective.capabilities.row_local:
                 return self._cheapest(removal.touched)
             case _:
-                return self._on_all_rows(self.settings.tolerance, never)
+                return self._on_all_rows(self.settings.tolerance, self._beating)
 
     def _or_all_rows(self, local: Callable[[], _Answer], settles: bool = True) -> _Answer:
         """A local answer, settled. Where it leaves more than nothing done, all is put back, and all rows are moved."""
@@ -228,8 +230,8 @@ class Engine:
             # What a local answer has met far from where it began says nothing of an answer on all rows.
             pass
         self.state = self.state.put_back()
-        self._supports, self._push = Supports(self.state, self.settings), Push(self.state, self._now)
-        return self._on_all_rows(self.settings.tolerance, never)
+        self._supports, self._push = Supports(self.state, self.settings), Push(self.state, self._now, beat=self._beat)
+        return self._on_all_rows(self.settings.tolerance, self._beating)
 
     def _cheapest(self, touched: Tensor) -> _Answer:
         """Local answers, settled each, as long as they are predicted to be cheaper than all rows; then all rows."""
@@ -250,7 +252,7 @@ class Engine:
             if answer.influence <= tolerance or answer.method == "global":
                 return answer
             seeds = densest(state.decrements, state.objective.ridge, self._allowed())
-        return answer.then(self._on_all_rows(tolerance, never))
+        return answer.then(self._on_all_rows(tolerance, self._beating))
 
     def _nothing(self) -> _Answer:
         influence = self._influence(self.state.total_decrement)
@@ -291,7 +293,7 @@ class Engine:
         inside = math.sqrt(float(self.state.decrements[support.rows].sum()))
         limits = Limits(tolerance, self.settings.products, _RADIUS * inside)
         with self._stage("solve"):
-            found = on_support(self.state, support.rows, limits, damping)
+            found = on_support(self.state, support.rows, limits, damping, self._beating)
             self.state.move(support.rows, found.solution.x)
         influence = self._influence(found.left**2 + support.outside)
         read = support.interactions_read + found.interactions_read
@@ -331,6 +333,11 @@ class Engine:
         reason = Reason.TOLERANCE if descent.reason is Reason.STATIONARY else descent.reason
         moved = state.objective.ridge.nonzero()[:, 0] if lower else state.rows[:0]
         return _Answer(moved, "global", reason, influence, descent.products, read)
+
+    def _beating(self) -> bool:
+        """`stop` of a solve that nobody interrupts."""
+        self._beat()
+        return False
 
     def _influence(self, decrement: float) -> float:
         return math.sqrt(decrement / self._batch) if self._batch > 0 else 0.0

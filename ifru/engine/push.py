@@ -76,9 +76,14 @@ class _Step:
 class Push:
     """Pushes on one state, and what they remember from one batch to the next."""
 
-    def __init__(self, state: State, now: Callable[[], float], heavy: int = HEAVY) -> None:
-        """now: a clock, in seconds. heavy: a row of so many interactions may wait with its step."""
-        self.state, self.now = state, now
+    def __init__(
+        self, state: State, now: Callable[[], float], heavy: int = HEAVY, beat: Callable[[], None] = lambda: None
+    ) -> None:
+        """now: a clock, in seconds. heavy: a row of so many interactions may wait with its step.
+
+        beat(): called at every half-step.
+        """
+        self.state, self.now, self.beat = state, now, beat
         self.frontier, self.waiting = Frontier(state), Waiting(state, heavy)
         # Scratch over all rows, clean between pushes.
         self.has_moved = torch.zeros_like(state.rows, dtype=torch.bool)
@@ -98,7 +103,7 @@ class _Course:
 
     def __init__(self, push: Push, touched: Tensor, allowed: float, budget: Budget) -> None:
         self._state, self._frontier, self._waiting = push.state, push.frontier, push.waiting
-        self._now, self._has_moved = push.now, push.has_moved
+        self._now, self._beat, self._has_moved = push.now, push.beat, push.has_moved
         self._touched, self._allowed, self._budget = touched, allowed, budget
         self._end = math.inf if budget.milliseconds is None else push.now() + budget.milliseconds / 1000
         self._halves = self._read = self._count = 0
@@ -141,6 +146,7 @@ class _Course:
         if len(rows) == 0 and not cut:
             return None
         self._halves += 1
+        self._beat()
         step = self._block_step(rows)
         decrement = -float((step * self._state.point.gradient[rows]).sum())
         rest = self._frontier.total - float(self._state.decrements[rows].sum())

@@ -21,6 +21,7 @@ columns of a row.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +35,7 @@ from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.kernels import frontier as kernels
 from ifru.kernels.dispatch import compiled
-from ifru.solvers.pcg import Limits, Solution, solve
+from ifru.solvers.pcg import Limits, Solution, never, solve
 
 CARRIED = 0.25
 """Share of the allowed decrement that rows out of reach may keep without being looked at."""
@@ -180,8 +181,11 @@ class Solve:
     interactions_read: int
 
 
-def on_support(state: State, rows: Tensor, limits: Limits, damping: float = 0.0) -> Solve:
-    """Solve on rows [S], ascending. damping: multiple of the diagonal blocks B that is added to H_SS.
+def on_support(
+    state: State, rows: Tensor, limits: Limits, damping: float = 0.0, stop: Callable[[], bool] = never
+) -> Solve:
+    """Solve on rows [S], ascending. damping: multiple of the diagonal blocks B that is added to H_SS. stop(): asked
+    once an iteration.
 
     Where scores depend on their own two rows, interactions with both ends in the support are all that couples its rows,
     so that neither the size of the data nor the degree of a popular item enters the cost.
@@ -195,7 +199,7 @@ def on_support(state: State, rows: Tensor, limits: Limits, damping: float = 0.0)
             return _whole_product(state, rows, x) + damping * blocks
         return (1 + damping) * blocks + coupling.product(x)
 
-    solution = solve(product, preconditioner.apply, -gradient, limits)
+    solution = solve(product, preconditioner.apply, -gradient, limits, stop)
     left = solution.residual_norm
     if damping > 0:
         # The residual is that of the damped system: it lacks damping·Bx, which the system itself gives.

@@ -64,11 +64,15 @@ NO_TROUBLE = Trouble()
 
 
 class Access:
-    """Implements `Store` for one process. pause: called ahead of each request that the process's own thread makes."""
+    """Implements `Store` for one process. pause: called ahead of each request that the process's own thread makes.
+
+    fenced: whether another process has taken over. committed_while_fenced: manifests that it created all the same.
+    """
 
     def __init__(self, bucket: Bucket, trouble: Trouble, chance: Chance, pause: Callable[[str], None]) -> None:
         self._bucket, self._trouble, self._chance, self._pause = bucket, trouble, chance, pause
-        self.dead = False
+        self.dead = self.fenced = False
+        self.committed_while_fenced: list[str] = []
 
     def get(self, path: str) -> bytes:
         def read() -> bytes:
@@ -92,7 +96,12 @@ class Access:
         self._write("delete", path, lambda: self._bucket.objects.pop(path, None))
 
     def create(self, path: str, data: bytes) -> None:
-        self._write("create", path, lambda: self._bucket.create(path, data), (path, data))
+        def create() -> None:
+            self._bucket.create(path, data)
+            if self.fenced and path.startswith("manifests/"):
+                self.committed_while_fenced.append(path)
+
+        self._write("create", path, create, (path, data))
 
     def die(self) -> None:
         """End the process here."""

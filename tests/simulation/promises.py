@@ -22,8 +22,10 @@ def check(world: World) -> None:
     _all_answered(world, refused, answered)
     _only_bad_ones_refused(world, refused)
     _erased_what_was_answered(world, refused, answered)
+    _receipts_arrived(world, refused)
     for era in world.eras:
         _receipts_agree(era.receipts)
+    assert not world.committed_while_fenced
 
 
 def _answered_once(world: World) -> set[Identity]:
@@ -40,11 +42,17 @@ def _answered_once(world: World) -> set[Identity]:
 
 
 def _all_answered(world: World, refused: set[int], answered: set[Identity]) -> None:
+    not_refused: dict[Identity, set[str | None]] = defaultdict(set)
     for sent in world.stream.present:
+        if sent.identity and sent.number not in refused:
+            not_refused[sent.identity].add(sent.content)
         if sent.identity is None or sent.number in refused:
             assert sent.number in refused, f"lost, and no dead letter: {sent}"
         else:
             assert sent.identity in answered, f"lost: {sent}"
+
+    false = [identity for identity, contents in not_refused.items() if len(contents) > 1]
+    assert not false, f"told that it was done by the receipt of another request: {false}"
 
 
 def _only_bad_ones_refused(world: World, refused: set[int]) -> None:
@@ -72,6 +80,13 @@ def _erased_what_was_answered(world: World, refused: set[int], answered: set[Ide
             assert left[pair] == 0, f"not erased: {pair}"
         elif pair not in perhaps:
             assert left[pair] == count, f"erased, and nobody asked: {pair}"
+
+
+def _receipts_arrived(world: World, refused: set[int]) -> None:
+    arrived = {(said["source"], said["request_id"]) for era in world.eras for said in map(json.loads, era.receipts)}
+    for sent in world.stream.present:
+        if sent.identity and sent.number not in refused:
+            assert sent.identity in arrived, f"answered, and nobody was told: {sent}"
 
 
 def _receipts_agree(receipts: list[bytes]) -> None:

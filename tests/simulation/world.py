@@ -12,6 +12,7 @@ from threading import current_thread
 
 from ifru.snapshots import CommitLost, CommitUnknown, File, ForkedHistory, NoVersion, Reader, StoreError, Version
 from ifru.snapshots.format import encode_tombstone, manifest_path
+from ifrud.observe.report import Reporter
 from ifrud.pipeline import Streams
 from ifrud.process import assemble
 from ifrud.prover import Prover
@@ -62,7 +63,8 @@ class World:
         self.log: list[str] = []
         self.seconds = 0.0
         self._healing = False
-        self._lives = 0
+        self.committed_while_fenced: list[str] = []
+        self._lives = self._taken_over = 0
         self._accept: str | None = None
         self._held: Version | None = None
         self._held_era = 0
@@ -78,6 +80,7 @@ class World:
             **dict.fromkeys(self.stream.disturbances, 1),
             self.back_up: 1,
             self.restore: 1,
+            self.restore_behind_a_reader: 1,
         }
         self.send()
         for step in self.random.choices(list(steps), list(steps.values()), k=STEPS):
@@ -148,6 +151,19 @@ class World:
             self.bucket.objects, self.bucket.late = dict(self._backup), []
             self.eras.append(Era())
 
+    def restore_behind_a_reader(self) -> None:
+        """A reader holds a version that a restored backup does not have, and later there is another of its number."""
+        self.back_up()
+        for _ in range(2):
+            self.send()
+            self.live()
+        self.follow()
+        self.restore()
+        for _ in range(3):
+            self.send()
+            self.live()
+        self.follow()
+
     def _files(self, number: int) -> Sequence[File]:
         return self.reader.manifest(number).files
 
@@ -160,20 +176,25 @@ class World:
             if rivalry and current_thread().name == "MainThread" and self.chance.of(name, "rival") < 0.01:
                 self.log.append(f"  {name} sleeps before: {what}")
                 self.bucket.deliver()
+                others = self._taken_over
                 self._process(self.random.choice((NO_TROUBLE, trouble)), self.random.randint(1, 20), rivals=False)
+                access.fenced |= self._taken_over > others and _has_claimed(reporter)
 
         def stop() -> bool:
             nonlocal left
             left = None if left is None else left - 1
             return left is not None and left <= 0
 
-        access = Access(self.bucket, trouble, self.chance, pause)
+        access, reporter = Access(self.bucket, trouble, self.chance, pause), Small.reporter()
         try:
-            self._service(name, access, trouble).run(stop, drain=patience is None)
+            self._service(name, access, trouble, reporter).run(stop, drain=patience is None)
         except (Crash, *MAY_END_IT) as error:
             self.log.append(f"  {name} ended: {type(error).__name__} {error}")
             self._react(error)
             return error
+        finally:
+            self._taken_over += _has_claimed(reporter)
+            self.committed_while_fenced += access.committed_while_fenced
         self.log.append(f"  {name} ended well")
         self._accept = None
         return None
@@ -186,7 +207,7 @@ class World:
             assert found, f"no word says how to go on: {error}"
             self._accept = found[1]
 
-    def _service(self, name: str, access: Access, trouble: Trouble) -> Service:
+    def _service(self, name: str, access: Access, trouble: Trouble, reporter: Reporter) -> Service:
         urls = {stream: f"file:///{stream}.jsonl" for stream in ("events", "receipts", "dead_letters")}
         batch = {"max_requests": self.random.choice((1, 3, 50)), "max_backlog": 50}
         settings = Settings.model_validate(
@@ -206,7 +227,7 @@ class World:
             settings,
             access,
             Streams(source, *outboxes),
-            Small.reporter(),
+            reporter,
             Prover(),
             now=lambda: self.seconds,
             utc=lambda: TIME + timedelta(seconds=self.seconds),
@@ -228,3 +249,8 @@ class World:
 
     def _clean(self) -> Access:
         return Access(self.bucket, NO_TROUBLE, Chance(0), lambda what: None)
+
+
+def _has_claimed(reporter: Reporter) -> bool:
+    """Whether a process has taken over the store."""
+    return reporter.board.status.state != "starting"
