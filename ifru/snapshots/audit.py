@@ -5,6 +5,7 @@ A file is vouched for by its manifest, a manifest by the version after it, and t
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -118,6 +119,7 @@ class _Walk:
         assert last is not None
         self._check_newest(last)
         self._check_hint(last)
+        self._check_leftovers(last.version)
         return Audit(
             newest=last.version,
             collected=self._collected,
@@ -238,6 +240,15 @@ class _Walk:
             self._tell(manifest_path(head.version), f"has SHA-256 {digest}, not {head.sha256} as {HEAD} says")
         if self._hint != encode_head(head.version, head.sha256):
             self._note(HEAD, "says what it has to, in other bytes than it would be written")
+
+    def _check_leftovers(self, newest: int) -> None:
+        """Whether there are files of versions that can be no attempt to write the next one."""
+        of = {path: int(match[1]) for path in self._unnamed if (match := re.match(r"[a-z]+/(\d{12})-", path))}
+        beyond = {path: version for path, version in of.items() if version > newest + 1}
+        if beyond:
+            path = max(beyond, key=lambda path: (beyond[path], path))
+            what = f"is of version {beyond[path]}, but {newest} is the newest: a backup was probably restored"
+            self._note(path, what)
 
     def _tell(self, path: str, what: str) -> None:
         self._problems[Finding(path, what)] = None

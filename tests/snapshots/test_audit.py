@@ -347,6 +347,23 @@ def test_files_that_no_version_names_are_leftovers_and_no_problem(memory: Store)
     assert found.leftovers == tuple(sorted(paths))
 
 
+def test_a_store_that_a_backup_was_restored_to_says_so_where_files_are_left_of_what_was_lost(memory: Store) -> None:
+    live, by = Live.new(), writer(memory)
+    manifests = [live.start(by)]
+    for version in range(2, 6):
+        if version == 3:
+            backup = memory.get(HEAD)
+        manifests.append(by.commit(manifests[-1], live.erase(version, version)))
+    for version in (3, 4, 5):
+        memory.delete(manifest_path(version))
+    memory.put(HEAD, backup)
+    found = audit(memory)
+    assert found.sound
+    [note] = found.notes
+    assert note.path == manifests[4].file("delta").path
+    assert note.what == "is of version 5, but 2 is the newest: a backup was probably restored"
+
+
 def test_each_file_is_read_once_and_few_at_a_time(memory: Store) -> None:
     for path, data in everything().items():
         memory.put(path, data)
