@@ -84,7 +84,8 @@ class Access:
         return self._read("get", path, read)
 
     def list(self, folder: str) -> list[str]:
-        return self._read("list", folder, lambda: sorted(p for p in self._bucket.objects if p.startswith(f"{folder}/")))
+        inside = f"{folder}/" if folder else ""
+        return self._read("list", folder, lambda: sorted(p for p in self._bucket.objects if p.startswith(inside)))
 
     def exists(self, path: str) -> bool:
         return self._read("exists", path, lambda: path in self._bucket.objects)

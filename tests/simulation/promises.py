@@ -7,6 +7,7 @@ import re
 from collections import Counter, defaultdict
 
 from ifru.snapshots import event_hash, read_hash_key
+from ifru.snapshots.audit import audit
 from tests.daemon.world import pairs
 from tests.simulation.requests import Sent
 from tests.simulation.world import World
@@ -26,11 +27,13 @@ def check(world: World) -> None:
     for era in world.eras:
         _receipts_agree(era.receipts)
     assert not world.committed_while_fenced
+    found = audit(world.store).problems
+    assert not found, found[0]
 
 
 def _answered_once(world: World) -> set[Identity]:
     """The requests that the versions of the store answer, each in one of them."""
-    key = read_hash_key(world.reader._store)
+    key = read_hash_key(world.store)
     of_hash = {event_hash(key, *sent.identity): sent.identity for sent in world.sent.values() if sent.identity}
     found: Counter[Identity] = Counter()
     for number in range(1, world.reader.newest() + 1):

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from threading import current_thread
 
-from ifru.snapshots import CommitLost, CommitUnknown, File, ForkedHistory, NoVersion, Reader, StoreError, Version
+from ifru.snapshots import CommitLost, CommitUnknown, File, ForkedHistory, NoVersion, Reader, Store, StoreError, Version
 from ifru.snapshots.format import encode_tombstone, manifest_path
 from ifrud.observe.report import Reporter
 from ifrud.pipeline import Streams
@@ -52,8 +52,9 @@ class World:
     def __init__(self, seed: int, folder: Path) -> None:
         self.random, self.chance = Random(seed), Chance(seed)
         self.bucket = Bucket()
-        start(self._clean())
-        self.reader = Reader(self._clean())
+        self.store: Store = self._clean()
+        start(self.store)
+        self.reader = Reader(self.store)
         self.initial = pairs(self.reader.load().dataset)
         self.sender = Sender(self.random, frozenset(self.initial))
         self.sent: dict[int, Sent] = {}
