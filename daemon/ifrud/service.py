@@ -83,7 +83,9 @@ class Service:
         self._finish()
 
     def _step(self, stop: Callable[[], bool], drain: bool) -> None:
-        self._look(self._patience())
+        # A batch that became full while the model was refined is not waited for.
+        if self.batcher.room:
+            self._look(self._patience())
         batch = self.batcher.close(self.now())
         if batch is not None:
             self._process(batch)

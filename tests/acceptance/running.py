@@ -76,23 +76,32 @@ def await_(condition: Callable[[], bool], what: str) -> None:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a daemon reads and writes."""
+    """Where a daemon reads and writes. bucket: URL of a store that takes the place of the folder."""
 
     store: Path
     events: str
     receipts: str
     dead_letters: str
+    bucket: str | None = None
+
+    @property
+    def streams(self) -> tuple[str, str, str]:
+        return self.events, self.receipts, self.dead_letters
+
+    @property
+    def store_url(self) -> str:
+        return self.bucket or self.store.as_uri()
 
     def flags(self) -> list[str]:
         urls = {"events": self.events, "receipts": self.receipts, "dead-letters": self.dead_letters}
         named = [part for name, url in urls.items() for part in (f"--{name}", url)]
-        return [*named, "--store", self.store.as_uri()]
+        return [*named, "--store", self.store_url]
 
     def version(self) -> Version:
-        return Reader(open_store(self.store.as_uri())).load()
+        return Reader(open_store(self.store_url)).load()
 
     def manifests(self) -> list[Manifest]:
-        reader = Reader(open_store(self.store.as_uri()))
+        reader = Reader(open_store(self.store_url))
         return [reader.manifest(number) for number in range(1, reader.newest() + 1)]
 
     def published(self) -> int:
@@ -117,6 +126,10 @@ class Daemon:
         """Of the admin port."""
         await_(self._address.exists, f"the admin port; the log says {self.log()[-1:]}")
         return self._address.read_text().strip()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     @property
     def running(self) -> bool:
@@ -162,9 +175,14 @@ def daemon(folder: Path, places: Places, *flags: str) -> Iterator[Daemon]:
 
 def lines(url: str) -> list[dict[str, object]]:
     """Everything in a JSONL file or a topic."""
+    return [json.loads(value) for value in values(url)]
+
+
+def values(url: str) -> list[bytes]:
+    """The same, as it was written."""
     endpoint = parse_endpoint(url)
     if not isinstance(endpoint, TopicEndpoint):
-        return [json.loads(line) for line in whole_lines(endpoint.path)]
+        return whole_lines(endpoint.path)
     consumer = KafkaConsumer(bootstrap_servers=list(endpoint.servers), group_id=None, auto_offset_reset="earliest")
     try:
         places = [
@@ -172,10 +190,10 @@ def lines(url: str) -> list[dict[str, object]]:
         ]
         consumer.assign(places)
         ends = consumer.end_offsets(places)
-        found: list[dict[str, object]] = []
+        found: list[bytes] = []
         while any(consumer.position(place) < end for place, end in ends.items()):
             for records in consumer.poll(timeout_ms=500).values():
-                found += [json.loads(record.value) for record in records]
+                found += [record.value for record in records]
         return found
     finally:
         consumer.close()

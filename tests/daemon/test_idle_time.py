@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -20,6 +22,8 @@ from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifru.training import fit
 from ifrud.prover import Prover
+from ifrud.streams.sources import Event
+from ifrud.streams.sources.jsonl import JsonlSource
 from tests.daemon.world import CONFIG, World, erase_user
 
 
@@ -53,6 +57,35 @@ def test_idle_time_refines_the_newest_version_and_comes_to_an_end(world: World) 
     assert refined is not None
     assert refined < first
     assert (manifests[2].events, manifests[2].positions) == ((), manifests[1].positions)
+
+
+FULL = 2
+
+
+class Bursting(JsonlSource):
+    """More requests come than a batch takes, while the model is refined: with none in hand, nobody waits then."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.folder / "events.jsonl", clock=time.time, wait=lambda seconds: None)
+        self._world, self._burst = world, [erase_user(f"r{n}", n) for n in range(4, 9)]
+
+    def poll(self, limit: int, timeout: float) -> list[Event]:
+        assert limit > 0, "the client of Kafka refuses to be asked for no events"
+        if limit == FULL and timeout == 0.0 and self._burst:
+            self._world.submit(*self._burst)
+            self._burst = []
+        return super().poll(limit, timeout)
+
+
+def test_a_batch_that_is_full_before_a_refinement_has_ended_is_processed_next(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    ticks = itertools.count()
+    full = {"max_requests": FULL, "max_backlog": FULL}
+    settings = {"refine": True, "refine_after_ms": 0, "engine": {"tolerance": 0.5}, "batch": full}
+    service = world.service(source=Bursting(world), **settings)
+    service = replace(service, now=lambda: next(ticks) / 100)
+    service.run(lambda: len(world.receipts()) == 6, drain=False)
+    assert [len(manifest.events) for manifest in world.done() if manifest.events] == [1, 2, 2, 1]
 
 
 def test_idle_time_proves_the_newest_version_once(world: World) -> None:

@@ -18,7 +18,9 @@ def given(**settings: Any) -> dict[str, Any]:
 
 
 def test_without_security_only_servers_timeouts_and_the_longest_pause_are_passed() -> None:
-    assert given() == {
+    passed = given()
+    assert callable(passed.pop("kafka_client"))
+    assert passed == {
         "bootstrap_servers": ["a:1", "b:2"],
         "client_id": "ifrud",
         "security_protocol": "PLAINTEXT",

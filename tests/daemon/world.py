@@ -57,6 +57,11 @@ def _trained() -> tuple[Parameters, Dataset]:
     return Parameters.unstacked(trained.theta, USERS), dataset
 
 
+def trained_dataset() -> Dataset:
+    """What the small model was trained on."""
+    return _trained()[1].copy()
+
+
 NO_WEIGHTS: Mapping[int, float] = {}
 
 

@@ -5,20 +5,58 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from ifru.snapshots import event_hash, read_hash_key
+from ifru.snapshots import Reader, Store, event_hash, read_hash_key
 from ifru.snapshots.audit import audit
-from tests.daemon.world import pairs
+from tests.daemon.world import Pair, pairs
 from tests.simulation.requests import Sent
-from tests.simulation.world import World
 
 _NUMBER = re.compile(r'"number": (\d+)|number (\d+)|\[(\d+)\]')
 Identity = tuple[str, str]
 
 
+class Stream(Protocol):
+    """present: the records that can be read now, in order."""
+
+    @property
+    def present(self) -> Sequence[Sent]: ...
+
+
+class Era(Protocol):
+    """The time between two restores of a backup. receipts: what arrived in it."""
+
+    @property
+    def receipts(self) -> list[bytes]: ...
+
+
+class World(Protocol):
+    """What is left of a world, simulated or not. sent: by number. letters: dead ones, of all eras."""
+
+    store: Store
+    reader: Reader
+    initial: Counter[Pair]
+
+    @property
+    def sent(self) -> Mapping[int, Sent]: ...
+
+    @property
+    def stream(self) -> Stream: ...
+
+    @property
+    def eras(self) -> Sequence[Era]: ...
+
+    @property
+    def letters(self) -> Sequence[bytes]: ...
+
+    @property
+    def committed_while_fenced(self) -> Sequence[str]: ...
+
+
 def check(world: World) -> None:
     """Raises AssertionError for the first promise that is broken."""
-    refused = {_number(letter) for letter in world.letters}
+    refused = {number_of(letter) for letter in world.letters}
     answered = _answered_once(world)
     _all_answered(world, refused, answered)
     _only_bad_ones_refused(world, refused)
@@ -102,7 +140,8 @@ def _receipts_agree(receipts: list[bytes]) -> None:
     assert not contradictory, contradictory[0]
 
 
-def _number(letter: bytes) -> int:
+def number_of(letter: bytes) -> int:
+    """Of the record that a dead letter is about."""
     found = _NUMBER.search(json.loads(letter)["payload"])
     assert found, letter
     return int(next(group for group in found.groups() if group))

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.net.compat import KafkaNetClient
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 
 from ifru.errors import IfruError
 from ifrud.settings import KafkaSettings
@@ -36,6 +39,30 @@ class Timeouts:
 
 
 DEFAULT_TIMEOUTS = Timeouts()
+
+
+class _Connections(KafkaConnectionManager):  # type: ignore[misc]
+    """Pauses after a connection that was ended before the broker has said a word, as after one that was refused.
+
+    Proxies accept connections to a broker that is away. The client takes these for made, and tries again at once.
+    """
+
+    async def _connect(
+        self, node: Any, conn: Any, reset_backoff_on_connect: bool = True, timeout_at: float | None = None
+    ) -> None:
+        before = self._backoff.get(node.node_id)
+        await super()._connect(node, conn, False, timeout_at)
+        if not reset_backoff_on_connect:
+            return
+        if not conn.closed:
+            self.reset_backoff(node.node_id)
+        elif self._backoff.get(node.node_id) == before:
+            self.update_backoff(node.node_id)
+
+
+def _client(**configs: Any) -> KafkaNetClient:
+    network = NetworkSelector(**configs)
+    return KafkaNetClient(network, _Connections(network, **configs))
 
 
 @contextmanager
@@ -74,6 +101,7 @@ def arguments(servers: Sequence[str], settings: KafkaSettings, timeouts: Timeout
         "request_timeout_ms": timeouts.request,
         "metadata_max_age_ms": timeouts.metadata,
         "reconnect_backoff_max_ms": RECONNECT_MS,
+        "kafka_client": _client,
     }
     if settings.security_protocol.startswith("SASL"):
         result |= _sasl(settings)

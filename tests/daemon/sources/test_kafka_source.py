@@ -13,19 +13,19 @@ from uuid import UUID
 import pytest
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewPartitions, NewTopic
-from kafka.errors import TopicAlreadyExistsError
 from structlog.testing import capture_logs
 
 from ifru.snapshots import Position
 from ifru.snapshots import Source as Recorded
 from ifrud.settings import KafkaSettings
 from ifrud.streams.kafka_client import DEFAULT_TIMEOUTS, Timeouts
-from ifrud.streams.sources import Event, LostEventsError, LostRange, SourceError
+from ifrud.streams.sources import Event, LostEventsError, LostRange, SourceError, open_source
 from ifrud.streams.sources.kafka import KafkaSource
 from ifrud.streams.sources.kafka_topic import POLL_BYTES
 from tests.fixtures.kafka import Kafka
 from tests.fixtures.kafka_brokers import SASL_PASSWORD, SASL_USER, free_ports, noida
 from tests.fixtures.streams import Opener, read, unidentified
+from tests.fixtures.wire import wire
 
 QUICK = Timeouts(request=2000, metadata=100)
 """For brokers and topics that go away."""
@@ -356,31 +356,13 @@ def test_the_end_is_reached_although_all_that_followed_was_given_up(kafka: Kafka
         assert source.end() == {0: 6}
 
 
-def made_anew(kafka: Kafka, topic: str, partitions: int = 1) -> None:
-    kafka.admin.delete_topics([topic])
-    for _ in range(100):
-        try:
-            kafka.admin.create_topics([NewTopic(topic, partitions, 1)])
-            break
-        except TopicAlreadyExistsError:
-            time.sleep(0.1)
-    kafka.admin.wait_for_topics([topic])
-
-
-@pytest.fixture
-def topic_ids(kafka: Kafka) -> None:
-    (described,) = kafka.admin.describe_topics([kafka.topic()])
-    if not UUID(described.get("topic_id") or "0" * 32).int:
-        pytest.skip(f"this broker gives topics no ids: {kafka.kind}")
-
-
 @pytest.mark.usefixtures("topic_ids")
 def test_a_topic_made_anew_while_nobody_read_it_is_refused(kafka: Kafka, producer: KafkaProducer) -> None:
     topic = kafka.topic()
     send(producer, topic, 5)
     with source_on(kafka, topic) as source:
         recorded = source.recorded({0: read(source, 5)[-1].next})
-    made_anew(kafka, topic)
+    kafka.make_anew(topic)
     with KafkaProducer(bootstrap_servers=kafka.bootstrap) as fresh:
         send(fresh, topic, 8)
     error = lost(kafka, topic, recorded)
@@ -392,7 +374,7 @@ def test_a_topic_made_anew_while_nobody_read_it_is_refused(kafka: Kafka, produce
         assert [event.offset for event in events] == list(range(8))
         later = source.recorded({0: 8})
         assert later.topic_id not in (None, recorded.topic_id)
-    made_anew(kafka, topic)
+    kafka.make_anew(topic)
     with source_on(kafka, topic, accept_lost=error.word) as source, pytest.raises(LostEventsError):
         source.seek(recorded)
 
@@ -403,7 +385,7 @@ def test_a_topic_made_anew_while_it_is_read_stops_the_source(kafka: Kafka, produ
     send(producer, topic, 5)
     with source_on(kafka, topic, timeouts=QUICK) as source:
         assert len(read(source, 5)) == 5
-        made_anew(kafka, topic)
+        kafka.make_anew(topic)
         with KafkaProducer(bootstrap_servers=kafka.bootstrap) as fresh:
             send(fresh, topic, 8)
         with pytest.raises(LostEventsError, match="the topic that was read has the id"):
@@ -533,3 +515,22 @@ def test_wrong_credentials_are_an_error_that_does_not_repeat_them(kafka: Kafka, 
     with pytest.raises(SourceError, match="credentials") as caught:
         source_on(kafka, kafka.topic(), credentials("a wrong secret"), timeouts=ABSENT, server=login)
     assert "secret" not in str(caught.value)
+
+
+def test_a_broker_that_only_hangs_up_is_not_tried_without_a_pause(kafka: Kafka, producer: KafkaProducer) -> None:
+    if kafka.far is None:
+        pytest.skip(f"this broker has no listener for a proxy: {kafka.kind}")
+    topic = kafka.topic()
+    with (
+        wire(("127.0.0.1", kafka.far[0]), 0, kafka.far[1]) as proxy,
+        closing(open_source(f"kafka://127.0.0.1:{proxy.port}/{topic}")) as source,
+    ):
+        source.seek(unidentified({0: 0}))
+        assert source.poll(10, 0.5) == []
+        before, proxy.down = proxy.connections, True
+        proxy.cut()
+        assert source.poll(10, 2.0) == []
+        assert 0 < proxy.connections - before < 60
+        proxy.down = False
+        send(producer, topic, 3)
+        assert len(read(source, 3)) == 3
