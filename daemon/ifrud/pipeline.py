@@ -15,6 +15,7 @@ from ifru.proof import ProofError
 from ifru.snapshots import Event, Reader, Run
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
+from ifrud.memory import ProofTooLarge
 from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import BatchCounts, NewVersion, Reporter
@@ -161,9 +162,12 @@ class Pipeline:
         return RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
 
     def prove(self, prover: Prover) -> None:
-        """Start the proof of the newest version; `take` publishes it."""
+        """Start the proof of the newest version, where there is room for it; `take` publishes it."""
         model = self.model
-        prover.start(model.manifest.version, model.engine.config, model.engine.parameters, model.dataset)
+        try:
+            prover.start(model.manifest.version, model.engine.config, model.engine.parameters, model.dataset)
+        except ProofTooLarge as error:
+            self._not_proven(error)
 
     def take(self, prover: Prover, watch: Stopwatch) -> None:
         """Publish the proof once it is finished, if it is about the newest version.
@@ -171,15 +175,17 @@ class Pipeline:
         The proof becomes a version of its own that moves nothing: a manifest is never written twice.
         A version about which nothing can be proven is left as it is.
         """
-        version = self.model.manifest.version
         try:
             proven = prover.result()
         except ProofError as error:
-            self._proof_failed = version
-            self.reporter.proof_failed(version, error)
+            self._not_proven(error)
             return
-        if proven is not None and proven.version == version:
+        if proven is not None and proven.version == self.model.manifest.version:
             self._publish_idle(None, proven.quality, watch)
+
+    def _not_proven(self, error: ProofError) -> None:
+        self._proof_failed = self.model.manifest.version
+        self.reporter.proof_failed(self._proof_failed, error)
 
     def _publish_idle(self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch) -> None:
         """Publish a version that answers nothing."""

@@ -26,8 +26,11 @@ from ifru.snapshots import Manifest, NoVersion, Reader, Store, Version, Writer, 
 from ifru.training.warm_up import warm_up
 from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
+from ifrud.cgroup import memory_limit
 from ifrud.exits import Exit, exit_for
+from ifrud.freed import return_at_once
 from ifrud.lookout import Lookout
+from ifrud.memory import Memory
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
 from ifrud.observe.logging import configure_logging
@@ -105,8 +108,12 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     store = open_store(settings.store, RETRY_SECONDS, ANSWER_SECONDS)
     probe(store, _attempt())
     streams = _streams(settings, stack)
-    prover = stack.enter_context(closing(Prover(settings.engine.cache_bytes)))
-    assemble(settings, store, streams, reporter, prover, check=admin.check).run(stop, drain)
+    limit = settings.memory_bytes or memory_limit()
+    if limit is not None:
+        return_at_once()
+    memory = Memory(limit, settings.engine.cache_bytes)
+    prover = stack.enter_context(closing(Prover(memory)))
+    assemble(settings, store, streams, reporter, prover, memory=memory, check=admin.check).run(stop, drain)
 
 
 def assemble(
@@ -116,28 +123,32 @@ def assemble(
     reporter: Reporter,
     prover: Prover,
     *,
+    memory: Memory | None = None,
     check: Callable[[], None] = lambda: None,
     now: Callable[[], float] = time.monotonic,
     utc: Callable[[], datetime] = _utc,
     wait: Callable[[float], None] = time.sleep,
     attempt: Callable[[], str] = _attempt,
 ) -> Service:
-    """A service on the newest version of a store. check: raises where another thread has died.
+    """A service on the newest version of a store.
 
+    memory: for the engine, and for the prover as well; None: no limit. check: raises where another thread has died.
     now: seconds, never going back. utc: the time of day. wait: sleeps. attempt: a name that was never used before.
 
     Raises NoVersion, CorruptFile, StoreError or InvalidSettings.
     """
     contacts, beat = reporter.board.contacts, reporter.board.beat
-    patience = Patience(wait, beat)
+    patience, memory = Patience(wait, beat), memory or Memory(None, settings.engine.cache_bytes)
     attended = AttendedStore(store, contacts["store"], patience)
     reader = Reader(attended)
     newest = reader.load()
     manifest = newest.manifest
     reader.check_parent(manifest)
     writer = Writer(attended, utc, attempt, persist=patience)
-    model = Model(newest, reader, writer, partial(_engine, settings=settings.engine, beat=beat), settings.full_every)
+    engine = partial(_engine, settings=settings.engine, memory=memory, beat=beat)
+    model = Model(newest, reader, writer, engine, settings.full_every)
     answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
+    memory.remembered = partial(getattr, answered, "nbytes")
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
     streams = Streams(
         streams.source,
@@ -198,12 +209,15 @@ def _admin(settings: AdminSettings, reporter: Reporter, stack: ExitStack) -> Adm
     return server
 
 
-def _engine(newest: Version, settings: EngineSettings, beat: Callable[[], None]) -> Engine:
+def _engine(newest: Version, settings: EngineSettings, memory: Memory, beat: Callable[[], None]) -> Engine:
     model, residual = newest.manifest.model, newest.manifest.residual
     carried = Carried(residual.batch_energy, residual.added_energy)
     try:
         device = device_of(settings.device)
         warm_up(model, device, (newest.parameters.computed_in,))
+        if device.type == "cpu":
+            cache_bytes = memory.for_cache(newest.parameters, newest.dataset)
+            settings = settings.model_copy(update={"cache_bytes": cache_bytes})
         return Engine(model, newest.parameters, newest.dataset, settings, device, carried, beat=beat)
     except UnsupportedDevice as error:
         raise InvalidSettings([f"engine.device: {error}"]) from None

@@ -5,11 +5,11 @@ The thread that owns the model waits for one of its compiled loops at most.
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from threading import Event
 
 import torch
@@ -19,6 +19,10 @@ from ifru.interactions import Dataset
 from ifru.models import ModelConfig
 from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
+from ifrud.memory import Memory
+
+TIDY_STEPS = 50
+"""After so many steps, a few seconds of a large proof, freed memory is given back where memory is limited."""
 
 RMS_BOUND = "rms_bound"
 """Name of the proven bound in a manifest's quality."""
@@ -39,13 +43,13 @@ class _Unwanted(Exception):
 class Prover:
     """At most one proof at a time.
 
-    budget_bytes: of the inverse blocks while it solves on. fresh_seed: of the random start that a proof rests on.
+    memory: what it may take. fresh_seed: of the random start that a proof rests on.
     """
 
     def __init__(
-        self, budget_bytes: float = math.inf, fresh_seed: Callable[[], int] = lambda: secrets.randbits(63)
+        self, memory: Memory | None = None, fresh_seed: Callable[[], int] = lambda: secrets.randbits(63)
     ) -> None:
-        self._budget_bytes = budget_bytes
+        self._memory = memory or Memory()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ifrud-proof")
         self._fresh_seed = fresh_seed
         self._future: Future[Proven] | None = None
@@ -57,10 +61,11 @@ class Prover:
         return self._future is not None
 
     def start(self, version: int, config: ModelConfig, parameters: Parameters, dataset: Dataset) -> None:
-        """Begin with a version; it is copied, so its owner may go on changing it."""
+        """Begin with a version; it is copied, so its owner may go on changing it. Raises ProofTooLarge."""
+        budget = self._memory.for_proof(parameters, dataset)
         copy = parameters.to("cpu", copy=True)
         self._unwanted = Event()
-        self._future = self._pool.submit(self._prove, version, config, copy, dataset.copy(), self._unwanted)
+        self._future = self._pool.submit(self._prove, version, config, copy, dataset.copy(), budget, self._unwanted)
 
     def result(self) -> Proven | None:
         """What was found, once; None while it is not. Raises what the proof raised."""
@@ -80,16 +85,24 @@ class Prover:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _prove(
-        self, version: int, config: ModelConfig, tables: Parameters, dataset: Dataset, unwanted: Event
+        self,
+        version: int,
+        config: ModelConfig,
+        tables: Parameters,
+        dataset: Dataset,
+        budget: float,
+        unwanted: Event,
     ) -> Proven:
+        steps = count(1)
+
         def go_on() -> None:
             if unwanted.is_set():
                 raise _Unwanted
+            if next(steps) % TIDY_STEPS == 0:
+                self._memory.tidy()
 
         random = torch.Generator().manual_seed(self._fresh_seed())
-        proof = tightened(
-            tables, dataset.train, config, random=random, check=go_on, budget_bytes=self._budget_bytes
-        ).proof
+        proof = tightened(tables, dataset.train, config, random=random, check=go_on, budget_bytes=budget).proof
         quality = {RMS_BOUND: proof.rms_bound, "relative_gap": proof.relative_gap}
         auc = holdout_auc(config, tables, dataset)
         return Proven(version, quality if auc is None else quality | {"auc": auc})

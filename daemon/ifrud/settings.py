@@ -147,6 +147,7 @@ class Common(BaseSettings):
     max_consecutive_bad: PositiveInt = 1000
     remember_days: PositiveInt = 90
     dead_letters_payload: Literal["full", "digest"] = "full"
+    memory_bytes: PositiveInt | None = None
     patience_s: PositiveFloat = 30
     refine: bool = True
     refine_after_ms: NonNegativeFloat = 500

@@ -22,7 +22,7 @@ from ifru.kernels.dispatch import compiled, dot_rows, is_long
 from ifru.objective import Linearised
 
 _CHUNK_BYTES = 1 << 26
-_BUILT_BYTES = 1 << 28
+_BUILT_BYTES = 1 << 26
 """Bounds on the blocks that are made for a moment, and on those that are built together to be kept."""
 
 
@@ -158,10 +158,15 @@ class Preconditioner:
 
 def whole(point: Linearised, rows: Int64, budget_bytes: float = math.inf) -> Preconditioner:
     """M⁻¹ of rows [S], ascending, at θ, with nothing cached; past a budget, rows take their diagonals."""
-    small = point.objective.interactions.degree[rows] <= largest_degree(point.theta.shape[1])
+    degree, row_bytes = point.objective.interactions.degree[rows], point.theta.shape[1] * point.theta.element_size()
+    small = degree <= largest_degree(point.theta.shape[1])
     few, many = np.flatnonzero(small), np.flatnonzero(~small)
-    room = int(min(budget_bytes / (point.theta.shape[1] ** 2 * point.theta.element_size()), len(many)))
-    many, left = many[:room], many[room:]
+    # The Gram form of a row is smaller than its block, and as good.
+    taken = np.cumsum(degree[few]) * row_bytes
+    few = few[taken <= budget_bytes]
+    rest = budget_bytes - taken[len(few) - 1] if len(few) else budget_bytes
+    many = many[: int(min(rest / (row_bytes * point.theta.shape[1]), len(many)))]
+    left = np.setdiff1d(np.arange(len(rows)), np.concatenate([few, many]), assume_unique=True)
     parts: list[Part] = []
     if len(few) > 0:
         parts.append(gram_rows(point, rows[few], few))

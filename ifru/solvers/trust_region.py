@@ -96,7 +96,10 @@ def descend(
         radius = _next_radius(radius, solution.length / slope.norm, gain)
         taken = gain > 1e-4
         if taken:
-            point, slope = trial, _Slope.of(metric(trial), trial.gradient)
+            point = trial
+            # Inverse blocks can be most of the memory: the old ones go before the new ones are made.
+            del slope
+            slope = _Slope.of(metric(point), point.gradient)
         report(Step(number, taken, point, slope.norm, solution))
     return Descent(point, slope.decrements, slope.norm, Reason.STEPS, products)
 
