@@ -21,6 +21,7 @@ from ifru.engine.settings import EngineSettings
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
 from ifru.kernels.device import UnsupportedDevice, device_of
+from ifru.kernels.dispatch import concurrent
 from ifru.models import ModelConfig, model_of
 from ifru.snapshots import Manifest, NoVersion, Reader, Store, Version, Writer, open_store, probe, read_hash_key
 from ifru.training.warm_up import warm_up
@@ -184,7 +185,9 @@ def _provable(config: ModelConfig) -> bool:
     provable = model_of(config).capabilities.provable
     if not provable:
         log.info(f"versions of this model are not proven: there is no proof for {config.name!r}")
-    return provable
+    elif not concurrent():
+        log.warning("versions are not proven beside updates: install GNU OpenMP (libgomp1), which this machine lacks")
+    return provable and concurrent()
 
 
 def _reporter(settings: Settings) -> Reporter:

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
-from numba import get_num_threads
+from numba import get_num_threads, threading_layer
 from torch import Tensor
 
 from ifru.kernels import vectors as kernels
@@ -34,6 +34,18 @@ def compiled(device: torch.device) -> bool:
 def is_long(multiplications: int) -> bool:
     """Whether a loop of so many multiplications should run on all cores."""
     return multiplications > _LONG or _all_long.get()
+
+
+def concurrent() -> bool:
+    """Whether several threads may run compiled loops at once, as far as it is known: once one has run on all cores.
+
+    Numba ends the process where it has found no other layer for its threads than its own, and two threads do.
+    """
+    try:
+        return bool(threading_layer() != "workqueue")
+    except ValueError:
+        # None has run, as on other devices than the CPU.
+        return True
 
 
 @contextmanager

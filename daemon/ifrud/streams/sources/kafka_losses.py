@@ -87,7 +87,8 @@ def _cut(topic: Topic, partition: int, position: Position, where: tuple[int, int
         f"back {since} (an unclean leader election, or a broker that lost its disk): what followed is lost, and other "
         "events may have taken its place",
         facts=("cut", topic.name, topic.topic_id, partition, position.model_dump(mode="json"), where),
-        resume={partition: Position(next=max(offset, begin), leader_epoch=epoch)},
+        # Of what retention has removed behind the cut, the epoch is not known.
+        resume={partition: Position(next=offset, leader_epoch=epoch) if begin <= offset else Position(next=begin)},
     )
 
 
