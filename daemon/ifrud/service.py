@@ -167,6 +167,7 @@ class Service:
 
     def _show_lag(self) -> None:
         if self.now() >= self._lag_due:
-            known = self._contact.connected == 1
-            self.reporter.lag(lag(self.pipeline.positions, self._source.known_end()) if known else None)
+            end = self._source.known_end()
+            known = self._contact.connected == 1 and self.pipeline.positions.keys() <= end.keys()
+            self.reporter.lag(lag(self.pipeline.positions, end) if known else None)
             self._lag_due = self.now() + LAG_SECONDS

@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ import httpx
 import pytest
 import yaml
 
+from ifrud.exits import Exit
 from ifrud.requests.submit import submit
 from tests.acceptance.running import Daemon, Places, await_, daemon, distinct, erase_user, get, lines
 from tests.fixtures.kafka import Kafka
@@ -142,6 +144,31 @@ def test_the_daemon_outlasts_who_is_away_and_says_who(
     claims = [manifest.version for manifest in near.manifests() if manifest.claims is not None]
     assert claims == [2], "it started more than once"
     assert {name: len(each) for name, each in distinct(lines(near.receipts)).items()} == {"r1": 1, "r2": 1, "r3": 1}
+
+
+@pytest.mark.parametrize("how", ["silent", "down"])
+def test_who_is_told_to_stop_while_the_store_is_away_ends_and_the_next_start_answers(
+    how: Literal["silent", "down"], file_places: Places, bucket: str, tmp_path: Path
+) -> None:
+    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
+    if endpoint.scheme != "http" or endpoint.port is None:
+        pytest.skip("needs a bucket of its own: unset S3_TEST_URL")
+    places = replace(file_places, bucket=bucket)
+    with ExitStack() as stack:
+        to_bucket = stack.enter_context(wire((str(endpoint.hostname), endpoint.port), 0))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{to_bucket.port}")
+            running = stack.enter_context(daemon(tmp_path / "away", places, "--set", "patience_s=1"))
+        await_(running.ready, "the daemon")
+        away(to_bucket, how)
+        submit([erase_user("r1", "u1")], places.events, max_bytes=2**20)
+        await_(lambda: "store" in get(f"{running.url}/status").json()["away"], "it to be noticed")
+        clock = Clock("stop")
+        assert running.stop() == Exit.FAILED, running.log()[-1]
+        clock.tell("ended")
+    with daemon(tmp_path / "next", places, "--drain") as following:
+        assert following.wait() == Exit.OK, following.log()[-1]
+    assert list(distinct(lines(places.receipts))) == ["r1"]
 
 
 def ask(near: Places, name: str, user: str) -> None:
