@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ifru.snapshots import open_store
 from tests.acceptance.running import Places, run, write_ratings
 from tests.fixtures.kafka import Kafka
 
@@ -25,6 +26,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "store"))
+
+
+@pytest.fixture
+def bucket(store: Path, s3_url: str, tmp_path: Path) -> str:
+    """A copy of the trained store."""
+    url = f"{s3_url}/{tmp_path.name}"
+    source, target = open_store(store.as_uri()), open_store(url)
+    for path in source.list(""):
+        target.put(path, source.get(path))
+    return url
 
 
 @pytest.fixture

@@ -24,16 +24,6 @@ LOST, DELAYED = 0.05, 0.3
 DOWN_SECONDS = 0.5
 
 
-@pytest.fixture
-def bucket(store: Path, s3_url: str, tmp_path: Path) -> str:
-    """A copy of the trained store."""
-    url = f"{s3_url}/{tmp_path.name}"
-    source, target = open_store(store.as_uri()), open_store(url)
-    for path in source.list(""):
-        target.put(path, source.get(path))
-    return url
-
-
 def test_the_same_process_answers_everything_once_however_bad_the_network_is(
     kafka: Kafka, bucket: str, store: Path, tmp_path: Path
 ) -> None:

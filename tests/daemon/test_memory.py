@@ -33,13 +33,8 @@ def limited(total: int, taken: int = 600 * MIB, most: int = MOST) -> Memory:
 
 def test_without_a_limit_everything_is_as_it_was_set(version: Version) -> None:
     memory = Memory(None, 123)
-    assert (
-        memory.for_cache(version.parameters, version.dataset),
-        memory.for_proof(version.parameters, version.dataset),
-    ) == (
-        123,
-        123,
-    )
+    assert memory.for_cache(version.parameters, version.dataset) == 123
+    assert memory.for_proof(version.parameters, version.dataset) == 123
 
 
 @pytest.mark.parametrize(("mib", "proves"), [(800, False), (900, False), (1100, True), (2048, True), (16384, True)])
