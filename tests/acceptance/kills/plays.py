@@ -57,6 +57,7 @@ def main() -> int:
             except RuntimeError as error:
                 broken += 1
                 print(f"seed {seed}, killed {', '.join(points)}: {error}", flush=True)
+                print(f"again: python -m tests.acceptance.kills --first {seed} --seeds 1", flush=True)
         kills += play.kills
         print(f"seed {seed}: {kills} kills, {broken} broken plays, {time.monotonic() - began:.0f} s", flush=True)
     return 1 if broken else 0
