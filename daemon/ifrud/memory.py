@@ -1,17 +1,18 @@
 """How the memory that the process may take is divided: among cached curvature, solves, proofs and what is remembered.
 
-What an engine and a proof take besides was measured by `python -m benchmarks.limited`; N interactions, R·K numbers in
-the model.
+What an engine and a proof take besides their inverse blocks was measured by `python -m benchmarks.limited`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from ifru.curvature.factors import largest_degree
 from ifru.interactions import Dataset
 from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
@@ -61,23 +62,27 @@ class Memory:
         """Bytes that remembered requests take, which grow; not yet when the engine's share was divided."""
 
     def for_cache(self, parameters: Parameters, dataset: Dataset) -> int:
-        """Bytes for cached curvature; a solve takes as much again. First asked with the model in memory, and no engine.
+        """Bytes for cached curvature; a solve takes as much again at most. First asked with the model in memory, and no
+        engine.
 
-        An eighth of what model and engine leave for each of the two, so that a proof has three quarters; where that is
-        not enough for it, a third each.
+        Answers come first: unless a proof leaves the engine half of what it can use, there is no proof.
         """
         if self._total is None or self._cache is not None:
             return self._cache or self._most
         release_freed()
-        taken = self._resident() + _of_engine(parameters, dataset)
+        size = _Size.of(parameters, dataset)
+        taken = self._resident() + size.engine
         left = max(USABLE * self._total - taken, 0)
-        proves = _of_proof(parameters, dataset) <= 0.75 * left
-        cache = self._cache = max(int(min(left / (8 if proves else 3), self._most)), 1)
-        self._engine = taken + 2 * cache
+        wanted = size.inverses(self._most)
+        proves = left - size.proof >= wanted / 2
+        share = min(left - size.proof if proves else left, wanted)
+        smaller = min(size.blocks, size.gram)
+        self._cache = self._most if share == wanted else max(int(share / 2), int(share - smaller), 1)
+        self._engine = taken + size.inverses(self._cache)
         log.info(
-            f"of {_mib(self._total)} that may be taken, model, data and engine take about {_mib(taken)}; cached "
-            f"curvature takes up to {_mib(cache)}, a solve as much again, and a proof "
-            f"{'the rest' if proves else 'has no room'}"
+            f"of {_mib(self._total)} that may be taken, model, data and engine take about {_mib(taken)}; of "
+            f"{_mib(wanted)} of curvature that are of use, {_mib(share)} have room; "
+            f"{'a proof gets the rest' if proves else 'a proof has no room'}"
         )
         return self._cache
 
@@ -85,7 +90,7 @@ class Memory:
         """Bytes for the inverse blocks of a proof. Raises ProofTooLarge where the rest of it has no room."""
         if self._total is None:
             return self._most
-        needed = _of_proof(parameters, dataset)
+        needed = _Size.of(parameters, dataset).proof
         left = USABLE * self._total - max(self._resident(), self._engine + self.remembered())
         if needed > left:
             raise ProofTooLarge(needed, left, self._total)
@@ -97,16 +102,35 @@ class Memory:
             release_freed()
 
 
-def _of_engine(parameters: Parameters, dataset: Dataset) -> float:
-    return 64 * _MIB + 60 * len(dataset.train) + 14 * 4 * _numbers(parameters)
+@dataclass(frozen=True)
+class _Size:
+    """Bytes that a model can use. blocks: of all rows that are cached; gram: of the others, while a solve lasts.
 
+    engine, proof: what these take besides, inverse blocks not counted.
+    """
 
-def _of_proof(parameters: Parameters, dataset: Dataset) -> float:
-    return 192 * _MIB + 200 * len(dataset.train) + 16 * 8 * _numbers(parameters)
+    blocks: int
+    gram: int
+    engine: int
+    proof: int
 
+    def inverses(self, cache_bytes: int) -> int:
+        """What cache and solve take together of a budget that each has."""
+        return min(self.blocks, cache_bytes) + min(self.gram, cache_bytes)
 
-def _numbers(parameters: Parameters) -> int:
-    return sum(tensor.numel() for tensor in (*parameters.tables.values(), *parameters.shared.values()))
+    @staticmethod
+    def of(parameters: Parameters, dataset: Dataset) -> _Size:
+        tensors = [*parameters.tables.values(), *parameters.shared.values()]
+        numbers, width = sum(tensor.numel() for tensor in tensors), parameters.user.shape[1]
+        row_bytes = width * parameters.computed_in.itemsize
+        degree, interactions = dataset.train.degree, len(dataset.train)
+        small = degree <= largest_degree(width)
+        return _Size(
+            blocks=row_bytes * width * int((~small).sum()),
+            gram=row_bytes * int(degree[small].sum()),
+            engine=128 * _MIB + 60 * interactions + 14 * 4 * numbers,
+            proof=128 * _MIB + 100 * interactions + 10 * 8 * numbers,
+        )
 
 
 def _mib(size: float) -> str:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
 from prometheus_client import Counter
 from structlog.testing import capture_logs
 
+from ifru.interactions import Dataset
+from ifru.interactions.generated import generate
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import split
+from ifru.objective.parameters import Parameters
 from ifru.snapshots import Version
 from ifrud.memory import USABLE, Memory, ProofTooLarge
 from ifrud.prover import Prover
@@ -27,6 +34,16 @@ def version(world: World) -> Version:
     return world.newest()
 
 
+RANK = 128
+
+
+@cache
+def large() -> tuple[Parameters, Dataset]:
+    """A model whose curvature takes 260 MiB."""
+    dataset = split(generate(3000, 3000, 200_000, 0), LabelRule.parse("rating>=4"), holdout=0.1, seed=0)
+    return Parameters.of(torch.zeros(3000, RANK), torch.zeros(3000, RANK)), dataset
+
+
 def limited(total: int, taken: int = 600 * MIB, most: int = MOST) -> Memory:
     return Memory(total, most, lambda: taken)
 
@@ -37,17 +54,34 @@ def test_without_a_limit_everything_is_as_it_was_set(version: Version) -> None:
     assert memory.for_proof(version.parameters, version.dataset) == 123
 
 
-@pytest.mark.parametrize(("mib", "proves"), [(800, False), (900, False), (1100, True), (2048, True), (16384, True)])
-def test_cache_solve_and_proof_fit_into_the_limit_with_what_is_taken(version: Version, mib: int, proves: bool) -> None:
+@pytest.mark.parametrize(
+    ("mib", "curvature", "proves"),
+    [
+        (850, 0, False),
+        (1000, 0.45, False),
+        (1200, 1, False),
+        # Half of what is of use to answers comes before a proof, and the other half after it.
+        (1300, 0.7, True),
+        (1400, 1, True),
+        (4096, 1, True),
+    ],
+)
+def test_answers_come_before_proofs_and_both_fit_into_the_limit(mib: int, curvature: float, proves: bool) -> None:
+    """curvature: the least share of what is of use that has room."""
+    parameters, dataset = large()
+    degree = dataset.train.degree
+    many, few = int((degree > RANK // 4).sum()), int(degree[degree <= RANK // 4].sum())
+    blocks, gram = 4 * RANK * RANK * many, 4 * RANK * few
     memory = limited(mib * MIB)
-    cache = memory.for_cache(version.parameters, version.dataset)
+    cache = memory.for_cache(parameters, dataset)
+    inverses = min(blocks, cache) + min(gram, cache)
+    assert inverses >= curvature * (blocks + gram)
     try:
-        proof = memory.for_proof(version.parameters, version.dataset)
+        proof = memory.for_proof(parameters, dataset)
     except ProofTooLarge:
-        proof = 0
-    assert cache > 0
-    assert 600 * MIB + 2 * cache + proof <= USABLE * mib * MIB
-    assert (proof > 0) == proves
+        proof = None
+    assert (proof is not None) == proves
+    assert 600 * MIB + inverses + (proof or 0) <= USABLE * mib * MIB
 
 
 def test_no_share_is_larger_than_what_was_set(version: Version) -> None:
@@ -83,7 +117,7 @@ def test_a_proof_that_would_not_fit_is_not_tried_and_is_told_once_a_version(worl
         world.idle(until=lambda: value(failures) > 0, reporter=reporter, prover=prover, prove=True)
     assert (value(failures), prover.busy) == (1, False)
     (warning,) = [line["event"] for line in log if line["log_level"] == "warning"]
-    assert "a proof takes about 192 MiB, and about 30 MiB are left of 700 MiB" in warning
+    assert "a proof takes about 128 MiB, and about 30 MiB are left of 700 MiB" in warning
 
 
 def value(counter: Counter) -> float:
