@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import wait
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -83,6 +83,8 @@ def live(urls: Urls, killer: Killer) -> None:
             now=lambda: SPEED * time.monotonic(),
             utc=lambda: datetime.now(UTC),
         )
+        # Where loops of two threads may not run at once a daemon proves nothing; here they do not.
+        service.idle = replace(service.idle, prove=True)
         service.run(_done(service, source), drain=False)
 
 
