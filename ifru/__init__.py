@@ -13,6 +13,7 @@ What a program needs stands here; it is imported when it is first asked for.
     checking    prove: a bound on the distance to the retrained model, without retraining. verify: the distance, by
                 retraining, for requests (EraseUser, EraseItem, EraseInteractions).
     versions    open_store and Reader: published versions of a model, and those that are still to come.
+    testing     ifru.testing.Conformance: what every model must hold to, as tests for a model of your own.
     errors      IfruError: every error that is the input's and not this library's.
 
 Train a model, let it forget a user, and prove how near that comes to a model that never knew them:
