@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +26,7 @@ from ifru.training import train
 from ifru.training.newton import Plan, initial, minimise
 from ifru.training.warm_up import warm_up
 from tests.models.bent import Bent, BentConfig
+from tests.models.installed import install_bent
 
 CPU = torch.device("cpu")
 CONFIG = BentConfig(rank=3, l2=0.2, sharpness=0.1)
@@ -110,11 +110,7 @@ def test_it_is_trained_warmed_up_and_checked_like_any_other(dataset: Dataset) ->
 
 
 def test_an_installed_package_makes_its_model_known_to_the_commands(tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).with_name("bent.py"), tmp_path / "outside.py")
-    installed = tmp_path / "outside-1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
-    (installed / "entry_points.txt").write_text("[ifru.models]\nbent = outside\n")
+    install_bent(tmp_path)
     program = "from ifru.models import config_of as of; print(of(dict(name='bent', rank=2, l2=1, sharpness=2.5)))"
     places = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": places}
