@@ -27,7 +27,7 @@ class Capabilities:
     compiled: there are compiled loops for the CPU. exact_blocks: Gauss-Newton's diagonal blocks are the Hessian's own.
     row_local: a score depends on its own two rows alone, and the points of its objective are `RowLocal`. provable:
     there is a dual problem, so that a version can be proven. unique_target: all minimisers score alike, so that "the
-    retrained model" means one thing.
+    retrained model" means one thing. response: its objective is `Responding`, since no training makes ∇L zero.
     """
 
     compiled: bool = False
@@ -35,6 +35,7 @@ class Capabilities:
     row_local: bool = False
     provable: bool = False
     unique_target: bool = False
+    response: bool = False
 
 
 class Linearised(Protocol):
@@ -125,6 +126,18 @@ class Objective(Protocol):
 
         Rows without interactions left have no gradient afterwards; their θ is the caller's to clear.
         """
+        ...
+
+
+class Responding(Objective, Protocol):
+    """What a model offers that stands where ∇L is not zero: the gradient of its points is a debt that they carry.
+
+    A solve starts where a deletion found θ, with the curvature there, and `advance` follows its quadratic model: what
+    the solve leaves is the debt from then on.
+    """
+
+    def owing(self, theta: Tensor, debt: Tensor) -> Linearised:
+        """θ [R, K] with a debt [R, K] from before; neither is copied."""
         ...
 
 
