@@ -162,7 +162,8 @@ class ModuleObjective:
 
     def curved(self, base: Tensor, x: Tensor) -> Tensor:
         """Jᵀ diag(w·ℓ'') J x [R, K], J at the base."""
-        out, shared, along = torch.zeros_like(x), self.shared(base), self.shared(x)
+        out, shared = torch.zeros_like(x), self.shared(base)
+        along = self.shared(torch.zeros_like(x) if self.frozen else x)
         of_shared = {name: torch.zeros_like(tensor) for name, tensor in shared.items()}
         for part in self.chunks():
             at, scored = (*self.ends(base, part), shared), partial(self.scores, part)
