@@ -18,6 +18,7 @@ from ifru.objective.losses import loss_of
 from ifru.objective.pairwise import PairwiseObjective
 from ifru.objective.parameters import Layout
 from ifru.objective.score import Differentiated
+from ifru.proof import Duality
 
 
 class NearConfig(ModelConfig):
@@ -31,7 +32,7 @@ class Near(Differentiated):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(row_local=True)
+        return Capabilities(bipartite=True, row_local=True)
 
     def score(self, user: Tensor, item: Tensor) -> Tensor:
         return self.config.reach - (user - item).square().sum()
@@ -48,6 +49,9 @@ class Near(Differentiated):
 
     def serving(self, parameters: ifru.Parameters, train: Interactions) -> ifru.Parameters:
         return parameters
+
+    def duality(self, interactions: Interactions) -> Duality:
+        raise NotImplementedError("only models that declare `provable` are asked")
 
 
 register(NearConfig, Near)
