@@ -10,10 +10,12 @@ from ifru.errors import IfruError
 from ifru.models import ModelConfig, config_type
 
 
-def candidates(model: str, rank: int, loss: str, grid: Sequence[float], own: Mapping[str, object]) -> list[ModelConfig]:
+def candidates(
+    model: str, rank: int, loss: str | None, grid: Sequence[float], own: Mapping[str, object]
+) -> list[ModelConfig]:
     """A configuration for each λ of a grid.
 
-    own: fields that only some models have; None where nothing was given, so that the model's default holds.
+    own: fields that only some models have; None where nothing was given, as for the loss: the model's default holds.
     Raises IfruError for an unknown model, an option that belongs to another model, and a value that is not allowed.
     """
     kind = config_type(model)
@@ -22,7 +24,8 @@ def candidates(model: str, rank: int, loss: str, grid: Sequence[float], own: Map
         taken = ", ".join(map(_flag, sorted(kind.model_fields.keys() - ModelConfig.model_fields.keys())))
         raise IfruError(f"{_flag(foreign[0])} is no option of the model {model!r}; its own options are {taken}")
     try:
-        return [kind.model_validate({"rank": rank, "loss": loss, "l2": l2, **given}) for l2 in grid]
+        chosen = given if loss is None else {"loss": loss, **given}
+        return [kind.model_validate({"rank": rank, "l2": l2, **chosen}) for l2 in grid]
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise IfruError(f"{_flag(str(first['loc'][0]))} is {first['input']!r}: {first['msg']}") from None

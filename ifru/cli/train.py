@@ -52,15 +52,18 @@ def train(
     l2: Annotated[
         float | None, typer.Option(help="Penalty λ per interaction.", show_default="chosen by validation")
     ] = None,
-    loss: Annotated[LossChoice, typer.Option(help="What is minimised.")] = LossChoice.BCE,
+    loss: Annotated[
+        LossChoice | None, typer.Option(help="What is minimised.", show_default="bce; of ials squared")
+    ] = None,
     label: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="RULE",
             help="'rating>=4' (a column and a threshold), 'rating' (a column as it is) or "
             "'positive:1' (all rows positive, one sampled negative each).",
+            show_default="rating>=4; of ials positive:0",
         ),
-    ] = "rating>=4",
+    ] = None,
     holdout: Annotated[float, typer.Option(help="Share of the rows that is kept for testing.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -71,6 +74,18 @@ def train(
     graph: Annotated[
         str | None,
         typer.Option(metavar="positives|all", help="Of lightgcn: the interactions that rows are passed along."),
+    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Of ials: how much a row weighs.", show_default="1")] = None,
+    unobserved: Annotated[
+        float | None, typer.Option(help="Of ials: how much a pair without a row weighs.", show_default="1")
+    ] = None,
+    penalty: Annotated[
+        str | None,
+        typer.Option(
+            metavar="plain|frequency",
+            help="Of ials: whether λ counts once for a user or item, or for each of its rows.",
+            show_default="plain",
+        ),
     ] = None,
     dtype: Annotated[
         Precision | None,
@@ -84,12 +99,20 @@ def train(
     """Train a model to a stationary point, prove how close to the optimum it is, and publish it as version 1."""
     start = time.perf_counter()
     first = FIRST_RANK if rank == AUTO else _whole(rank)
-    own = {"bias": bias or None, "layers": layers, "graph": graph}
-    models = candidates(model, first, loss.value, _grid(l2), own)
+    own = {
+        "bias": bias or None,
+        "layers": layers,
+        "graph": graph,
+        "alpha": alpha,
+        "unobserved": unobserved,
+        "penalty": penalty,
+    }
+    models = candidates(model, first, None if loss is None else loss.value, _grid(l2), own)
+    rule = label or ("positive:0" if model_of(models[0]).capabilities.positives_only else "rating>=4")
     grow = rank == AUTO and model_of(models[0]).capabilities.provable
     where, store = device_of(device), _empty_store(out)
     with progress() as report:
-        dataset = load_dataset(data, LabelRule.parse(label), holdout, seed)
+        dataset = load_dataset(data, LabelRule.parse(rule), holdout, seed)
         trained = train_model(
             dataset, models, seed=seed, device=where, dtype=dtype_of(dtype, where), grow=grow, report=report
         )
