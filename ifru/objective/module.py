@@ -94,7 +94,7 @@ class ModuleObjective:
         return theta
 
     def remove(self, point: Linearised, interactions: Int64) -> GradientChange:
-        """The point afterwards is linearised where it stands. `rows`: the deleted ones' ends, and all shared rows."""
+        """The point afterwards is linearised where it stands. `rows`: the ends of deleted ones, and all shared rows."""
         if not isinstance(point, ModulePoint):
             raise TypeError(f"a point of {type(self).__name__} is needed, not {type(point).__name__}")
         listed = torch.from_numpy(interactions).to(self.device)
@@ -109,7 +109,7 @@ class ModuleObjective:
         self.ridge[rows] = (1 + self.penalty.damping) * self.decay[rows]
         gradient -= removed
         gradient[rows[degree == 0]] = 0
-        if not self.frozen:
+        if not self.frozen and len(listed) > 0:
             rows = torch.cat([rows, torch.arange(self.entities, len(theta), device=self.device)])
         return GradientChange(rows, -removed[rows], None, ModulePoint(self, theta, theta, gradient, point.value))
 

@@ -21,6 +21,8 @@ from ifru.interactions.loading import split
 from ifru.interactions.table import Int64
 from ifru.kernels.dispatch import torch_only
 from ifru.models import Model, ModelConfig, model_of
+from ifru.models.module import ModuleFamilyConfig
+from ifru.models.quality import scorer
 from ifru.objective import Capabilities, Linearised, Objective
 from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Parameters
@@ -36,12 +38,11 @@ class Subject:
     """A model under test, with everything about it that a test class may state differently.
 
     config: the model's. within: how far two ways of forgetting the same may end from each other, as a share of what
-    forgetting changes. gauss_newton: whether `product` is Gauss-Newton's, without the second derivative of the score.
+    forgetting changes.
     """
 
     config: ClassVar[ModelConfig]
     within: ClassVar[float] = 0.02
-    gauss_newton: ClassVar[bool] = False
 
     @classmethod
     def dataset(cls) -> Dataset:
@@ -59,7 +60,7 @@ class Subject:
         with torch_only():
             serving = model.serving(model.layout(table.users, table.items).parameters(theta), table)
         user, item = (torch.from_numpy(side.astype(np.int64)) for side in (table.user, table.item))
-        return model.scores(serving.user[user], serving.item[item])
+        return scorer(self.config, serving).scores(serving.user[user], serving.item[item])
 
     def loss(self, score: Tensor, table: Interactions) -> Tensor:
         """Σ w·ℓ(s, y) of scores [N], over the retained interactions."""
@@ -69,7 +70,15 @@ class Subject:
     def penalty(self, theta: Tensor, table: Interactions) -> Tensor:
         """What θ [R, K] is charged with."""
         degree = torch.from_numpy(table.degree).double()
-        return self.config.l2 / 2 * (degree @ theta[: len(degree)].square().sum(1))
+        charged = self.config.l2 / 2 * (degree @ theta[: len(degree)].square().sum(1))
+        if isinstance(self.config, ModuleFamilyConfig) and self.config.shared == "trained":
+            charged = charged + self.config.shared_l2 / 2 * theta[len(degree) :].square().sum()
+        return charged
+
+    @property
+    def damping(self) -> float:
+        """What share of the penalty a response adds to the curvature."""
+        return self.config.damping if isinstance(self.config, ModuleFamilyConfig) else 0.0
 
     @property
     def model(self) -> Model:
@@ -98,8 +107,15 @@ class Subject:
         return theta
 
     def normal(self, like: Tensor) -> Tensor:
-        """Normal numbers, always the same."""
-        return torch.randn(like.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        """Normal numbers, always the same; nothing where nothing moves."""
+        random = torch.Generator().manual_seed(5)
+        return self.moving(torch.randn(like.shape, generator=random, dtype=torch.float64))
+
+    def moving(self, x: Tensor) -> Tensor:
+        """x [R, K] without what a model keeps as it is."""
+        if isinstance(self.config, ModuleFamilyConfig) and self.config.shared == "frozen":
+            x[len(self.data.train.degree) :] = 0
+        return x
 
     def point(self) -> Linearised:
         """The objective of all data, away from the optimum."""
@@ -123,16 +139,16 @@ class Subject:
         """∇L [R, K] by autograd."""
         at = theta.detach().requires_grad_()
         (found,) = torch.autograd.grad(self.value(at, table), at)
-        return found
+        return self.moving(found)
 
     def value(self, theta: Tensor, table: Interactions) -> Tensor:
         """L, written out."""
         return self.loss(self.scores(theta, table), table) + self.penalty(theta, table)
 
     def hessian_times(self, x: Tensor, theta: Tensor, table: Interactions) -> Tensor:
-        """∇²L x [R, K] by autograd; Gauss-Newton's where the model has that one."""
+        """∇²L x [R, K] by autograd; of a response Gauss-Newton's, without the second derivative of the score."""
         at = theta.detach().requires_grad_()
-        if not self.gauss_newton:
+        if not self.model.capabilities.response:
             (first,) = torch.autograd.grad(self.value(at, table), at, create_graph=True)
             return torch.autograd.grad((first * x).sum(), at)[0]
         score = self.scores(at, table)
@@ -145,12 +161,12 @@ class Subject:
         (curved,) = torch.autograd.grad(slope, fixed, tangent)
         (of_data,) = torch.autograd.grad(score, at, curved)
         (of_penalty,) = torch.autograd.grad(self.penalty(at, table), at, create_graph=True)
-        return of_data + torch.autograd.grad(of_penalty, at, x)[0]
+        return self.moving(of_data + (1 + self.damping) * torch.autograd.grad(of_penalty, at, x)[0])
 
     def served(self, parameters: Parameters, train: Interactions) -> Tensor:
         """Scores [U, I] of all pairs."""
         serving = self.model.serving(parameters.to(CPU, torch.float64), train)
-        return self.model.all_scores(serving.user, serving.item)
+        return scorer(self.config, serving).all_scores(serving.user, serving.item)
 
 
 def needs(subject: Subject, capability: str) -> Capabilities:
