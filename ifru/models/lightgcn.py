@@ -19,9 +19,8 @@ from ifru.models.config import ModelConfig
 from ifru.models.mf import MatrixFactorization, MFConfig
 from ifru.models.registry import register
 from ifru.objective import Capabilities, Objective
-from ifru.objective.bilinear import dot_product_objective
+from ifru.objective.bpr_loops import objective_of
 from ifru.objective.graph import CompiledGraph, Edges, Graph, edges_of
-from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Layout, Parameters
 from ifru.objective.propagated import PropagatedObjective
 from ifru.proof.duality import Duality
@@ -55,7 +54,7 @@ class LightGCN:
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
         score = MatrixFactorization(MFConfig(rank=self.config.rank, loss=self.config.loss, l2=self.config.l2))
-        data = dot_product_objective(score, loss_of(self.config.loss), 0.0, interactions, device, dtype)
+        data = objective_of(score, self.config.loss, 0.0, interactions, device, dtype)
         graph = self.graph(interactions, device, dtype)
         return PropagatedObjective(data, graph, self.config.l2, self.capabilities)
 

@@ -16,8 +16,7 @@ from ifru.interactions import Interactions
 from ifru.models.config import ModelConfig
 from ifru.models.registry import register
 from ifru.objective import Capabilities, Objective
-from ifru.objective.bilinear import dot_product_objective
-from ifru.objective.losses import loss_of
+from ifru.objective.bpr_loops import objective_of
 from ifru.objective.parameters import Layout, Parameters
 from ifru.proof.bilinear import BilinearDuality
 from ifru.proof.duality import Duality
@@ -38,7 +37,8 @@ class MatrixFactorization:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(compiled=True, exact_blocks=True, row_local=True, provable=True, unique_target=True)
+        row_local = self.config.loss != "bpr"
+        return Capabilities(compiled=True, exact_blocks=True, row_local=row_local, provable=True, unique_target=True)
 
     @property
     def columns(self) -> Mapping[str, int]:
@@ -48,7 +48,7 @@ class MatrixFactorization:
         return Layout({"user": users, "item": items}, self.columns)
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
-        return dot_product_objective(self, loss_of(self.config.loss), self.config.l2, interactions, device, dtype)
+        return objective_of(self, self.config.loss, self.config.l2, interactions, device, dtype)
 
     def duality(self, interactions: Interactions) -> Duality:
         config = self.config
