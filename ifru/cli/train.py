@@ -32,6 +32,7 @@ class LossChoice(StrEnum):
 
     BCE = "bce"
     SQUARED = "squared"
+    BPR = "bpr"
 
 
 def train(
@@ -52,13 +53,15 @@ def train(
     l2: Annotated[
         float | None, typer.Option(help="Penalty λ per interaction.", show_default="chosen by validation")
     ] = None,
-    loss: Annotated[LossChoice, typer.Option(help="What is minimised.")] = LossChoice.BCE,
+    loss: Annotated[
+        LossChoice, typer.Option(help="What is minimised; bpr compares positives with sampled negatives.")
+    ] = LossChoice.BCE,
     label: Annotated[
         str,
         typer.Option(
             metavar="RULE",
             help="'rating>=4' (a column and a threshold), 'rating' (a column as it is) or "
-            "'positive:1' (all rows positive, one sampled negative each).",
+            "'positive:1' (all rows positive, one sampled negative each), which the loss bpr needs.",
         ),
     ] = "rating>=4",
     holdout: Annotated[float, typer.Option(help="Share of the rows that is kept for testing.")] = 0.2,

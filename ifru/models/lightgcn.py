@@ -23,6 +23,7 @@ from ifru.objective.bpr_loops import objective_of
 from ifru.objective.graph import CompiledGraph, Edges, Graph, edges_of
 from ifru.objective.parameters import Layout, Parameters
 from ifru.objective.propagated import PropagatedObjective
+from ifru.proof.bpr import BPRDuality
 from ifru.proof.duality import Duality
 from ifru.proof.propagated import PropagatedDuality
 
@@ -66,7 +67,10 @@ class LightGCN:
 
     def duality(self, interactions: Interactions) -> Duality:
         config, is_edge = self.config, edges_of(interactions, self.config.graph)
-        return PropagatedDuality.of(interactions, config.loss, config.l2, config.rank, config.layers, is_edge)
+        shape = config.l2, config.rank, config.layers, is_edge
+        if config.loss == "bpr":
+            return BPRDuality.of(interactions, PropagatedDuality.of(interactions, "squared", *shape))
+        return PropagatedDuality.of(interactions, config.loss, *shape)
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:
         user = parameters.user

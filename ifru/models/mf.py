@@ -19,6 +19,7 @@ from ifru.objective import Capabilities, Objective
 from ifru.objective.bpr_loops import objective_of
 from ifru.objective.parameters import Layout, Parameters
 from ifru.proof.bilinear import BilinearDuality
+from ifru.proof.bpr import BPRDuality
 from ifru.proof.duality import Duality
 
 
@@ -52,6 +53,9 @@ class MatrixFactorization:
 
     def duality(self, interactions: Interactions) -> Duality:
         config = self.config
+        if config.loss == "bpr":
+            of_scores = BilinearDuality.of(interactions, "squared", config.l2, config.rank, config.bias)
+            return BPRDuality.of(interactions, of_scores)
         return BilinearDuality.of(interactions, config.loss, config.l2, config.rank, config.bias)
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:

@@ -81,8 +81,8 @@ def problems(draw: st.DrawFn, model: str) -> Problem:
     return Problem(Interactions(columns, users, items, alive), config, theta, random)
 
 
-def plain_terms(problem: Problem, z: Tensor, table: Interactions) -> tuple[Tensor, Tensor]:
-    """t and weight of each retained negative whose positive is retained, from the rows z [R, K] that score."""
+def plain_terms(problem: Problem, z: Tensor, table: Interactions) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the negatives that are retained with their positives, from scoring rows z [R, K]: both scores, and weights."""
     place = np.flatnonzero((table.origin != np.arange(len(table))) & table.alive & table.alive[table.origin])
 
     def scores(rows: np.ndarray) -> Tensor:
@@ -92,7 +92,7 @@ def plain_terms(problem: Problem, z: Tensor, table: Interactions) -> tuple[Tenso
         score = (user[:, :rank] * item[:, :rank]).sum(1)
         return score + user[:, rank:].sum(1) + item[:, rank:].sum(1)
 
-    return scores(table.origin[place]) - scores(place), torch.from_numpy(table.weight[place]).double()
+    return scores(table.origin[place]), scores(place), torch.from_numpy(table.weight[place]).double()
 
 
 def plain_penalty(problem: Problem, theta: Tensor, table: Interactions) -> Tensor:
@@ -105,8 +105,8 @@ def plain_objective(problem: Problem, theta: Tensor, table: Interactions) -> Ten
     z = theta
     if isinstance(problem.config, LightGCNConfig):
         z = plain_propagation(graph_reference.Problem(table, problem.config, theta, problem.random), table) @ theta
-    t, weight = plain_terms(problem, z, table)
-    return -(weight * logsigmoid(t)).sum() + plain_penalty(problem, theta, table)
+    liked, drawn, weight = plain_terms(problem, z, table)
+    return -(weight * logsigmoid(liked - drawn)).sum() + plain_penalty(problem, theta, table)
 
 
 def plain_gradient(problem: Problem, theta: Tensor, table: Interactions) -> Tensor:
@@ -114,11 +114,16 @@ def plain_gradient(problem: Problem, theta: Tensor, table: Interactions) -> Tens
 
 
 def plain_blocks(problem: Problem, theta: Tensor, table: Interactions) -> Tensor:
-    """Gauss-Newton blocks [R, K, K] of matrix factorisation."""
-    jacobian = torch.func.jacrev(lambda at: plain_terms(problem, at, table)[0])(theta)
-    t, weight = plain_terms(problem, theta, table)
-    curved = weight * torch.sigmoid(t) * torch.sigmoid(-t)
+    """Gauss-Newton blocks [R, K, K] of matrix factorisation, as if no item were liked and drawn in one term."""
+    of_liked, of_drawn = torch.func.jacrev(lambda at: plain_terms(problem, at, table)[:2])(theta)
+    liked, drawn, weight = plain_terms(problem, theta, table)
+    curved = weight * torch.sigmoid(liked - drawn) * torch.sigmoid(drawn - liked)
+
+    def summed(jacobian: Tensor) -> Tensor:
+        return torch.einsum("n,nrk,nrj->rkj", curved, jacobian, jacobian)
+
+    of_users = summed(of_liked - of_drawn)[: table.users]
+    of_items = (summed(of_liked) + summed(of_drawn))[table.users :]
     degree = torch.from_numpy(table.degree).double()
     eye = torch.eye(theta.shape[1], dtype=torch.float64)
-    blocks = torch.einsum("n,nrk,nrj->rkj", curved, jacobian, jacobian)
-    return blocks + problem.config.l2 * degree[:, None, None] * eye
+    return torch.cat([of_users, of_items]) + problem.config.l2 * degree[:, None, None] * eye
