@@ -32,6 +32,7 @@ class LossChoice(StrEnum):
 
     BCE = "bce"
     SQUARED = "squared"
+    BPR = "bpr"
 
 
 def train(
@@ -53,14 +54,18 @@ def train(
         float | None, typer.Option(help="Penalty λ per interaction.", show_default="chosen by validation")
     ] = None,
     loss: Annotated[
-        LossChoice | None, typer.Option(help="What is minimised.", show_default="bce; of ials squared")
+        LossChoice | None,
+        typer.Option(
+            help="What is minimised; bpr compares positives with sampled negatives.",
+            show_default="bce; of ials squared",
+        ),
     ] = None,
     label: Annotated[
         str | None,
         typer.Option(
             metavar="RULE",
             help="'rating>=4' (a column and a threshold), 'rating' (a column as it is) or "
-            "'positive:1' (all rows positive, one sampled negative each).",
+            "'positive:1' (all rows positive, one sampled negative each), which the loss bpr needs.",
             show_default="rating>=4; of ials positive:0",
         ),
     ] = None,

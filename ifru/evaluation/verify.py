@@ -74,7 +74,8 @@ class Distance:
     """Root mean square, over all retained pairs, of the difference in prediction to the retrained model.
 
     true: measured. bound: proven, with the dual point of the retrained model where it is better than the version's own;
-    None where the model has no proof. Predictions are probabilities with the loss bce, scores with the loss squared.
+    None where the model has no proof. Predictions are probabilities with the loss bce, scores with the loss squared;
+    with the loss bpr they are probabilities that a positive is preferred to a negative of its, over all such pairs.
     """
 
     true: float
@@ -157,8 +158,14 @@ class _Model:
         known = self.users[pairs.user] & self.items[pairs.item]
         return np.where(known, scores(self.config, self.serving, pairs.user, pairs.item), 0.0)
 
-    def predictions(self, pairs: _Pairs) -> Float64:
-        score = self.scores(pairs)
+    def predictions(self, train: Interactions) -> Float64:
+        """Of the retained training rows; of the comparisons among them where the loss is bpr."""
+        rows = np.flatnonzero(train.alive)
+        if self.config.loss == "bpr":
+            rows = rows[~train.recorded[rows] & train.alive[train.origin[rows]]]
+        score = self.scores(_Pairs.of(train, rows))
+        if self.config.loss == "bpr":
+            score = self.scores(_Pairs.of(train, train.origin[rows])) - score
         return score if self.config.loss == "squared" else np.exp(-np.logaddexp(0, -score))
 
 
@@ -306,8 +313,7 @@ def _left(model: _Model, original: _Model, retrained: _Model, pairs: _Pairs) -> 
 
 
 def _distance(task: _Task, answer: _Model, retrained: _Model, train: Interactions, seed: int) -> Distance:
-    pairs = _Pairs.of(train, np.flatnonzero(train.alive))
-    true = float(np.sqrt(np.mean((answer.predictions(pairs) - retrained.predictions(pairs)) ** 2)))
+    true = float(np.sqrt(np.mean((answer.predictions(train) - retrained.predictions(train)) ** 2)))
     if not model_of(task.config).capabilities.provable:
         return Distance(true, None)
     task.report("proving", None)
