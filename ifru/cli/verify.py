@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from ifru.cli.options import Json, StoreUrl, VersionNumber
+from ifru.cli.options import Json, OwnModule, StoreUrl, VersionNumber
 from ifru.cli.output import console, print_facts, print_json, progress, readable
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError, RequestError
 from ifru.evaluation.verify import BySet, Quality, Verification
 from ifru.evaluation.verify import verify as verify_update
 from ifru.kernels.device import device_of
+from ifru.models.factory import use_module
 from ifru.requests import Request, parse_request
 from ifru.snapshots import Reader, open_store
 
@@ -27,6 +28,7 @@ def verify(
         typer.Option(metavar="FILE", help="Requests to forget, one JSON document a line.", show_default=False),
     ],
     version: VersionNumber = None,
+    model: OwnModule = None,
     tolerance: Annotated[
         float | None,
         typer.Option(help="Residual influence that the update may leave.", show_default="the engine's own"),
@@ -41,6 +43,8 @@ def verify(
     Publishes nothing. `left` is what the update leaves of the change that retraining makes (0: the retrained model,
     1: nothing forgotten); `floor` is the same for a second retraining from another seed.
     """
+    if model is not None:
+        use_module(model)
     settings = _settings(tolerance)
     where, asked = device_of(device), read_requests(requests)
     with progress() as report:
