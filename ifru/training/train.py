@@ -15,6 +15,8 @@ from torch import Tensor
 from ifru.errors import DataError
 from ifru.interactions import Dataset, Interactions
 from ifru.models import ModelConfig, model_of
+from ifru.models.module import ModuleFamilyConfig
+from ifru.models.practice import Practice
 from ifru.models.proving import prove
 from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
@@ -48,6 +50,11 @@ class TrainedModel:
     def parameters(self) -> Parameters:
         """The trained ones."""
         return self.trained.parameters
+
+    @property
+    def practice(self) -> Practice | None:
+        """How it was trained, where that was by mini-batches."""
+        return self.config.practice if isinstance(self.config, ModuleFamilyConfig) else None
 
     @property
     def ready(self) -> bool:
