@@ -5,6 +5,7 @@ A version names the factory that its module came from. That name is compared, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 
@@ -38,6 +39,8 @@ def use_module(factory: str) -> None:
 
     Raises ModuleError where it cannot be imported.
     """
+    if not re.match(FACTORY, factory):
+        raise ModuleError(f"the model {factory!r} is no factory; one is named like package.module:factory")
     package, _, name = factory.partition(":")
     try:
         found = getattr(import_module(package), name)

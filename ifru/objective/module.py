@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Any, Self
 
 import numpy as np
@@ -79,10 +80,8 @@ class ModuleObjective:
         self.features = {
             side: torch.from_numpy(known).to(device, dtype) for side, known in interactions.features.items()
         }
-        self.real = self._real()
-        """[R - U - I, K]: which numbers of the shared rows are weights; the others are padding."""
         degree = torch.from_numpy(interactions.degree).to(device, dtype)
-        self.decay = torch.cat([penalty.l2 * degree, degree.new_full((len(self.real),), penalty.shared_l2)])
+        self.decay = torch.cat([penalty.l2 * degree, degree.new_full((_shared_rows(layout),), penalty.shared_l2)])
         self.ridge = (1 + penalty.damping) * self.decay
 
     def at(self, theta: Tensor) -> ModulePoint:
@@ -163,7 +162,8 @@ class ModuleObjective:
 
     def curved(self, base: Tensor, x: Tensor) -> Tensor:
         """Jᵀ diag(w·ℓ'') J x [R, K], J at the base."""
-        out, shared, along = torch.zeros_like(x), self.shared(base), self.shared(x)
+        out, shared = torch.zeros_like(x), self.shared(base)
+        along = self.shared(torch.zeros_like(x) if self.frozen else x)
         of_shared = {name: torch.zeros_like(tensor) for name, tensor in shared.items()}
         for part in self.chunks():
             at, scored = (*self.ends(base, part), shared), partial(self.scores, part)
@@ -202,12 +202,6 @@ class ModuleObjective:
         out.index_add_(0, self.item[part], of_item)
         for name, tensor in of_shared.items():
             tensor.add_(more[name])
-
-    def _real(self) -> Tensor:
-        marked = torch.zeros(_rows(self.layout), self.layout.width, dtype=torch.bool, device=self.device)
-        for tensor in self.layout.parameters(marked).shared.values():
-            tensor.fill_(True)
-        return marked[self.entities :]
 
 
 class ModulePoint:
@@ -302,6 +296,6 @@ def _pullback(scored: Callable[..., Tensor], *at: Any) -> tuple[Tensor, Callable
     return found[0], found[1]
 
 
-def _rows(layout: Layout) -> int:
-    """R."""
-    return sum(layout.rows.values()) + sum(-(-int(np.prod(shape)) // layout.width) for shape in layout.shared.values())
+def _shared_rows(layout: Layout) -> int:
+    """R - U - I."""
+    return sum(-(-prod(shape) // layout.width) for shape in layout.shared.values())
