@@ -76,3 +76,24 @@ def test_people_are_told_how_it_was_trained_and_that_there_is_no_proof(
     assert "epochs, batches of" in out
     assert "gradient norm" not in out
     assert "neumf, rank 32, λ 0.01" in out
+
+
+def test_verify_holds_an_update_against_several_retrains_and_says_that_there_is_no_proof(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out, asked = f"file://{tmp_path}/models", tmp_path / "requests.jsonl"
+    options = ("--model", "neumf", "--rank", 8, "--l2", 0.02, "--label", "rating>=3")
+    said(capfd, "train", data, "--out", out, *options)
+    asked.write_text('{"id": "1", "type": "erase_user", "subject": "u3", "time": "2026-11-21T10:00:00Z"}\n')
+    document = json.loads(said(capfd, "verify", out, "--requests", asked, "--json"))
+    assert len(document["retrained"]) == 3
+    for model in (document["before"], document["after"], *document["retrained"]):
+        assert model.keys() == {"forget", "neighbours", "holdout", "attack"}
+        assert model["holdout"].keys() == {"loss", "auc", "ndcg10"}
+    # Whoever has no data left scores 0 everywhere.
+    assert document["after"]["forget"]["loss"] == pytest.approx(np.log(2))
+    text = said(capfd, "verify", out, "--requests", asked, "--retrains", 4)
+    assert "There is no proof for models of this kind" in text
+    assert "retrain 4" in text
+    assert "found by the attack at 1 % false positives" in " ".join(text.split())
+    assert "--retrains is 1" in said(capfd, "verify", out, "--requests", asked, "--retrains", 1, code=2)
