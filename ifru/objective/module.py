@@ -109,7 +109,7 @@ class ModuleObjective:
         self.ridge[rows] = (1 + self.penalty.damping) * self.decay[rows]
         gradient -= removed
         gradient[rows[degree == 0]] = 0
-        if not self.frozen:
+        if len(listed) > 0 and not self.frozen:
             rows = torch.cat([rows, torch.arange(self.entities, len(theta), device=self.device)])
         return GradientChange(rows, -removed[rows], None, ModulePoint(self, theta, theta, gradient, point.value))
 
