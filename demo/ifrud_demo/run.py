@@ -21,7 +21,7 @@ from ifru.errors import IfruError
 from ifru.evaluation.verify import Published, Verification, verify
 from ifru.interactions.labels import LabelRule
 from ifru.kernels.device import device_of
-from ifru.models import ModelConfig
+from ifru.models import ModelConfig, model_of
 from ifru.requests import resolve
 from ifru.snapshots import Reader, Version, open_store
 from ifru.training import TrainedModel, train
@@ -102,7 +102,8 @@ def _train(config: ModelConfig, data: Data, files: Files) -> tuple[TrainedModel,
         report("compiling", None)
         warm_up(config, device, (torch.float32,))
         start = time.monotonic()
-        trained = train(data.dataset, [config], seed=SEED, device=device, dtype=dtype_of(None, device), report=report)
+        dtype = dtype_of(None, device, model_of(config).capabilities)
+        trained = train(data.dataset, [config], seed=SEED, device=device, dtype=dtype, report=report)
         publish(open_store(files.store.as_uri()), trained, data.dataset)
     return trained, time.monotonic() - start
 

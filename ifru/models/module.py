@@ -19,8 +19,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from torch import Tensor, nn
 
 from ifru.interactions import Interactions
+from ifru.interactions.features import FeatureColumn
 from ifru.models.config import ModelConfig
 from ifru.models.factory import FACTORY, ModuleError, module_of
+from ifru.models.practice import Practice
 from ifru.models.registry import register
 from ifru.objective import Capabilities, Objective
 from ifru.objective.losses import loss_of
@@ -38,12 +40,21 @@ class ModuleFamilyConfig(ModelConfig):
     """What models of this family have in common: each derives from this one, and says what its module is.
 
     shared: whether shared weights move with an update. shared_l2: coefficient of their penalty (shared_l2/2)‖G‖².
-    damping: share of all penalties that an update adds to the curvature.
+    damping: share of all penalties that an update adds to the curvature. user_features, item_features: how recorded
+    columns become Fu and Fi numbers. practice: how it was trained, where that was here.
     """
 
     shared: Literal["trained", "frozen"] = "trained"
     shared_l2: PositiveFloat = 1.0
     damping: NonNegativeFloat = 0.5
+    user_features: tuple[FeatureColumn, ...] = ()
+    item_features: tuple[FeatureColumn, ...] = ()
+    practice: Practice | None = None
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether the module makes use of features."""
+        return False
 
     @property
     def row_columns(self) -> Mapping[str, int]:
@@ -94,6 +105,10 @@ class ModuleConfig(ModuleFamilyConfig):
         return hash(self.model_dump_json())
 
     @property
+    def reads_features(self) -> bool:
+        return True
+
+    @property
     def row_columns(self) -> Mapping[str, int]:
         return self.columns
 
@@ -131,7 +146,9 @@ class ModuleModel:
     @cached_property
     def module(self) -> nn.Module:
         """Built by the factory, and held against the configuration. Raises ModuleError."""
-        module, expected = self.config.build(), self.config.weights
+        # Weights are drawn for it that nobody reads.
+        with torch.random.fork_rng([]):
+            module, expected = self.config.build(), self.config.weights
         if expected is not None and (found := _shapes(module)) != dict(expected):
             raise ModuleError(
                 f"{self.config.title} has the parameters {found}, but the version was made with {dict(expected)}; "
