@@ -159,9 +159,9 @@ class DeclaredCapabilities(Subject):
         return self.objective(self.data.train).at(point.theta).gradient
 
     def _distance(self, theta: Tensor, optimum: Tensor) -> float:
-        """RMS of the difference in prediction over the retained pairs."""
+        """RMS of the difference in prediction over the terms of the loss."""
         table = self.data.train
-        found = [self.scores(at, table)[torch.from_numpy(table.alive)] for at in (theta, optimum)]
+        found = [self.terms(self.scores(at, table), table)[self.counted(table)] for at in (theta, optimum)]
         if self.config.loss != "squared":
             found = [score.sigmoid() for score in found]
         return float((found[0] - found[1]).square().mean().sqrt())

@@ -24,6 +24,10 @@ _RESIDUAL = Residual(
 )
 
 
+_BATCHES_APART = 0.3
+"""What `within` is of a response, which answers each batch by one linear system where the batch finds the model."""
+
+
 class Forgetting(Subject):
     """Tests of `Engine` on this model, and of its versions."""
 
@@ -47,9 +51,10 @@ class Forgetting(Subject):
         ends = [self._scores_after(order) for order in ((one, other), (other, one), (Deletion.union((one, other)),))]
         whole = float((ends[0] - base).norm())
         assert whole > 0, "the deletions change no score"
+        within = _BATCHES_APART if self.model.capabilities.response else self.within
         for end in ends[1:]:
             apart = float((end - ends[0]).norm()) / whole
-            assert apart <= self.within, f"scores end apart by {apart:.3g} of what forgetting changes"
+            assert apart <= within, f"scores end apart by {apart:.3g} of what forgetting changes"
 
     def test_an_empty_request_changes_nothing(self) -> None:
         engine = self.engine()

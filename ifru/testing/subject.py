@@ -47,7 +47,8 @@ class Subject:
     @classmethod
     def dataset(cls) -> Dataset:
         """The data: some hundreds of rows, so that autograd can be asked. Called once."""
-        return split(generate(60, 40, 600, seed=3), LabelRule.parse("rating>=4"), 0.2, seed=0)
+        rule = "positive:1" if cls.config.loss == "bpr" else "rating>=4"
+        return split(generate(60, 40, 600, seed=3), LabelRule.parse(rule), 0.2, seed=0)
 
     @classmethod
     def trained(cls, train: Interactions, seed: int) -> Parameters:
@@ -62,10 +63,22 @@ class Subject:
         user, item = (torch.from_numpy(side.astype(np.int64)) for side in (table.user, table.item))
         return scorer(self.config, serving).scores(serving.user[user], serving.item[item])
 
+    def terms(self, score: Tensor, table: Interactions) -> Tensor:
+        """What the loss is of, from scores [N]: these themselves, or how far a positive is ahead of its negative."""
+        return score[torch.from_numpy(table.origin)] - score if self.config.loss == "bpr" else score
+
+    def counted(self, table: Interactions) -> Tensor:
+        """Which terms [N] there are."""
+        drawn_for = table.alive[table.origin] & ~table.recorded if self.config.loss == "bpr" else True
+        return torch.from_numpy(table.alive & drawn_for)
+
     def loss(self, score: Tensor, table: Interactions) -> Tensor:
-        """Σ w·ℓ(s, y) of scores [N], over the retained interactions."""
-        label, weight = (torch.from_numpy(each).double() for each in (table.label, table.weight * table.alive))
-        return (weight * loss_of(self.config.loss).value(score, label)).sum()
+        """Σ w·ℓ(t, y) over the terms, of scores [N]."""
+        label, weight = torch.from_numpy(table.label).double(), torch.from_numpy(table.weight).double()
+        if self.config.loss == "bpr":
+            label = torch.ones_like(label)
+        value = loss_of(self.config.loss).value(self.terms(score, table), label)
+        return (self.counted(table) * weight * value).sum()
 
     def penalty(self, theta: Tensor, table: Interactions) -> Tensor:
         """What θ [R, K] is charged with."""

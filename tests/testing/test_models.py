@@ -5,14 +5,17 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ifru.interactions import Interactions
+from ifru.interactions import Dataset, Interactions
 from ifru.models import MFConfig
+from ifru.models.deepfm import DeepFMConfig
 from ifru.models.ials import IALSConfig
 from ifru.models.lightgcn import LightGCNConfig
-from ifru.objective.parameters import Parameters
+from ifru.models.neumf import NeuMFConfig
+from ifru.models.practice import Practice
+from ifru.models.two_tower import TwoTowerConfig
 from ifru.testing import Conformance
 from tests.models.bent import BentConfig
-from tests.models.modules import drawn, module_config, ratings
+from tests.models.modules import module_config, ratings
 
 
 class TestMF(Conformance):
@@ -25,6 +28,10 @@ class TestMFWithBiases(Conformance):
 
 class TestMFOfSquares(Conformance):
     config = MFConfig(rank=8, l2=0.2, loss="squared")
+
+
+class TestMFOfPreferences(Conformance):
+    config = MFConfig(rank=12, l2=0.05, loss="bpr")
 
 
 class TestIALS(Conformance):
@@ -41,18 +48,35 @@ class TestIALS(Conformance):
         return (everywhere + (torch.from_numpy(table.alive) * seen).sum()) / 2 + penalty
 
 
+PRACTICE = Practice(batch=64, step=0.02, epochs=8)
+
+
 class TestAModule(Conformance):
-    config = module_config()
-    # Each batch is answered by a linear system at its own base.
-    within = 0.1
+    config = module_config(practice=PRACTICE)
+
+
+class TestAModuleOfFrozenWeights(Conformance):
+    config = module_config(practice=PRACTICE, shared="frozen")
+
+
+class TestAModuleWithFeatures(Conformance):
+    config = module_config("with_features", practice=PRACTICE)
 
     @classmethod
-    def trained(cls, train: Interactions, seed: int) -> Parameters:
-        return drawn(cls.config, ratings())
+    def dataset(cls) -> Dataset:
+        return ratings(features=True)
 
 
-class TestAModuleOfFrozenWeights(TestAModule):
-    config = module_config(shared="frozen")
+class TestNeuMF(Conformance):
+    config = NeuMFConfig(rank=8, l2=0.1, practice=PRACTICE)
+
+
+class TestTwoTower(Conformance):
+    config = TwoTowerConfig(rank=6, l2=0.1, practice=PRACTICE)
+
+
+class TestDeepFM(Conformance):
+    config = DeepFMConfig(rank=6, l2=0.1, practice=PRACTICE)
 
 
 class TestLightGCNOfOneLayer(Conformance):
@@ -65,6 +89,10 @@ class TestLightGCNOfTwoLayers(Conformance):
 
 class TestLightGCNOfThreeLayers(Conformance):
     config = LightGCNConfig(rank=8, l2=0.1, layers=3, loss="squared", graph="all")
+
+
+class TestLightGCNOfPreferences(Conformance):
+    config = LightGCNConfig(rank=12, l2=0.02, loss="bpr")
 
 
 class TestAModelFromOutside(Conformance):
