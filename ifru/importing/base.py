@@ -1,0 +1,150 @@
+"""An imported model as a base to delete from: its parameters as they are, or moved to a stationary point.
+
+Axes: N recorded pairs, R rows of θ, K columns of a row.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ifru.curvature.preconditioner import whole
+from ifru.evaluation.ranking import all_items, ndcg
+from ifru.importing.mapping import check_mapping
+from ifru.interactions import Dataset
+from ifru.interactions.table import Columns, Interactions
+from ifru.interactions.dataset import Ids
+from ifru.interactions.loading import Recorded
+from ifru.models import ModelConfig, model_of
+from ifru.models.quality import auc, scores
+from ifru.objective import Linearised
+from ifru.objective.parameters import Parameters
+from ifru.training import Report, polish, silent
+
+
+@dataclass(frozen=True)
+class Quality:
+    """On the held-out rows; None where it is undefined."""
+
+    auc: float | None
+    ndcg10: float | None
+
+
+@dataclass(frozen=True)
+class Base:
+    """parameters: to publish. offset: ∇L there, which a base that is not stationary is not to pay off; else None.
+
+    gradient_norm: that of ∇L in the inverse diagonal blocks, in √L, of the model as it came, and of the base.
+    moved: root mean square, over the recorded pairs, of what polishing changed their scores by, as a share of that of
+    the scores; 0 without. idle: rows without interactions, which are zero in the base. before, after: quality.
+    """
+
+    config: ModelConfig
+    parameters: Parameters
+    dataset: Dataset
+    offset: Parameters | None
+    gradient_norm: tuple[float, float]
+    moved: float
+    idle: int
+    before: Quality
+    after: Quality
+
+
+def base_of(
+    config: ModelConfig,
+    parameters: Parameters,
+    dataset: Dataset,
+    *,
+    polished: bool,
+    seed: int = 0,
+    report: Report = silent,
+) -> Base:
+    """A base from parameters that were trained elsewhere, on `dataset.train`.
+
+    Raises WrongMapping where its rows are not those of the data set's ids.
+    """
+    train, model = dataset.train, model_of(config)
+    pairs = train.user[train.alive], train.item[train.alive]
+    liked = train.label[train.alive] > 0
+    serving = model.serving(parameters, train)
+    report("comparing ids and rows", None)
+    check_mapping(
+        lambda user, item: scores(config, serving, user, item),
+        (train.users, train.items),
+        pairs[0][liked],
+        pairs[1][liked],
+        np.random.default_rng(seed),
+    )
+    objective = model.objective(train, torch.device("cpu"), parameters.computed_in)
+    theta = parameters.stacked().to(objective.dtype)
+    idle = objective.ridge == 0
+    theta[idle] = 0
+    point = objective.at(theta)
+    before = _norm(point)
+    kept = objective.layout.parameters(theta)
+    quality = _quality(config, kept, dataset)
+    if not polished:
+        offset = objective.layout.parameters(point.gradient)
+        return Base(config, kept, dataset, offset, (before, before), 0.0, int(idle.sum()), quality, quality)
+    report("polishing", None)
+    found = polish(train, config, theta)
+    there = [scores(config, model.serving(each, train), *pairs) for each in (kept, found.parameters)]
+    moved = float(np.linalg.norm(there[1] - there[0]) / max(np.linalg.norm(there[0]), np.finfo(float).tiny))
+    after = found.gradient_norm / math.sqrt(found.objective)
+    quality_after = _quality(config, found.parameters, dataset)
+    return Base(config, found.parameters, dataset, None, (before, after), moved, int(idle.sum()), quality, quality_after)
+
+
+def data_of(recorded: Recorded, weight: NDArray[np.floating] | None, holdout: Recorded | None) -> Dataset:
+    """All recorded pairs as positives to train on, each once: weights [N] of the same pair add up, its last time counts.
+
+    holdout: pairs to test on, with the same ids.
+    """
+    ids = Ids(recorded.users), Ids(recorded.items)
+    tables = [_table(recorded, np.ones(len(recorded.user)) if weight is None else weight)]
+    tables.append(_table(holdout, np.ones(len(holdout.user))) if holdout else _nothing(recorded))
+    return Dataset(*tables, *ids)
+
+
+def _table(recorded: Recorded, weight: NDArray[np.floating]) -> Interactions:
+    users, items = len(recorded.users), len(recorded.items)
+    key = recorded.user.astype(np.int64) * items + recorded.item
+    pair, place = np.unique(key, return_inverse=True)
+    time = None
+    if recorded.time is not None:
+        time = np.full(len(pair), np.iinfo(np.int64).min)
+        np.maximum.at(time, place, recorded.time)
+    columns = Columns(
+        user=(pair // items).astype(np.int32),
+        item=(pair % items).astype(np.int32),
+        label=np.ones(len(pair), dtype=np.float32),
+        weight=np.bincount(place, weights=weight, minlength=len(pair)).astype(np.float32),
+        time=time,
+        origin=np.arange(len(pair)),
+    )
+    return Interactions(columns, users, items)
+
+
+def _nothing(recorded: Recorded) -> Interactions:
+    none = Recorded(recorded.user[:0], recorded.item[:0], None, None, recorded.users, recorded.items)
+    return _table(none, np.empty(0))
+
+
+def _norm(point: Linearised) -> float:
+    """‖∇L‖ in the inverse diagonal blocks, in √L."""
+    rows = np.arange(len(point.theta))
+    return math.sqrt(float(whole(point, rows).decrements(point.gradient).sum()) / point.value)
+
+
+def _quality(config: ModelConfig, parameters: Parameters, dataset: Dataset) -> Quality:
+    holdout, serving = dataset.holdout, model_of(config).serving(parameters, dataset.train)
+    if len(holdout) == 0:
+        return Quality(None, None)
+    label = holdout.label[holdout.alive]
+    score = scores(config, serving, holdout.user[holdout.alive], holdout.item[holdout.alive])
+    return Quality(auc(score, label), ndcg(all_items(config, serving), dataset.train, holdout))
