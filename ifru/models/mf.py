@@ -38,7 +38,9 @@ class MatrixFactorization:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(compiled=True, exact_blocks=True, row_local=True, provable=True, unique_target=True)
+        return Capabilities(
+            compiled=True, exact_blocks=True, bipartite=True, row_local=True, provable=True, unique_target=True
+        )
 
     @property
     def columns(self) -> Mapping[str, int]:

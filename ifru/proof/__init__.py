@@ -1,5 +1,6 @@
 """How far a version is from the exactly retrained model, proven from the version and the retained data alone."""
 
+from ifru.proof.all_pairs import AllPairsDuality
 from ifru.proof.bilinear import BilinearDuality
 from ifru.proof.direction import Direction
 from ifru.proof.dual import Dual
@@ -11,6 +12,7 @@ from ifru.proof.stored import decode_dual, encode_dual
 from ifru.proof.trimming import trimmed
 
 __all__ = [
+    "AllPairsDuality",
     "BilinearDuality",
     "Direction",
     "Dual",

@@ -155,7 +155,7 @@ def check_labels(dataset: Dataset, config: ModelConfig) -> None:
     if len(label) == 0:
         raise DataError("there are no rows to train on; lower --holdout, or check the data")
     low, high = float(label.min()), float(label.max())
-    if low == high:
+    if low == high and not model_of(config).capabilities.positives_only:
         raise DataError(
             f"all {len(label):,} rows to train on have the label {low:g}, so nothing can be learnt from them; use a "
             "rule that tells rows apart, like --label 'rating>=3', or --label positive:1 where every row is a positive"
