@@ -18,7 +18,7 @@ from ifru.curvature.cache import CurvatureCache
 from ifru.curvature.preconditioner import Preconditioner
 from ifru.interactions.table import Int64
 from ifru.kernels.dispatch import total
-from ifru.objective import Linearised, Objective, RowLocal
+from ifru.objective import Linearised, Objective, Responding, RowLocal
 from ifru.solvers.trust_region import Descent
 
 _SCATTERED = 1.3
@@ -51,9 +51,15 @@ class State:
     back empties it before. A state that has raised an error is lost, but for that.
     """
 
-    def __init__(self, objective: Objective, theta: Tensor, cache: CurvatureCache) -> None:
+    def __init__(self, objective: Objective, theta: Tensor, cache: CurvatureCache, debt: Tensor | None = None) -> None:
+        """debt [R, K]: what a model owes that answers by a response; nothing where none is given."""
         self.objective, self.cache = objective, cache
-        self.point = objective.at(theta.to(objective.device, objective.dtype).clone())
+        theta = theta.to(objective.device, objective.dtype).clone()
+        if objective.capabilities.response:
+            debt = torch.zeros_like(theta) if debt is None else debt.to(theta).clone()
+            self.point = cast("Responding", objective).owing(theta, debt)
+        else:
+            self.point = objective.at(theta)
         self.rows = torch.arange(len(theta), device=objective.device)
         self.read_since_exact = 0
         self.origins: list[tuple[Tensor, Tensor]] = []

@@ -7,6 +7,7 @@ from ifru.objective.protocol import (
     GradientChange,
     Linearised,
     Objective,
+    Responding,
     RowLocal,
     SideUpdate,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "GradientChange",
     "Linearised",
     "Objective",
+    "Responding",
     "RowLocal",
     "SideUpdate",
 ]

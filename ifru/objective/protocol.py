@@ -29,7 +29,8 @@ class Capabilities:
     bipartite: rows of one side are not coupled with each other, and the points of the objective are `Bipartite`.
     row_local: besides, rows are coupled by their interactions alone, and the points are `RowLocal`. provable: there is
     a dual problem, so that a version can be proven. unique_target: all minimisers score alike, so that "the retrained
-    model" means one thing. positives_only: there is something to learn where all labels are the same.
+    model" means one thing. positives_only: there is something to learn where all labels are the same. response: its
+    objective is `Responding`, since no training makes ∇L zero.
     """
 
     compiled: bool = False
@@ -40,6 +41,7 @@ class Capabilities:
     provable: bool = False
     unique_target: bool = False
     positives_only: bool = False
+    response: bool = False
 
 
 class Linearised(Protocol):
@@ -130,6 +132,18 @@ class Objective(Protocol):
 
         Rows without interactions left have no gradient afterwards; their θ is the caller's to clear.
         """
+        ...
+
+
+class Responding(Objective, Protocol):
+    """What a model offers that stands where ∇L is not zero: the gradient of its points is a debt that they carry.
+
+    A solve starts where a deletion found θ, with the curvature there, and `advance` follows its quadratic model: what
+    the solve leaves is the debt from then on.
+    """
+
+    def owing(self, theta: Tensor, debt: Tensor) -> Linearised:
+        """θ [R, K] with a debt [R, K] from before; neither is copied."""
         ...
 
 

@@ -56,7 +56,8 @@ class AllPairsDuality(BilinearDuality):
         # In principal axes the moduli of the rows, which bound what rounding does, have products hardly larger than
         # those of the rows themselves.
         axes = torch.linalg.eigh(theta.T @ theta)[1]
-        return self.weighting.unobserved**0.5 * (theta @ axes)
+        rows: Tensor = self.weighting.unobserved**0.5 * (theta @ axes)
+        return rows
 
     def conjugate_elsewhere(self, rows: Tensor) -> Sum:
         return self._squares(rows).times(0.5 / self.weighting.unobserved)
