@@ -87,7 +87,7 @@ def train(
     own = {"bias": bias or None, "layers": layers, "graph": graph}
     models = candidates(model, first, loss.value, _grid(l2), own)
     grow = rank == AUTO and model_of(models[0]).capabilities.provable
-    where, store = device_of(device), _empty_store(out)
+    where, store = device_of(device), empty_store(out)
     with progress() as report:
         dataset = load_dataset(data, LabelRule.parse(label), holdout, seed)
         trained = train_model(
@@ -135,7 +135,7 @@ def _grid(l2: float | None) -> tuple[float, ...]:
     return (l2,)
 
 
-def _empty_store(url: str) -> Store:
+def empty_store(url: str) -> Store:
     """Open a store before any work is done for it. Raises IfruError where its prefix is in use."""
     store = open_store(url)
     try:

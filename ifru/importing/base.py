@@ -6,22 +6,21 @@ Axes: N recorded pairs, R rows of θ, K columns of a row.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ifru.curvature.preconditioner import whole
-from ifru.evaluation.ranking import all_items, ndcg
+from ifru.evaluation.ranking import all_items, ndcg, unseen_auc
 from ifru.importing.mapping import check_mapping
 from ifru.interactions import Dataset
-from ifru.interactions.table import Columns, Interactions
 from ifru.interactions.dataset import Ids
 from ifru.interactions.loading import Recorded
+from ifru.interactions.table import Columns, Interactions
 from ifru.models import ModelConfig, model_of
-from ifru.models.quality import auc, scores
+from ifru.models.quality import scores
 from ifru.objective import Linearised
 from ifru.objective.parameters import Parameters
 from ifru.training import Report, polish, silent
@@ -29,7 +28,7 @@ from ifru.training import Report, polish, silent
 
 @dataclass(frozen=True)
 class Quality:
-    """On the held-out rows; None where it is undefined."""
+    """On the held-out rows; None where there are none. auc: as `unseen_auc` has it."""
 
     auc: float | None
     ndcg10: float | None
@@ -97,18 +96,21 @@ def base_of(
     moved = float(np.linalg.norm(there[1] - there[0]) / max(np.linalg.norm(there[0]), np.finfo(float).tiny))
     after = found.gradient_norm / math.sqrt(found.objective)
     quality_after = _quality(config, found.parameters, dataset)
-    return Base(config, found.parameters, dataset, None, (before, after), moved, int(idle.sum()), quality, quality_after)
+    return Base(
+        config, found.parameters, dataset, None, (before, after), moved, int(idle.sum()), quality, quality_after
+    )
 
 
 def data_of(recorded: Recorded, weight: NDArray[np.floating] | None, holdout: Recorded | None) -> Dataset:
-    """All recorded pairs as positives to train on, each once: weights [N] of the same pair add up, its last time counts.
+    """All recorded pairs as positives to train on, each once: their weights [N] add up, and the last time counts.
 
     holdout: pairs to test on, with the same ids.
     """
-    ids = Ids(recorded.users), Ids(recorded.items)
-    tables = [_table(recorded, np.ones(len(recorded.user)) if weight is None else weight)]
-    tables.append(_table(holdout, np.ones(len(holdout.user))) if holdout else _nothing(recorded))
-    return Dataset(*tables, *ids)
+    train = _table(recorded, np.ones(len(recorded.user)) if weight is None else weight)
+    if holdout is None:
+        holdout = replace(recorded, user=recorded.user[:0], item=recorded.item[:0], time=None)
+    tested = _table(holdout, np.ones(len(holdout.user)))
+    return Dataset(train, tested, Ids(recorded.users), Ids(recorded.items))
 
 
 def _table(recorded: Recorded, weight: NDArray[np.floating]) -> Interactions:
@@ -130,11 +132,6 @@ def _table(recorded: Recorded, weight: NDArray[np.floating]) -> Interactions:
     return Interactions(columns, users, items)
 
 
-def _nothing(recorded: Recorded) -> Interactions:
-    none = Recorded(recorded.user[:0], recorded.item[:0], None, None, recorded.users, recorded.items)
-    return _table(none, np.empty(0))
-
-
 def _norm(point: Linearised) -> float:
     """‖∇L‖ in the inverse diagonal blocks, in √L."""
     rows = np.arange(len(point.theta))
@@ -143,8 +140,5 @@ def _norm(point: Linearised) -> float:
 
 def _quality(config: ModelConfig, parameters: Parameters, dataset: Dataset) -> Quality:
     holdout, serving = dataset.holdout, model_of(config).serving(parameters, dataset.train)
-    if len(holdout) == 0:
-        return Quality(None, None)
-    label = holdout.label[holdout.alive]
-    score = scores(config, serving, holdout.user[holdout.alive], holdout.item[holdout.alive])
-    return Quality(auc(score, label), ndcg(all_items(config, serving), dataset.train, holdout))
+    ranked = all_items(config, serving)
+    return Quality(unseen_auc(ranked, dataset.train, holdout), ndcg(ranked, dataset.train, holdout))
