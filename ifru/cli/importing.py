@@ -12,7 +12,7 @@ import typer
 from ifru.cli.options import Json
 from ifru.cli.output import print_facts, print_json, progress
 from ifru.cli.train import empty_store
-from ifru.importing import Base, base_of, data_of, read_ids, read_implicit, renumbered
+from ifru.importing import Base, base_of, data_of, model_in, read_ids, read_implicit, read_recbole, renumbered
 from ifru.interactions.loading import read_file
 from ifru.models.ials import IALSConfig
 from ifru.objective.parameters import Parameters
@@ -47,6 +47,8 @@ Polish = Annotated[
     ),
 ]
 
+Seed = Annotated[int, typer.Option(min=0, help="Of what is drawn at random.")]
+
 
 @app.command()
 def implicit(
@@ -61,7 +63,7 @@ def implicit(
     ] = None,
     holdout: Holdout = None,
     polish: Polish = False,
-    seed: Annotated[int, typer.Option(min=0, help="Of the rows that are shuffled for comparison.")] = 0,
+    seed: Seed = 0,
     json: Json = False,
 ) -> None:
     """Import an AlternatingLeastSquares model that implicit saved."""
@@ -80,6 +82,36 @@ def implicit(
     _print(base, manifest, out, json)
 
 
+@app.command()
+def recbole(
+    file: Annotated[Path, typer.Argument(metavar="FILE.pth", help="What its trainer saved.", show_default=False)],
+    data: Data,
+    user_ids: UserIds,
+    item_ids: ItemIds,
+    out: Out,
+    l2: Annotated[
+        float, typer.Option(min=1e-12, help="Penalty λ per interaction, which it does not have.", show_default=False)
+    ],
+    negatives: Annotated[int, typer.Option(min=1, help="Items that are drawn for each pair, and stored with it.")] = 1,
+    holdout: Holdout = None,
+    polish: Polish = False,
+    seed: Seed = 0,
+    json: Json = False,
+) -> None:
+    """Import a checkpoint of RecBole: BPR, LightGCN or NeuMF. The row for padding, its first, has no id."""
+    store = empty_store(out)
+    with progress() as report:
+        config, parameters = model_in(read_recbole(file), l2, file)
+        ids = read_ids(user_ids, len(parameters.user)), read_ids(item_ids, len(parameters.item))
+        recorded = renumbered(read_file(data, None), *ids, data)
+        tested = None if holdout is None else renumbered(read_file(holdout, None), *ids, holdout)
+        dataset = data_of(recorded, None, tested, negatives, seed)
+        base = base_of(config, parameters, dataset, polished=polish, seed=seed, report=report)
+        report("publishing", None)
+        manifest = publish(store, base)
+    _print(base, manifest, out, json)
+
+
 def publish(store: Store, base: Base) -> Manifest:
     """Write an imported model as version 1 of an empty prefix."""
     residual = Residual(
@@ -89,7 +121,7 @@ def publish(store: Store, base: Base) -> Manifest:
         batch_energy=0.0,
         added_energy=0.0,
         method="training",
-        reason="imported" if base.offset is not None else "polished",
+        reason=base.reason,
     )
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid4().hex)
     state = FullState(
@@ -108,8 +140,8 @@ def _print(base: Base, manifest: Manifest, out: str, json: bool) -> None:
     facts = {
         "version": manifest.version,
         "store": out,
-        "polished": base.offset is None,
-        "gradient_norm": {"imported": base.gradient_norm[0], "published": base.gradient_norm[1]},
+        "polished": base.reason == "polished",
+        "gradient_norm": base.gradient_norm and dict(zip(("imported", "published"), base.gradient_norm, strict=True)),
         "moved": base.moved,
         "auc": {"imported": base.before.auc, "published": base.after.auc},
         "ndcg10": {"imported": base.before.ndcg10, "published": base.after.ndcg10},
@@ -121,12 +153,12 @@ def _print(base: Base, manifest: Manifest, out: str, json: bool) -> None:
     if json:
         print_json(facts)
         return
-    polished = base.offset is None
+    polished = base.reason == "polished"
     change = f"scores moved by {base.moved:.2%} of their size" if polished else "as imported"
     print_facts(
         {
             "parameters": change,
-            "gradient norm": _both(base.gradient_norm, polished),
+            "gradient norm": _both(base.gradient_norm or (None, None), polished),
             "AUC, held out": _both((base.before.auc, base.after.auc), polished),
             "NDCG@10, held out": _both((base.before.ndcg10, base.after.ndcg10), polished),
             "model": f"{base.config.name}, rank {base.config.rank}, λ {base.config.l2:g}",

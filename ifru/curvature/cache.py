@@ -182,6 +182,10 @@ class CurvatureCache:
         self._blank(rows)
         self._vacate(rows[table.degree[rows] == 0])
 
+    def discard(self, rows: Int64) -> None:
+        """Leave nothing in the blocks of rows [S], held or not: they have lost what no down-date takes out."""
+        self._blank(rows[self._place[rows] >= 0])
+
     def clear(self) -> None:
         """Hold nothing any more, as in the beginning; the counters go on."""
         self._vacate(self._owner[self._owner >= 0])

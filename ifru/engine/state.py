@@ -89,6 +89,8 @@ class State:
         self.cache.remove(self.point, interactions)
         change = self.objective.remove(self.point, interactions)
         self.point = change.point
+        if change.stale is not None:
+            self.cache.discard(change.stale.cpu().numpy())
         gradient, empty = self.point.gradient, self.objective.ridge[change.rows] == 0
         emptied, touched = change.rows[empty], change.rows[~empty]
         for table in (self.point.theta, gradient, self.decrements):

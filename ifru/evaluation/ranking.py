@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.interactions.table import Bool, Int64, ranges
-from ifru.models import ModelConfig, model_of
+from ifru.models import ModelConfig
+from ifru.models.quality import scorer
 from ifru.objective.parameters import Parameters
 
 Scores = Callable[[Tensor], Tensor]
@@ -28,7 +29,7 @@ _CELLS = 1 << 22
 
 def all_items(config: ModelConfig, serving: Parameters) -> Scores:
     """Scores with all items, from the tables that score pairs."""
-    model = model_of(config)
+    model = scorer(config, serving)
     return lambda users: model.all_scores(serving.user[users], serving.item)
 
 

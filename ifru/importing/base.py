@@ -13,11 +13,13 @@ import torch
 from numpy.typing import NDArray
 
 from ifru.curvature.preconditioner import whole
+from ifru.errors import DataError
 from ifru.evaluation.ranking import all_items, ndcg, unseen_auc
 from ifru.importing.mapping import check_mapping
 from ifru.interactions import Dataset
 from ifru.interactions.dataset import Ids
 from ifru.interactions.loading import Recorded
+from ifru.interactions.negatives import draw_negatives
 from ifru.interactions.table import Columns, Interactions
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import scores
@@ -38,7 +40,8 @@ class Quality:
 class Base:
     """parameters: to publish. offset: ∇L there, which a base that is not stationary is not to pay off; else None.
 
-    gradient_norm: that of ∇L in the inverse diagonal blocks, in √L, of the model as it came, and of the base.
+    gradient_norm: that of ∇L in the inverse diagonal blocks, in √L, of the model as it came, and of the base; None for
+    models that answer by a response, which are stationary nowhere and need no offset.
     moved: root mean square, over the recorded pairs, of what polishing changed their scores by, as a share of that of
     the scores; 0 without. idle: rows without interactions, which are zero in the base. before, after: quality.
     """
@@ -47,11 +50,16 @@ class Base:
     parameters: Parameters
     dataset: Dataset
     offset: Parameters | None
-    gradient_norm: tuple[float, float]
+    gradient_norm: tuple[float, float] | None
     moved: float
     idle: int
     before: Quality
     after: Quality
+
+    @property
+    def reason(self) -> str:
+        """Why its parameters are what they are."""
+        return "imported" if self.gradient_norm is None or self.offset is not None else "polished"
 
 
 def base_of(
@@ -65,9 +73,12 @@ def base_of(
 ) -> Base:
     """A base from parameters that were trained elsewhere, on `dataset.train`.
 
-    Raises WrongMapping where its rows are not those of the data set's ids.
+    Raises WrongMapping where its rows are not those of the data set's ids, and DataError where it is to be polished and
+    has no stationary point to move to.
     """
     train, model = dataset.train, model_of(config)
+    if polished and model.capabilities.response:
+        raise DataError(f"{config.name} has no stationary point worth moving to; import it without --polish")
     pairs = train.user[train.alive], train.item[train.alive]
     liked = train.label[train.alive] > 0
     serving = model.serving(parameters, train)
@@ -81,47 +92,57 @@ def base_of(
     )
     objective = model.objective(train, torch.device("cpu"), parameters.computed_in)
     theta = parameters.stacked().to(objective.dtype)
-    idle = objective.ridge == 0
-    theta[idle] = 0
-    point = objective.at(theta)
-    before = _norm(point)
+    idle = train.degree == 0
+    theta[: len(idle)][torch.from_numpy(idle)] = 0
     kept = objective.layout.parameters(theta)
-    quality = _quality(config, kept, dataset)
+    quality, count = _quality(config, kept, dataset), int(idle.sum())
+    if objective.capabilities.response:
+        return Base(config, kept, dataset, None, None, 0.0, count, quality, quality)
+    point = objective.at(theta)
+    norm = _norm(point)
     if not polished:
         offset = objective.layout.parameters(point.gradient)
-        return Base(config, kept, dataset, offset, (before, before), 0.0, int(idle.sum()), quality, quality)
+        return Base(config, kept, dataset, offset, (norm, norm), 0.0, count, quality, quality)
     report("polishing", None)
     found = polish(train, config, theta)
-    there = [scores(config, model.serving(each, train), *pairs) for each in (kept, found.parameters)]
-    moved = float(np.linalg.norm(there[1] - there[0]) / max(np.linalg.norm(there[0]), np.finfo(float).tiny))
-    after = found.gradient_norm / math.sqrt(found.objective)
-    quality_after = _quality(config, found.parameters, dataset)
-    return Base(
-        config, found.parameters, dataset, None, (before, after), moved, int(idle.sum()), quality, quality_after
-    )
+    before, after = (scores(config, model.serving(each, train), *pairs) for each in (kept, found.parameters))
+    moved = float(np.linalg.norm(after - before) / max(np.linalg.norm(before), np.finfo(float).tiny))
+    norms = norm, found.gradient_norm / math.sqrt(found.objective)
+    improved = _quality(config, found.parameters, dataset)
+    return Base(config, found.parameters, dataset, None, norms, moved, count, quality, improved)
 
 
-def data_of(recorded: Recorded, weight: NDArray[np.floating] | None, holdout: Recorded | None) -> Dataset:
+def data_of(
+    recorded: Recorded,
+    weight: NDArray[np.floating] | None,
+    holdout: Recorded | None,
+    negatives: int = 0,
+    seed: int = 0,
+) -> Dataset:
     """All recorded pairs as positives to train on, each once: their weights [N] add up, and the last time counts.
 
-    holdout: pairs to test on, with the same ids.
+    holdout: pairs to test on, with the same ids. negatives: items that are drawn for each pair to train on.
     """
-    train = _table(recorded, np.ones(len(recorded.user)) if weight is None else weight)
+    shape = len(recorded.users), len(recorded.items)
+    train = _columns(recorded, np.ones(len(recorded.user)) if weight is None else weight)
     if holdout is None:
         holdout = replace(recorded, user=recorded.user[:0], item=recorded.item[:0], time=None)
-    tested = _table(holdout, np.ones(len(holdout.user)))
-    return Dataset(train, tested, Ids(recorded.users), Ids(recorded.items))
+    tested = _columns(holdout, np.ones(len(holdout.user)))
+    if negatives:
+        known = np.concatenate([train.user, tested.user]), np.concatenate([train.item, tested.item])
+        train = draw_negatives(train, known, shape[1], negatives, np.random.default_rng(seed))
+    return Dataset(Interactions(train, *shape), Interactions(tested, *shape), Ids(recorded.users), Ids(recorded.items))
 
 
-def _table(recorded: Recorded, weight: NDArray[np.floating]) -> Interactions:
-    users, items = len(recorded.users), len(recorded.items)
+def _columns(recorded: Recorded, weight: NDArray[np.floating]) -> Columns:
+    items = len(recorded.items)
     key = recorded.user.astype(np.int64) * items + recorded.item
     pair, place = np.unique(key, return_inverse=True)
     time = None
     if recorded.time is not None:
         time = np.full(len(pair), np.iinfo(np.int64).min)
         np.maximum.at(time, place, recorded.time)
-    columns = Columns(
+    return Columns(
         user=(pair // items).astype(np.int32),
         item=(pair % items).astype(np.int32),
         label=np.ones(len(pair), dtype=np.float32),
@@ -129,7 +150,6 @@ def _table(recorded: Recorded, weight: NDArray[np.floating]) -> Interactions:
         time=time,
         origin=np.arange(len(pair)),
     )
-    return Interactions(columns, users, items)
 
 
 def _norm(point: Linearised) -> float:

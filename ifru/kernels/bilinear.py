@@ -91,7 +91,7 @@ def product(theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
                 curved = second[z] * change_of_score(theta, theta, x, u, i, rank, bias)
                 add_product(out, u, curved, theta, i, d1, x, i, rank, bias)
                 add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
-    _sum_items(x, ridge, of_items, out)
+    sum_items(x, ridge, of_items, out)
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)
@@ -156,12 +156,12 @@ def advance(step, incidence, terms, form, cuts, of_items, ridge, first, second, 
                 total += change_of_loss(score, delta, label[z], d1, d2, weight[z], loss)
                 add_gradient(gradient, u, first[z], new, i, rank, bias)
                 add_gradient(mine, i - users, first[z], new, u, rank, bias)
-    _sum_items(new, ridge, of_items, gradient)
+    sum_items(new, ridge, of_items, gradient)
     return total
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)
-def _sum_items(x, ridge, of_items, out):
+def sum_items(x, ridge, of_items, out):
     """Item rows of out [R, K] <- ridge·x + Σ_c of_items [C, I, K]."""
     users = len(x) - of_items.shape[1]
     for m in prange(of_items.shape[1]):

@@ -15,10 +15,13 @@ GROUP = "ifru.models"
 """Entry points of other packages: name -> the module that registers the model."""
 
 _BUILT_IN = {
+    "deepfm": "ifru.models.deepfm",
     "ials": "ifru.models.ials",
     "lightgcn": "ifru.models.lightgcn",
     "mf": "ifru.models.mf",
     "module": "ifru.models.module",
+    "neumf": "ifru.models.neumf",
+    "two-tower": "ifru.models.two_tower",
 }
 """Name -> the module that registers it, imported when the model is first asked for."""
 

@@ -61,8 +61,8 @@ class BilinearObjective(PairwiseObjective):
         cuts = [first + _even(of_half, get_num_threads()) for first, of_half in halves]
         self._cuts = [(each[[0, -1]], each) for each in cuts]
 
-    def at(self, theta: Tensor) -> BilinearPoint:
-        return BilinearPoint(self, theta, *self.derivatives(theta))
+    def point(self, theta: Tensor, first: Tensor, second: Tensor, gradient: Tensor | None = None) -> BilinearPoint:
+        return BilinearPoint(self, theta, first, second, gradient)
 
     def derivatives(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         first, second = self.new_derivatives()

@@ -67,7 +67,6 @@ class ModuleObjective:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        """Raises DataError where the module cannot score the interactions."""
         self.score, self.layout, self.loss, self.interactions = score, layout, loss, interactions
         self.device, self.dtype, self.penalty = device, dtype, penalty
         self.l2 = (1 + penalty.damping) * penalty.l2
@@ -88,7 +87,8 @@ class ModuleObjective:
         return ModulePoint(self, theta, theta)
 
     def owing(self, theta: Tensor, debt: Tensor) -> ModulePoint:
-        return ModulePoint(self, theta, theta, debt)
+        """Raises DataError where the module cannot score the interactions at θ."""
+        return ModulePoint(self, theta, theta, debt, self.value(theta))
 
     def serving(self, theta: Tensor) -> Tensor:
         return theta
@@ -109,7 +109,7 @@ class ModuleObjective:
         self.ridge[rows] = (1 + self.penalty.damping) * self.decay[rows]
         gradient -= removed
         gradient[rows[degree == 0]] = 0
-        if not self.frozen:
+        if len(listed) > 0 and not self.frozen:
             rows = torch.cat([rows, torch.arange(self.entities, len(theta), device=self.device)])
         return GradientChange(rows, -removed[rows], None, ModulePoint(self, theta, theta, gradient, point.value))
 

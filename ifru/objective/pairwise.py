@@ -49,6 +49,8 @@ class PairwiseObjective:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
+        if loss.name == "bpr":
+            raise ValueError("the loss bpr is of differences of scores; make a BPRObjective of this score instead")
         self.score, self.loss, self.l2, self.interactions = score, loss, l2, interactions
         self.capabilities, self.device, self.dtype = score.capabilities, device, dtype
         self.users = interactions.users
@@ -61,7 +63,11 @@ class PairwiseObjective:
         self.ridge = self.ridge_of(interactions.degree)
 
     def at(self, theta: Tensor) -> PairwisePoint:
-        return PairwisePoint(self, theta, *self.derivatives(theta))
+        return self.point(theta, *self.derivatives(theta))
+
+    def point(self, theta: Tensor, first: Tensor, second: Tensor, gradient: Tensor | None = None) -> PairwisePoint:
+        """A point at θ whose loss derivatives [N] are known, and possibly ∇L [R, K] with them."""
+        return PairwisePoint(self, theta, first, second, gradient)
 
     def serving(self, theta: Tensor) -> Tensor:
         return theta
@@ -72,7 +78,7 @@ class PairwiseObjective:
         listed = torch.from_numpy(interactions).to(self.device)
         rows, contribution = point.contribution(listed)
         gradient = point.gradient
-        emptied = self._delete(interactions)
+        emptied = self.delete(interactions)
         point.first[listed] = point.second[listed] = 0
         gradient[rows] -= contribution
         # A row that has nothing left owes nothing: differences of its own large terms would leave their rounding.
@@ -130,7 +136,7 @@ class PairwiseObjective:
         place[rows] = torch.arange(len(rows), device=self.device)
         return place
 
-    def _delete(self, interactions: Int64) -> Tensor:
+    def delete(self, interactions: Int64) -> Tensor:
         """Interactions [M], already deleted from the table, count nothing from now on; rows that have none left."""
         table = self.interactions
         self.weight[torch.from_numpy(interactions).to(self.device)] = 0
@@ -167,7 +173,7 @@ class PairwisePoint:
         objective = self.objective
         out = objective.ridge[:, None] * self.theta
         for part in objective.chunks(None if rows is None else objective.incident(rows)):
-            self._add_data(out, self.theta, self.first[part], part)
+            self.add_data(out, self.theta, self.first[part], part)
         return out if rows is None else out[rows]
 
     def product(self, x: Tensor) -> Tensor:
@@ -285,9 +291,9 @@ class PairwisePoint:
         old = self.theta.clone()
         old[rows] = before
         for part in objective.chunks(incident):
-            self._add_data(gradient, old, -self.first[part], part)
+            self.add_data(gradient, old, -self.first[part], part)
             self.first[part], self.second[part] = objective.loss_derivatives(objective.scores(self.theta, part), part)
-            self._add_data(gradient, self.theta, self.first[part], part)
+            self.add_data(gradient, self.theta, self.first[part], part)
         # A moved row is summed anew: differences of its own large terms would lose digits.
         gradient[rows] = self.gradient_of(rows)
         return len(incident)
@@ -324,7 +330,8 @@ class PairwisePoint:
         """∂s/∂ of the rows of one side, and of those at the far end [n, K]."""
         return _mine_first(of_users, *self.objective.score.jacobians(*_mine_first(of_users, mine, far)))
 
-    def _add_data(self, out: Tensor, theta: Tensor, first: Tensor, part: Tensor) -> None:
+    def add_data(self, out: Tensor, theta: Tensor, first: Tensor, part: Tensor) -> None:
+        """Add what interactions [n] give to ∇L, for derivatives first [n] in their scores at theta, to out [R, K]."""
         of_user, of_item = self.objective.score.jacobians(*self.objective.ends(theta, part))
         out.index_add_(0, self.objective.user[part], first[:, None] * of_user)
         out.index_add_(0, self.objective.item[part], first[:, None] * of_item)

@@ -94,10 +94,11 @@ class Linearised(Protocol):
 class GradientChange:
     """What a deletion does to ∇L, exactly, and the point afterwards.
 
-    rows [T], ascending: those that lost interactions. direct [T, K]: minus what the deleted terms gave, penalty
-    included. spillover [R, K]: what the terms that stay give more, because the model passes rows along the deleted
-    interactions; None where it does not. staleness: share by which the rows have moved
-    that diagonal blocks are made of.
+    rows [T], ascending: those that lost interactions, or a term at one that stays. direct [T, K]: minus what
+    the deleted terms gave, penalty included. spillover [R, K]: what the terms that stay give more, because the model
+    passes rows along the deleted interactions; None where it does not. staleness: share by which the rows have moved
+    that diagonal blocks are made of. stale: rows whose blocks have lost more than the deleted interactions' factors;
+    None where no rows have.
     """
 
     rows: Tensor
@@ -105,6 +106,7 @@ class GradientChange:
     spillover: Tensor | None
     point: Linearised
     staleness: float = 0.0
+    stale: Tensor | None = None
 
 
 class Objective(Protocol):

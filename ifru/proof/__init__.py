@@ -2,6 +2,7 @@
 
 from ifru.proof.all_pairs import AllPairsDuality
 from ifru.proof.bilinear import BilinearDuality
+from ifru.proof.bpr import BPRDuality
 from ifru.proof.direction import Direction
 from ifru.proof.dual import Dual
 from ifru.proof.duality import Duality
@@ -13,6 +14,7 @@ from ifru.proof.trimming import trimmed
 
 __all__ = [
     "AllPairsDuality",
+    "BPRDuality",
     "BilinearDuality",
     "Direction",
     "Dual",

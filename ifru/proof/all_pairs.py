@@ -9,6 +9,7 @@ Axes: as in `ifru.proof.duality`; r columns of the dual point's rows; m, n rows 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -55,9 +56,8 @@ class AllPairsDuality(BilinearDuality):
     def rows_elsewhere(self, theta: Tensor) -> Tensor:
         # In principal axes the moduli of the rows, which bound what rounding does, have products hardly larger than
         # those of the rows themselves.
-        axes = torch.linalg.eigh(theta.T @ theta)[1]
-        rows: Tensor = self.weighting.unobserved**0.5 * (theta @ axes)
-        return rows
+        axes: Tensor = torch.linalg.eigh(theta.T @ theta)[1]
+        return math.sqrt(self.weighting.unobserved) * (theta @ axes)
 
     def conjugate_elsewhere(self, rows: Tensor) -> Sum:
         return self._squares(rows).times(0.5 / self.weighting.unobserved)

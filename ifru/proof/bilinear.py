@@ -62,7 +62,7 @@ class BilinearDuality(InteractionsAlone):
         retained, value = self.retained, Sum(0.0, 0.0)
         if self.bias:
             for row, degree in ((retained.user, retained.user_degree), (retained.item, retained.item_degree)):
-                value = value + _bias_part(alpha, row, degree, self.l2)
+                value = value + _bias_part(alpha, row, degree, self.l2, retained.additions)
         return value
 
     def start(self, theta: Tensor) -> Tensor:
@@ -134,9 +134,12 @@ def _root(square: float) -> float:
     return math.sqrt(max(square, 0.0))
 
 
-def _bias_part(alpha: Tensor, row: Tensor, degree: Tensor, l2: float) -> Sum:
-    """What the biases of one side can lower the objective by: min_b Σ_z α_z b_row + (λ/2) Σ n b²."""
+def _bias_part(alpha: Tensor, row: Tensor, degree: Tensor, l2: float, additions: int) -> Sum:
+    """What the biases of one side can lower the objective by: min_b Σ_z α_z b_row + (λ/2) Σ n b².
+
+    additions: see `Retained`.
+    """
     linear, moduli = (torch.zeros_like(degree).index_add_(0, row, a) for a in (alpha, alpha.abs()))
     scale = 2 * l2 * degree.clamp_min(1)
-    error = EPS * (degree + 4) * moduli * (2 * linear.abs() + EPS * degree * moduli)
+    error = EPS * (degree + 4 + additions) * moduli * (2 * linear.abs() + EPS * (degree + additions) * moduli)
     return total(-linear.square() / scale, error / scale)

@@ -57,10 +57,8 @@ def _best_step(duality: Duality, change: Tensor, score: Tensor, linear: float, q
     before = loss.value(score, label)
 
     def value(size: float) -> float:
-        return (
-            float((weight * (loss.value(score + size * change, label) - before)).sum())
-            + (linear + quadratic * size) * size
-        )
+        of_data = float((weight * (loss.value(score + size * change, label) - before)).sum())
+        return of_data + (linear + quadratic * size) * size
 
     size, current = 0.0, 0.0
     for _ in range(_STEPS):

@@ -36,8 +36,9 @@ class Proof:
     objective: L(θ). dual_value: min L at least. gap: their difference, rounding included. relative_gap: gap / L.
     sigma: σ(α) at most, sigma_lower: at least, of the dual point before it is scaled (see `ifru.proof.duality`).
     rms_bound: on the root mean square, over the retained interactions of positive weight, of the difference in
-    predictions (probabilities with bce, scores with squared) to the minimiser of L.
-    retained: N. failure_probability: that of the random start that `sigma`, and all that follows from it, rests on.
+    predictions (probabilities with bce, scores with squared) to the minimiser of L; with bpr over the comparisons of
+    such weight, in the probability that the positive is preferred. retained: N; with bpr the number of comparisons.
+    failure_probability: that of the random start that `sigma`, and all that follows from it, rests on.
     direction: the dimensions to add, where the version's own σ is above λ for certain.
     dual: the dual point of this proof, feasible as it is.
     """

@@ -15,7 +15,7 @@ from ifru.objective.losses import LossName
 from ifru.proof.dual import Dual
 from ifru.proof.errors import ProofError
 
-_LOSSES: dict[bytes, LossName] = {b"bce": "bce", b"squared": "squared"}
+_LOSSES: dict[bytes, LossName] = {b"bce": "bce", b"squared": "squared", b"bpr": "bpr"}
 
 
 def encode_dual(dual: Dual) -> bytes:

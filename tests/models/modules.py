@@ -52,6 +52,18 @@ def drawn(config: ModuleFamilyConfig, dataset: Dataset, dtype: torch.dtype = tor
     return Parameters({"user": tables[0], "item": tables[1]}, shared)
 
 
+def practised(config: ModuleFamilyConfig, dataset: Dataset) -> Parameters:
+    """A fitted model that is not stationary: some steps of Adam on all rows."""
+    objective = objective_of(config, dataset)
+    theta = drawn(config, dataset).stacked().requires_grad_()
+    optimiser = torch.optim.Adam([theta], lr=0.02)
+    for _ in range(60):
+        optimiser.zero_grad()
+        plain_objective(theta, objective).backward()
+        optimiser.step()
+    return objective.layout.parameters(theta.detach())
+
+
 def plain_objective(theta: Tensor, objective: ModuleObjective) -> Tensor:
     """L written out, for autograd."""
     loss = objective.loss.value(plain_scores(theta, objective), objective.label)
