@@ -9,12 +9,12 @@ What was deleted is in the debt and in no offset, and a row without interactions
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Self
+from typing import Self, cast
 
 from torch import Tensor
 
 from ifru.interactions.table import Int64
-from ifru.objective.protocol import GradientChange, Linearised, Objective
+from ifru.objective.protocol import Bipartite, GradientChange, Linearised, Objective
 
 
 class TiltedObjective:
@@ -71,3 +71,7 @@ class TiltedPoint:
 
     def factors(self, of_users: Int64, of_items: Int64) -> Tensor:
         return self.plain.factors(of_users, of_items)
+
+    def cross(self, x: Tensor, of_users: bool) -> Tensor:
+        """As `Bipartite` has it, where the plain point is: an offset has no curvature."""
+        return cast("Bipartite", self.plain).cross(x, of_users)
