@@ -19,7 +19,7 @@ from ifru.models.ials import IALSConfig
 from ifru.training import train
 from ifru.training.newton import Plan, initial, minimise
 
-CONFIG = IALSConfig(rank=8, l2=8.0, alpha=3.0)
+CONFIG = IALSConfig(rank=8, l2=16.0, alpha=3.0)
 
 
 @pytest.fixture(scope="module")
