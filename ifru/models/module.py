@@ -52,9 +52,9 @@ class ModuleFamilyConfig(ModelConfig):
     practice: Practice | None = None
 
     @property
-    def reads_features(self) -> bool:
-        """Whether the module makes use of features."""
-        return False
+    def encodings(self) -> Mapping[str, tuple[FeatureColumn, ...]]:
+        sides = {"user": self.user_features, "item": self.item_features}
+        return {side: encoding for side, encoding in sides.items() if encoding}
 
     @property
     def row_columns(self) -> Mapping[str, int]:
