@@ -26,6 +26,7 @@ LAYERS = (
     "engine",
     "training",
     "evaluation",
+    "importing",
     "stores",
     "snapshots",
     "testing",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import typer
 
 from ifru.cli.candidates import candidates
+from ifru.cli.features import add_features, check_features
 from ifru.cli.options import Json, Precision, dtype_of
 from ifru.cli.output import print_facts, print_json, progress
 from ifru.errors import IfruError
@@ -93,6 +96,11 @@ def train(
             show_default="plain",
         ),
     ] = None,
+    user_features: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What is known of users: .csv, .csv.gz or .parquet."),
+    ] = None,
+    item_features: Annotated[Path | None, typer.Option(metavar="FILE", help="The same for items.")] = None,
     dtype: Annotated[
         Precision | None,
         typer.Option(
@@ -117,9 +125,12 @@ def train(
     capabilities = model_of(models[0]).capabilities
     rule = label or ("positive:0" if capabilities.positives_only else "rating>=4")
     grow = rank == AUTO and capabilities.provable
-    where, store = device_of(device), _empty_store(out)
+    files = {"user": user_features, "item": item_features}
+    check_features(files, models[0])
+    where, store = device_of(device), empty_store(out)
     with progress() as report:
         dataset = load_dataset(data, LabelRule.parse(rule), holdout, seed)
+        models, features = add_features(dataset, models, files)
         trained = train_model(
             dataset,
             models,
@@ -130,7 +141,7 @@ def train(
             report=report,
         )
         report("publishing", None)
-        manifest = publish(store, trained, dataset)
+        manifest = publish(store, trained, dataset, features)
     published = {"version": manifest.version, "store": out, "seconds": time.perf_counter() - start}
     if json:
         print_json(_facts(trained, dataset) | published)
@@ -138,8 +149,10 @@ def train(
         print_facts(_for_people(trained, dataset) | published)
 
 
-def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
-    """Write a trained model as version 1 of an empty prefix."""
+def publish(
+    store: Store, trained: TrainedModel, dataset: Dataset, features: Mapping[str, pa.Table] | None = None
+) -> Manifest:
+    """Write a trained model as version 1 of an empty prefix. features: by `user` and `item`, with a column `row`."""
     residual = Residual(
         influence=None,
         settled=None,
@@ -152,7 +165,8 @@ def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
     quality = {} if trained.auc is None else {"auc": trained.auc}
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
     serving = serving_of(trained.config, trained.parameters, dataset.train)
-    return writer.start(FullState(trained.config, trained.parameters, dataset, serving), quality, residual)
+    state = FullState(trained.config, trained.parameters, dataset, serving, features=features or {})
+    return writer.start(state, quality, residual)
 
 
 def _whole(rank: str) -> int:
@@ -171,7 +185,7 @@ def _grid(l2: float | None) -> tuple[float, ...]:
     return (l2,)
 
 
-def _empty_store(url: str) -> Store:
+def empty_store(url: str) -> Store:
     """Open a store before any work is done for it. Raises IfruError where its prefix is in use."""
     store = open_store(url)
     try:
