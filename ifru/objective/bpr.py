@@ -168,6 +168,9 @@ class BPRPoint:
             self._value = self.objective.value(self.theta)
         return self._value
 
+    def linear(self) -> Self:
+        return type(self)(self.objective, self.pairs.linear())
+
     def product(self, x: Tensor) -> Tensor:
         objective, pairs, theta, score = self.objective, self.objective.pairs, self.theta, self.objective.pairs.score
         out, along = self.objective.ridge[:, None] * x, torch.empty_like(self.first)

@@ -176,6 +176,9 @@ class PairwisePoint:
             self.add_data(out, self.theta, self.first[part], part)
         return out if rows is None else out[rows]
 
+    def linear(self) -> Self:
+        return type(self)(self.objective, self.theta, torch.zeros_like(self.first), self.second, self.gradient)
+
     def product(self, x: Tensor) -> Tensor:
         objective = self.objective
         out = objective.ridge[:, None] * x
