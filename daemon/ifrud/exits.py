@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ifru.errors import IfruError
+from ifru.errors import DataError, IfruError
 from ifru.models import UnknownModel
 from ifru.snapshots import CommitLost, CommitUnknown
 from ifrud.problems import InvalidSettings
 
 
 class Exit(IntEnum):
-    """OK: drained, or told to stop. BUG: of ifrud. SETTINGS: invalid, or naming a model that is not installed.
+    """OK: drained, or told to stop. BUG: of ifrud. SETTINGS: invalid, or naming a model that is not installed, not
+    configured or cannot score its data.
 
     LOST: another writer published first.
     UNKNOWN: it is not known whether the last version was published; the next start finds out.
@@ -30,7 +31,7 @@ class Exit(IntEnum):
 def exit_for(error: IfruError) -> Exit:
     """The exit code for an error that ended the daemon."""
     match error:
-        case InvalidSettings() | UnknownModel():
+        case InvalidSettings() | UnknownModel() | DataError():
             return Exit.SETTINGS
         case CommitLost():
             return Exit.LOST

@@ -5,12 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+import torch
+from torch import Tensor
+
 from ifru.curvature.cache import Counters
 from ifru.engine.engine import Engine, UpdateFailed
 from ifru.engine.update import Settled, Update
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
-from ifru.snapshots import Change, Event, FullState, Manifest, Reader, Remembered, Residual, Source, Version, Writer
+from ifru.snapshots import (
+    Change,
+    Event,
+    FullState,
+    Manifest,
+    Reader,
+    Remembered,
+    Residual,
+    Source,
+    Version,
+    Writer,
+    as_buffers,
+)
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -131,8 +146,10 @@ class Model:
 
     def _commit(self, change: Change) -> Manifest:
         parameters, serving = self.engine.parameters, self.engine.serving
+        buffers = self._changed_buffers()
         full = self._full(parameters, serving) if self.full_is_due and not change.claim else None
-        self.manifest = self._writer.commit(self.manifest, replace(change, serving=serving, full=full))
+        change = replace(change, serving=serving, buffers=buffers, full=full)
+        self.manifest = self._writer.commit(self.manifest, change)
         return self.manifest
 
     def _residual(self, update: Update | None, otherwise: str) -> Residual:
@@ -154,3 +171,14 @@ class Model:
 
     def _full(self, parameters: Parameters, serving: Parameters | None) -> FullState:
         return FullState(self.engine.config, parameters, self.dataset, serving, self._buffers, self._features)
+
+    def _changed_buffers(self) -> Mapping[str, Tensor] | None:
+        """All buffers of the next version; None where they are those of the newest."""
+        found = as_buffers({"offset": self.engine.offset, "debt": self.engine.debt})
+        changed = {
+            name: tensor.cpu().clone()
+            for name, tensor in found.items()
+            if name not in self._buffers or not torch.equal(tensor.cpu(), self._buffers[name])
+        }
+        self._buffers = {**self._buffers, **changed}
+        return self._buffers if changed else None

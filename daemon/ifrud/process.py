@@ -16,14 +16,27 @@ from uuid import uuid4
 import structlog
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 
-from ifru.engine.engine import Engine, UnsupportedSupport
+from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
+from ifru.engine.supported import UnsupportedSupport
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
 from ifru.kernels.device import UnsupportedDevice, device_of
 from ifru.kernels.dispatch import concurrent
 from ifru.models import ModelConfig, model_of
-from ifru.snapshots import Manifest, NoVersion, Reader, Store, Version, Writer, open_store, probe, read_hash_key
+from ifru.models.factory import use_module
+from ifru.snapshots import (
+    Manifest,
+    NoVersion,
+    Reader,
+    Store,
+    Version,
+    Writer,
+    from_buffers,
+    open_store,
+    probe,
+    read_hash_key,
+)
 from ifru.training.warm_up import warm_up
 from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
@@ -105,6 +118,8 @@ class StopSignals:
 
 def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack) -> None:
     reporter = _reporter(settings)
+    if settings.model is not None:
+        use_module(settings.model)
     admin = _admin(settings.admin, reporter, stack)
     store = open_store(settings.store, RETRY_SECONDS, ANSWER_SECONDS)
     probe(store, _attempt())
@@ -221,7 +236,9 @@ def _engine(newest: Version, settings: EngineSettings, memory: Memory, beat: Cal
         if device.type == "cpu":
             cache_bytes = memory.for_cache(newest.parameters, newest.dataset)
             settings = settings.model_copy(update={"cache_bytes": cache_bytes})
-        return Engine(model, newest.parameters, newest.dataset, settings, device, carried, beat=beat)
+        offset, debt = from_buffers(newest, "offset"), from_buffers(newest, "debt")
+        parameters, dataset = newest.parameters, newest.dataset
+        return Engine(model, parameters, dataset, settings, device, carried, offset, debt, beat=beat)
     except UnsupportedDevice as error:
         raise InvalidSettings([f"engine.device: {error}"]) from None
     except UnsupportedSupport as error:

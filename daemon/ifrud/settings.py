@@ -132,7 +132,10 @@ class KafkaSettings(_Group):
 
 
 class Common(BaseSettings):
-    """What all commands read from the same file and environment."""
+    """What all commands read from the same file and environment.
+
+    model: `package.module:factory` that is imported for versions of the user's own module; no version causes that.
+    """
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", env_parse_none_str="null", extra="forbid", frozen=True
@@ -153,6 +156,7 @@ class Common(BaseSettings):
     refine_after_ms: NonNegativeFloat = 500
     prove: bool = True
     full_every: PositiveInt = 100
+    model: str | None = None
 
 
 class Settings(Common):

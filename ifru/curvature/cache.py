@@ -24,6 +24,7 @@ from torch import Tensor
 
 from ifru.curvature.factors import Factors, gram_rows, largest_degree
 from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonals, inverse_blocks
+from ifru.curvature.shared import SharedCurvature
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
 from ifru.kernels.dispatch import compiled
@@ -80,7 +81,7 @@ class CurvatureCache:
         self._budget_bytes = budget_bytes
         self._row_bytes = width * objective.ridge.element_size()
         self._block_bytes = width * self._row_bytes
-        self._smallest = largest_degree(width) + 1
+        self._smallest = largest_degree(width, objective.capabilities.own_blocks) + 1
         many = int((table.degree >= self._smallest).sum())
         self.capacity = min(many, budget_bytes // self._block_bytes)
         self._blocks = torch.zeros((self.capacity, width, width), dtype=objective.dtype, device=objective.device)
@@ -96,9 +97,10 @@ class CurvatureCache:
         self._penalty = np.zeros(rows)
         self._unfinished: list[Int64] = []
         self._tick = 0
+        self._shared = SharedCurvature(objective, STALENESS, EXACTNESS)
 
     def preconditioner(self, point: Linearised, rows: Tensor) -> Preconditioner:
-        """M⁻¹ of rows [S], ascending and unique; blocks that are not held are built at θ.
+        """M⁻¹ of rows [S], ascending and unique, shared ones all or none; blocks that are not held are built at θ.
 
         Where rows need more than the budget, the cache keeps what it has, and the others take their diagonals.
         """
@@ -106,6 +108,7 @@ class CurvatureCache:
         at_hand = self._at_hand(numbers)
         if at_hand is not None:
             return at_hand
+        whole, numbers = numbers, numbers[: int(numbers.searchsorted(self._shared.first))]
         degree = self._objective.interactions.degree[numbers]
         many, few = np.flatnonzero(degree >= self._smallest), np.flatnonzero(degree < self._smallest)
         few = few[np.cumsum(degree[few]) * self._row_bytes <= self._budget_bytes]
@@ -116,6 +119,8 @@ class CurvatureCache:
         parts: list[Part] = [Blocks.of(self._blocks, place[place >= 0], held)]
         if len(few) > 0:
             parts.append(gram_rows(point, numbers[few], few))
+        if len(whole) > len(numbers):
+            parts.append(self._shared.part(point, torch.arange(len(numbers), len(whole), device=rows.device)))
         if len(held) + len(few) == len(numbers):
             return Preconditioner(tuple(parts))
         left = np.setdiff1d(np.arange(len(numbers)), np.concatenate([held, few]), assume_unique=True)
@@ -138,10 +143,15 @@ class CurvatureCache:
     def add_staleness(self, rows: Int64, share: NDArray[np.float64] | float) -> None:
         """A share of the inputs of rows' blocks [S] has moved: one for all, or one each [S]."""
         self._staleness[rows] += share
+        self._shared.add_staleness(float(np.max(share, initial=0)))
 
     def remove(self, point: Linearised, interactions: Int64) -> None:
         """Take interactions [M] out of the blocks that hold them: already deleted, but the point still knows them."""
         table = self._objective.interactions
+        self._shared.remove(point, interactions)
+        if not self._objective.capabilities.own_blocks:
+            self._rebuild_around(interactions)
+            return
         sides = []
         for end, first in ((table.user[interactions], 0), (table.item[interactions], table.users)):
             order = np.argsort(end, kind="stable")
@@ -158,6 +168,20 @@ class CurvatureCache:
         factors = point.factors(listed[0], listed[1])
         self._down_date(rows[sound], Factors(factors, np.concatenate([[0], np.cumsum(lost[sound])])))
 
+    def _rebuild_around(self, interactions: Int64) -> None:
+        """Blank the blocks of the ends of deleted interactions [M], and all that see a row which has nothing left."""
+        table = self._objective.interactions
+        blank = np.zeros(len(self._place), dtype=bool)
+        for end, others in (
+            (table.user[interactions], slice(table.users, None)),
+            (table.incidence.far[interactions], slice(0, table.users)),
+        ):
+            blank[end] = True
+            blank[others] |= bool((table.degree[end] == 0).any())
+        rows = np.flatnonzero(blank & (self._place >= 0))
+        self._blank(rows)
+        self._vacate(rows[table.degree[rows] == 0])
+
     def discard(self, rows: Int64) -> None:
         """Leave nothing in the blocks of rows [S], held or not: they have lost what no down-date takes out."""
         self._blank(rows[self._place[rows] >= 0])
@@ -166,6 +190,7 @@ class CurvatureCache:
         """Hold nothing any more, as in the beginning; the counters go on."""
         self._vacate(self._owner[self._owner >= 0])
         self._blocks.zero_()
+        self._shared.clear()
         self._unfinished.clear()
         for each in (self._staleness, self._error, self._penalty):
             each[:] = 0

@@ -24,6 +24,7 @@ from ifru.curvature.cache import Counters, CurvatureCache
 from ifru.engine.push import Budget, Push
 from ifru.engine.settings import EngineSettings
 from ifru.engine.state import Removal, State, incident
+from ifru.engine.supported import check_support
 from ifru.engine.supports import Support, Supports, densest, of_all_rows, of_push, of_support, on_support
 from ifru.engine.update import NOTHING_CARRIED, Carried, Settled, Update
 from ifru.errors import IfruError
@@ -31,6 +32,7 @@ from ifru.interactions import Dataset, Deletion
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Parameters
+from ifru.objective.tilted import TiltedObjective
 from ifru.solvers.pcg import Limits, never
 from ifru.solvers.reason import Reason
 from ifru.solvers.trust_region import LOOSE, descend
@@ -67,16 +69,6 @@ class _NotLower(ArithmeticError):
     """A local answer that leaves more than nothing done."""
 
 
-class UnsupportedSupport(IfruError):
-    """A support that a model does not offer."""
-
-    def __init__(self, support: str, model: str) -> None:
-        super().__init__(
-            f"engine.support is {support!r}, which needs a model whose scores depend on their own two rows; "
-            f"{model} allows auto, k_hop and global"
-        )
-
-
 @dataclass(frozen=True)
 class _Answer:
     """How an update came about: the rows [S] that it moved; see `Update` for the other fields."""
@@ -111,11 +103,15 @@ class Engine:
         settings: EngineSettings,
         device: torch.device | str = "cpu",
         carried: Carried = NOTHING_CARRIED,
+        offset: Parameters | None = None,
+        debt: Parameters | None = None,
         now: Callable[[], float] = time.perf_counter,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         """parameters: a stationary point, or what an engine with the same data has left.
 
+        offset: ∇L at a base that is not stationary; rows without interactions have none. debt: of models that answer
+        by a response, which need no offset: what is owed; nothing where neither is given.
         carried: what the engine said whose work this one goes on with. now: a clock, in seconds. beat(): called at each
         step of an update, which reads the data about once at most, for whoever watches that it goes on.
         Raises UnsupportedSupport where the settings name a support that the model does not offer.
@@ -123,9 +119,15 @@ class Engine:
         self.config, self.dataset, self.settings = config, dataset, settings
         theta = parameters.stacked()
         objective = model_of(config).objective(dataset.train, torch.device(device), parameters.computed_in)
-        if settings.support in ("residual", "push") and not objective.capabilities.row_local:
-            raise UnsupportedSupport(settings.support, config.name)
-        self.state = State(objective, theta, CurvatureCache(objective, settings.cache_bytes))
+        owed = None if debt is None else debt.stacked()
+        if offset is not None:
+            base = offset.stacked().to(objective.device, objective.dtype)
+            if objective.capabilities.response:
+                owed = objective.at(theta.to(base)).gradient - base
+            else:
+                objective = TiltedObjective(objective, base)
+        check_support(settings.support, objective.capabilities, config.name)
+        self.state = State(objective, theta, CurvatureCache(objective, settings.cache_bytes), owed)
         self._now, self._beat = now, beat
         self._seconds: dict[str, float] = {}
         self._supports, self._push = Supports(self.state, settings), Push(self.state, now, beat=beat)
@@ -142,6 +144,18 @@ class Engine:
         theta = self.state.point.theta
         rows = self.state.objective.serving(theta)
         return None if rows is theta else self.state.objective.layout.parameters(rows)
+
+    @property
+    def offset(self) -> Parameters | None:
+        """What the gradient is counted from; None where the base was stationary, and where the debt says it all."""
+        objective = self.state.objective
+        return objective.layout.parameters(objective.offset) if isinstance(objective, TiltedObjective) else None
+
+    @property
+    def debt(self) -> Parameters | None:
+        """Of models that answer by a response: what is owed, which nobody can tell from the parameters alone."""
+        objective = self.state.objective
+        return objective.layout.parameters(self.state.point.gradient) if objective.capabilities.response else None
 
     @property
     def carried(self) -> Carried:

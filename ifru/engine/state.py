@@ -18,7 +18,7 @@ from ifru.curvature.cache import CurvatureCache
 from ifru.curvature.preconditioner import Preconditioner
 from ifru.interactions.table import Int64
 from ifru.kernels.dispatch import total
-from ifru.objective import Linearised, Objective, RowLocal
+from ifru.objective import Linearised, Objective, Responding, RowLocal
 from ifru.solvers.trust_region import Descent
 
 _SCATTERED = 1.3
@@ -51,9 +51,15 @@ class State:
     back empties it before. A state that has raised an error is lost, but for that.
     """
 
-    def __init__(self, objective: Objective, theta: Tensor, cache: CurvatureCache) -> None:
+    def __init__(self, objective: Objective, theta: Tensor, cache: CurvatureCache, debt: Tensor | None = None) -> None:
+        """debt [R, K]: what a model owes that answers by a response; nothing where none is given."""
         self.objective, self.cache = objective, cache
-        self.point = objective.at(theta.to(objective.device, objective.dtype).clone())
+        theta = theta.to(objective.device, objective.dtype).clone()
+        if objective.capabilities.response:
+            debt = torch.zeros_like(theta) if debt is None else debt.to(theta).clone()
+            self.point = cast("Responding", objective).owing(theta, debt)
+        else:
+            self.point = objective.at(theta)
         self.rows = torch.arange(len(theta), device=objective.device)
         self.read_since_exact = 0
         self.origins: list[tuple[Tensor, Tensor]] = []
@@ -169,7 +175,7 @@ class State:
     def _tell_cache(self, rows: Tensor, share: float) -> Tensor:
         """Tell the cache of a move; returns the rows whose gradient it has changed."""
         near, met = self.local.neighbours(rows)
-        degree = (self.objective.ridge[near] / self.objective.l2).clamp(min=1)
+        degree = degree_of(self.objective, near).clamp(min=1)
         self.cache.add_staleness(near.cpu().numpy(), (share * (met / degree).clamp(max=1)).double().cpu().numpy())
         return near
 
@@ -196,4 +202,10 @@ def _share(step: Tensor, before: Tensor) -> float:
 
 def incident(objective: Objective, rows: Tensor) -> float:
     """Retained interactions of rows [S]; those of two of them count twice."""
-    return float(objective.ridge[rows].sum(dtype=torch.float64)) / objective.l2
+    return float(degree_of(objective, rows).sum())
+
+
+def degree_of(objective: Objective, rows: Tensor) -> Tensor:
+    """Retained interactions [S] of rows, in float64."""
+    degree = torch.from_numpy(objective.interactions.degree[rows.cpu().numpy()])
+    return degree.to(objective.device, torch.float64)

@@ -108,6 +108,9 @@ class Dataset:
             left = getattr(self.train, f"{side}_degree")[touched] + getattr(self.holdout, f"{side}_degree")[touched]
             for row in touched[left == 0]:
                 ids.forget(int(row))
+            for table in (self.train, self.holdout):
+                if (known := table.features.get(side)) is not None:
+                    known[touched[left == 0]] = 0
         return deleted
 
     def copy(self) -> Dataset:

@@ -81,6 +81,8 @@ class Interactions:
         self.origin: Int64 = place[columns.origin[order]]
         self.alive: Bool = np.ones(len(order), dtype=bool) if alive is None else alive[order].copy()
         self.users, self.items = users, items
+        self.features: dict[str, Float32] = {}
+        """`user` or `item` -> what is known of each of them [U, Fu] or [I, Fi]; nothing where a model reads none."""
         by_item = np.argsort(self.item, kind="stable")
         far = np.concatenate([self.item + np.int32(users), self.user[by_item]])
         start = np.concatenate([[0], np.cumsum(np.bincount(far, minlength=users + items))])
@@ -176,6 +178,7 @@ class Interactions:
         clone.__dict__.update(self.__dict__)
         clone.alive = self.alive.copy()
         clone.degree = self.degree.copy()
+        clone.features = {side: known.copy() for side, known in self.features.items()}
         return clone
 
 

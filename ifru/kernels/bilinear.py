@@ -42,8 +42,10 @@ def value(theta, user, item, terms, form):
                 score += np.float64(p[rank]) + np.float64(q[rank])
             if loss == 0:
                 total += weight[z] * (max(score, 0.0) + math.log1p(math.exp(-abs(score))) - label[z] * score)
-            else:
+            elif loss == 1:
                 total += weight[z] * 0.5 * (score - label[z]) ** 2
+            else:
+                total += (0.5 * weight[z] * score - label[z]) * score
     return total
 
 

@@ -38,8 +38,15 @@ class MatrixFactorization:
 
     @property
     def capabilities(self) -> Capabilities:
-        row_local = self.config.loss != "bpr"
-        return Capabilities(compiled=True, exact_blocks=True, row_local=row_local, provable=True, unique_target=True)
+        of_two_rows = self.config.loss != "bpr"
+        return Capabilities(
+            compiled=True,
+            exact_blocks=True,
+            bipartite=of_two_rows,
+            row_local=of_two_rows,
+            provable=True,
+            unique_target=True,
+        )
 
     @property
     def columns(self) -> Mapping[str, int]:

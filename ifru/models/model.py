@@ -65,3 +65,11 @@ class Model(Protocol):
     def all_scores(self, user: Tensor, item: Tensor) -> Tensor:
         """s [n, m] of user rows [n, K] with all item rows [m, K], in a tensor of its own."""
         ...
+
+
+class WithShared(Model, Protocol):
+    """What a model offers whose scores depend on weights besides their rows."""
+
+    def with_shared(self, shared: Mapping[str, Tensor]) -> Model:
+        """This model, to score with shared weights: name -> tensor."""
+        ...

@@ -5,6 +5,8 @@ Axes: n pairs.
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 from ifru.interactions import Dataset
 from ifru.interactions.table import Int64
 from ifru.models.config import ModelConfig
+from ifru.models.model import Model, WithShared
 from ifru.models.registry import model_of
 from ifru.objective.parameters import Parameters
 
@@ -22,8 +25,14 @@ def scores(config: ModelConfig, serving: Parameters, user: NDArray[np.integer], 
     """s [n] of pairs given by row numbers, computed in the precision of the serving tables (`Model.serving`)."""
     device = serving.user.device
     users, items = (torch.from_numpy(side.astype(np.int64)).to(device) for side in (user, item))
-    found = model_of(config).scores(serving.user[users], serving.item[items])
+    found = scorer(config, serving).scores(serving.user[users], serving.item[items])
     return found.double().cpu().numpy()
+
+
+def scorer(config: ModelConfig, serving: Parameters) -> Model:
+    """The model that scores rows of the serving tables, with the shared weights that stand beside them."""
+    model = model_of(config)
+    return cast("WithShared", model).with_shared(serving.shared) if serving.shared else model
 
 
 def holdout_auc(config: ModelConfig, parameters: Parameters, dataset: Dataset) -> float | None:

@@ -61,7 +61,7 @@ class PairwiseObjective:
         self.item = torch.from_numpy(interactions.incidence.far[: len(interactions)]).to(device)
         self.label = torch.from_numpy(interactions.label).to(device, dtype)
         self.weight = torch.from_numpy(interactions.weight * interactions.alive).to(device, dtype)
-        self.ridge = torch.from_numpy(l2 * interactions.degree).to(device, dtype)
+        self.ridge = self.ridge_of(interactions.degree)
 
     def at(self, theta: Tensor) -> PairwisePoint:
         return self.point(theta, *self.derivatives(theta))
@@ -91,7 +91,7 @@ class PairwiseObjective:
         data = 0.0
         for part in self.chunks():
             score = self.score.scores(*(end.double() for end in self.ends(theta, part)))
-            data += float((self.weight[part] * self.loss.value(score, self.label[part].double())).sum())
+            data += float(self.losses(score, part).sum())
         return data + penalty(self.ridge, theta)
 
     def scores(self, theta: Tensor, interactions: Tensor | None = None) -> Tensor:
@@ -107,6 +107,14 @@ class PairwiseObjective:
         """w·ℓ'(s) and w·ℓ''(s) [n]."""
         weight, label = self.weight[part], self.label[part]
         return weight * self.loss.slope(score, label), weight * self.loss.curvature(score, label)
+
+    def losses(self, score: Tensor, part: Tensor) -> Tensor:
+        """w·ℓ(s) [n] of scores in float64."""
+        return self.weight[part] * self.loss.value(score, self.label[part].double())
+
+    def ridge_of(self, degree: Int64) -> Tensor:
+        """The ridge of rows [S] by the number of their retained interactions."""
+        return torch.from_numpy(self.l2 * degree).to(self.device, self.dtype)
 
     def ends(self, theta: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
         """User rows and item rows [n, K]."""
@@ -135,7 +143,7 @@ class PairwiseObjective:
         self.weight[torch.from_numpy(interactions).to(self.device)] = 0
         rows = np.union1d(table.user[interactions], table.incidence.far[interactions]).astype(np.int64)
         degree = table.degree[rows]
-        self.ridge[torch.from_numpy(rows).to(self.device)] = torch.from_numpy(self.l2 * degree).to(self.ridge)
+        self.ridge[torch.from_numpy(rows).to(self.device)] = self.ridge_of(degree)
         return torch.from_numpy(rows[degree == 0]).to(self.device)
 
 
@@ -189,9 +197,7 @@ class PairwisePoint:
             before, after = (
                 objective.score.scores(*(end.double() for end in objective.ends(at, part))) for at in (self.theta, new)
             )
-            label = objective.label[part].double()
-            rise = objective.loss.value(after, label) - objective.loss.value(before, label)
-            change += float((objective.weight[part] * rise).sum())
+            change += float((objective.losses(after, part) - objective.losses(before, part)).sum())
         change += penalty_change(objective.ridge, x, self.theta, new)
         there = type(self)(objective, new, *objective.derivatives(new), value=self.value + change)
         return there, change

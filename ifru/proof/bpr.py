@@ -18,7 +18,7 @@ from torch import Tensor
 from ifru.interactions import Interactions
 from ifru.objective.losses import Loss, loss_of
 from ifru.proof.bilinear import BilinearDuality
-from ifru.proof.duality import Scores, Spectrum
+from ifru.proof.duality import InteractionsAlone, Scores, Spectrum
 from ifru.proof.eigenvalue import Enough
 from ifru.proof.propagated import PropagatedDuality
 from ifru.proof.retained import Retained
@@ -67,7 +67,7 @@ class Terms(Retained):
 
 
 @dataclass(frozen=True)
-class BPRDuality:
+class BPRDuality(InteractionsAlone):
     """See `Duality`. of_scores: that of the scores, whatever the loss."""
 
     retained: Terms
@@ -114,7 +114,13 @@ class BPRDuality:
         return self.of_scores.start(theta)
 
     def spectrum(
-        self, alpha: Tensor, start: Tensor, random: torch.Generator, enough: Enough, check: Callable[[], None]
+        self,
+        alpha: Tensor,
+        start: Tensor,
+        random: torch.Generator,
+        enough: Enough,
+        check: Callable[[], None],
+        rows: Tensor | None = None,
     ) -> Spectrum:
         return self.of_scores.spectrum(self._at_interactions(alpha), start, random, enough, check)
 

@@ -64,12 +64,15 @@ class Retained:
         return replace(matrix, operations=matrix.operations + self.additions)
 
     @staticmethod
-    def of(interactions: Interactions, loss: Loss) -> Retained:
-        """Raises ProofError where a weight is negative, or where the objective has no lower bound."""
+    def of(interactions: Interactions, loss: Loss, alpha: float = 1.0) -> Retained:
+        """alpha: what weights are multiplied by.
+
+        Raises ProofError where a weight is negative, or where the objective has no lower bound.
+        """
         alive = interactions.alive
         place = np.cumsum(alive) - 1
         label = torch.from_numpy(interactions.label[alive]).double()
-        weight = torch.from_numpy(interactions.weight[alive]).double()
+        weight = alpha * torch.from_numpy(interactions.weight[alive]).double()
         if not bool(((weight >= 0) & weight.isfinite() & label.isfinite()).all()):
             raise ProofError(
                 "a retained interaction has a negative weight, or a weight or label that is not finite; "

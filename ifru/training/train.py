@@ -16,11 +16,14 @@ from torch import Tensor
 from ifru.errors import DataError
 from ifru.interactions import Dataset, Interactions
 from ifru.models import ModelConfig, model_of
+from ifru.models.module import ModuleFamilyConfig
+from ifru.models.practice import Practice
 from ifru.models.proving import prove
 from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
 from ifru.proof import Proof
 from ifru.solvers.pcg import never
+from ifru.training import practised
 from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
 from ifru.training.newton import Plan, Trained, initial, minimise
 from ifru.training.rank import Tried, grown
@@ -48,6 +51,11 @@ class TrainedModel:
     def parameters(self) -> Parameters:
         """The trained ones."""
         return self.trained.parameters
+
+    @property
+    def practice(self) -> Practice | None:
+        """How it was trained, where that was by mini-batches."""
+        return self.config.practice if isinstance(self.config, ModuleFamilyConfig) else None
 
     @property
     def ready(self) -> bool:
@@ -105,6 +113,8 @@ def train(
         found = grown(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         config, trained, proof, ranks = found.config, found.trained, found.proof, found.tried
     else:
+        if model_of(config).capabilities.response:
+            config = practised.tuned(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         trained = fit(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         proof = _proof(dataset.train, config, trained, seed, report)
     auc = holdout_auc(config, trained.parameters, dataset)
@@ -129,7 +139,9 @@ def fit(
     dtype: torch.dtype,
     report: Report = silent,
 ) -> Trained:
-    """Train from scratch to a stationary point of the precision; deterministic under a seed."""
+    """Train from scratch; deterministic under a seed. To a stationary point of the precision, where a model has one."""
+    if model_of(config).capabilities.response:
+        return practised.fit(interactions, config, seed=seed, device=device, dtype=dtype, report=report)
     objective = model_of(config).objective(interactions, device, dtype)
     plan = Plan(tolerance=TOLERANCES[dtype])
     return minimise(objective, initial(objective, seed), plan, DescentReport(plan, report))
@@ -156,7 +168,7 @@ def check_labels(dataset: Dataset, config: ModelConfig) -> None:
     if len(label) == 0:
         raise DataError("there are no rows to train on; lower --holdout, or check the data")
     low, high = float(label.min()), float(label.max())
-    if low == high:
+    if low == high and not model_of(config).capabilities.positives_only:
         raise DataError(
             f"all {len(label):,} rows to train on have the label {low:g}, so nothing can be learnt from them; use a "
             "rule that tells rows apart, like --label 'rating>=3', or --label positive:1 where every row is a positive"

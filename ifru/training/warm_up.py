@@ -17,7 +17,7 @@ from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
 from ifru.kernels.dispatch import all_cores
-from ifru.models import ModelConfig, model_of
+from ifru.models import MFConfig, ModelConfig, model_of
 from ifru.training.newton import Plan, initial, minimise
 
 _RANK = 16
@@ -29,8 +29,11 @@ _L2 = 0.1
 def warm_up(config: ModelConfig, device: torch.device, dtypes: tuple[torch.dtype, ...]) -> None:
     """Train a model of this kind on a few generated rows and forget two of them, by every support and on all cores.
 
+    Of a model that answers by a response only the loops for blocks are compiled, which matrix factorisation runs too.
     A process does this once.
     """
+    if model_of(config).capabilities.response:
+        config = MFConfig(rank=_RANK, l2=_L2)
     config = config.model_copy(update={"rank": _RANK, "l2": _L2})
     rule = "positive:1" if config.loss == "bpr" else "rating>=4"
     dataset = split(generate(60, 40, 600, seed=0), LabelRule.parse(rule), 0.0, seed=0)

@@ -1,0 +1,143 @@
+"""The curvature of the weights that all scores share: one block, held and kept up to date beside those of the rows.
+
+    B = (N/M)·Σ_z w·ℓ''·JJᵀ + ridge·I        over a sample of M of the N retained interactions, J = ∂s/∂G
+
+It preconditions and measures, so a sample does; it is spread evenly over the table. Deleted interactions are taken out
+of the sum. Past a number of weights, the diagonal stands for the block.
+
+Axes: R rows of θ, G shared weights, M sampled interactions, K columns of a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ifru.curvature.preconditioner import Part
+from ifru.interactions.table import Bool, Int64
+from ifru.objective import Linearised, Objective
+
+DENSE = 4096
+"""More shared weights than these are preconditioned by their diagonal."""
+
+_SAMPLE = 1 << 13
+_PER_WEIGHT = 16
+"""Sampled are so many interactions, or so many per shared weight where that is more: eigenvalues are a quarter off."""
+
+
+class _SharedFactors(Protocol):
+    def shared_factors(self, interactions: Tensor) -> Iterator[Tensor]:
+        """√(w·ℓ'')·J [n, G] of listed interactions, a chunk at a time."""
+        ...
+
+
+@dataclass(frozen=True)
+class SharedBlock:
+    """B⁻¹ [G, G], or the inverse of its diagonal [G]; None where the weights do not move. real [G]: where they stand in
+    their rows, the rest of which is padding. at: where these rows stand in the set."""
+
+    inverse: Tensor | None
+    real: Tensor
+    at: Tensor
+
+    def split(self, border: int) -> tuple[SharedBlock, SharedBlock]:
+        """Shared rows are the last ones: all of them stand behind a border between users and items."""
+        return SharedBlock(None, self.real[:0], self.at[:0]), replace(self, at=self.at - border)
+
+    def into(self, x: Tensor, out: Tensor) -> None:
+        image = x.new_zeros(len(self.at) * x.shape[1])
+        if self.inverse is not None:
+            weights = x[self.at].reshape(-1)[self.real]
+            image[self.real] = self.inverse @ weights if self.inverse.ndim == 2 else self.inverse * weights
+        out[self.at] = image.view(-1, x.shape[1])
+
+
+class SharedCurvature:
+    """B of an objective's shared weights. It is dropped once it is stale, or not exact any more after deletions."""
+
+    def __init__(self, objective: Objective, stale: float, inexact: float) -> None:
+        """stale: share of θ that may have moved since B was built. inexact: error that deletions may leave in it."""
+        self._objective, self._stale, self._inexact = objective, stale, inexact
+        table = objective.interactions
+        self.first = table.users + table.items
+        marked = torch.zeros(len(objective.ridge), objective.layout.width, dtype=torch.bool, device=objective.device)
+        for tensor in objective.layout.parameters(marked).shared.values():
+            tensor.fill_(True)
+        self._real = marked[self.first :].reshape(-1).nonzero()[:, 0]
+        self._moves = len(self._real) > 0 and float(objective.ridge[self.first]) > 0
+        self.clear()
+
+    def clear(self) -> None:
+        """Hold nothing."""
+        self._sum: Tensor | None = None
+        self._inverse: Tensor | None = None
+        self._sampled: Bool = np.zeros(0, dtype=np.bool_)
+        self._scale = self._staleness = self._error = 0.0
+
+    def part(self, point: Linearised, at: Tensor) -> Part:
+        """M⁻¹ of the shared rows, which stand at `at` in a set."""
+        if self._moves and (self._inverse is None or self._staleness > self._stale):
+            self._inverse = self._inverted(point)
+        return SharedBlock(self._inverse, self._real, at)
+
+    def add_staleness(self, share: float) -> None:
+        """A share of what B is made of has moved."""
+        self._staleness += share
+
+    def remove(self, point: Linearised, interactions: Int64) -> None:
+        """Take interactions out, which have just been deleted from the table but not from the point."""
+        if self._sum is None:
+            return
+        listed = interactions[self._sampled[interactions]]
+        self._error += self._staleness * len(listed) / max(int(self._sampled.sum()), 1)
+        if self._error > self._inexact:
+            self.clear()
+        elif len(listed) > 0:
+            self._sum -= self._scale * self._squares(point, listed)
+            self._sampled[listed] = False
+            self._inverse = None
+
+    def _inverted(self, point: Linearised) -> Tensor:
+        if self._sum is not None and self._staleness <= self._stale:
+            inverse, failed = self._inverse_of(self._sum)
+            if not failed:
+                return inverse
+        self._build(point)
+        inverse, failed = self._inverse_of(cast("Tensor", self._sum))
+        if failed:
+            raise ArithmeticError("the curvature of the shared weights is not positive definite")
+        return inverse
+
+    def _build(self, point: Linearised) -> None:
+        table = self._objective.interactions
+        alive = np.flatnonzero(table.alive)
+        count = min(max(_SAMPLE, _PER_WEIGHT * len(self._real)), len(alive), 4 * _PER_WEIGHT * DENSE)
+        sample = alive[np.linspace(0, len(alive), count, endpoint=False).astype(np.int64)]
+        self.clear()
+        self._sampled = np.zeros(len(table), dtype=np.bool_)
+        self._sampled[sample] = True
+        self._scale = len(alive) / max(count, 1)
+        self._sum = self._scale * self._squares(point, sample)
+
+    def _squares(self, point: Linearised, interactions: Int64) -> Tensor:
+        """Σ w·ℓ''·JJᵀ [G, G], or its diagonal [G]."""
+        dense, count = len(self._real) <= DENSE, len(self._real)
+        out = torch.zeros(
+            (count, count) if dense else count, dtype=self._objective.dtype, device=self._objective.device
+        )
+        listed = torch.from_numpy(interactions).to(self._objective.device)
+        for factors in cast("_SharedFactors", point).shared_factors(listed):
+            out += factors.mT @ factors if dense else factors.square().sum(0)
+        return out
+
+    def _inverse_of(self, total: Tensor) -> tuple[Tensor, bool]:
+        ridge = self._objective.ridge[self.first].double()
+        if total.ndim == 1:
+            return (1 / (total.double() + ridge)).to(total), bool((total + ridge <= 0).any())
+        lower, info = torch.linalg.cholesky_ex(total.double() + ridge * torch.eye(len(total), device=total.device))
+        return torch.cholesky_inverse(lower).to(total), bool(info != 0)

@@ -1,0 +1,301 @@
+"""Scores by a module with shared weights: a debt, and the linear system of the response to it.
+
+Such a model is trained as practised, so ∇L is not zero where it stands. What counts is the debt g = ∇L(θ) − o, with a
+constant o: what deletions have added and updates have not paid off. An update solves (Bae et al. 2022,
+arXiv 2209.05364)
+
+    (Jᵀ diag(w·ℓ'') J + (1 + damping)·ridge) x = −g        J = ∂scores/∂θ at the base
+
+which is positive definite whatever the module, and leaves the residual of this system as the debt: o is set anew so.
+The base is where the last deletion found θ. Points on the way of one solve share it.
+
+Axes as in `ifru.objective.protocol`; G shared weights, n interactions of a chunk, Fu and Fi features. θ [R, K] ends
+with the shared weights as padded rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from math import prod
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ifru.errors import DataError
+from ifru.interactions import Interactions
+from ifru.interactions.table import Int64
+from ifru.objective.losses import Loss
+from ifru.objective.module_score import ModuleScore
+from ifru.objective.parameters import Layout
+from ifru.objective.protocol import Capabilities, GradientChange, Linearised
+
+_CHUNK = 1 << 14
+"""Interactions at a time."""
+
+_JACOBIAN_BYTES = 1 << 26
+"""Bound on derivatives by the shared weights that are held at a time."""
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """(l2/2)(‖p_u‖² + ‖q_i‖²) per interaction, (shared_l2/2)‖G‖², which is zero where shared weights stay as they are.
+
+    damping: share of all that is added to the curvature.
+    """
+
+    l2: float
+    shared_l2: float
+    damping: float
+
+
+class ModuleObjective:
+    """`Responding`. ridge [R]: the damped one, of the system; decay [R]: that of L itself; both 0 for frozen rows."""
+
+    capabilities = Capabilities(response=True)
+
+    def __init__(
+        self,
+        score: ModuleScore,
+        layout: Layout,
+        loss: Loss,
+        penalty: Penalty,
+        interactions: Interactions,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> None:
+        self.score, self.layout, self.loss, self.interactions = score, layout, loss, interactions
+        self.device, self.dtype, self.penalty = device, dtype, penalty
+        self.l2 = (1 + penalty.damping) * penalty.l2
+        self.entities = interactions.users + interactions.items
+        self.frozen = penalty.shared_l2 == 0
+        self.user = torch.from_numpy(interactions.user).to(device)
+        self.item = torch.from_numpy(interactions.incidence.far[: len(interactions)]).to(device)
+        self.label = torch.from_numpy(interactions.label).to(device, dtype)
+        self.weight = torch.from_numpy(interactions.weight * interactions.alive).to(device, dtype)
+        self.features = {
+            side: torch.from_numpy(known).to(device, dtype) for side, known in interactions.features.items()
+        }
+        degree = torch.from_numpy(interactions.degree).to(device, dtype)
+        self.decay = torch.cat([penalty.l2 * degree, degree.new_full((_shared_rows(layout),), penalty.shared_l2)])
+        self.ridge = (1 + penalty.damping) * self.decay
+
+    def at(self, theta: Tensor) -> ModulePoint:
+        return ModulePoint(self, theta, theta)
+
+    def owing(self, theta: Tensor, debt: Tensor) -> ModulePoint:
+        """Raises DataError where the module cannot score the interactions at θ."""
+        return ModulePoint(self, theta, theta, debt, self.value(theta))
+
+    def serving(self, theta: Tensor) -> Tensor:
+        return theta
+
+    def remove(self, point: Linearised, interactions: Int64) -> GradientChange:
+        """The point afterwards is linearised where it stands. `rows`: the deleted ones' ends, and all shared rows."""
+        if not isinstance(point, ModulePoint):
+            raise TypeError(f"a point of {type(self).__name__} is needed, not {type(point).__name__}")
+        listed = torch.from_numpy(interactions).to(self.device)
+        theta, gradient = point.theta, point.gradient
+        removed = self.data_gradient(theta, listed)
+        ends = torch.cat([self.user[listed], self.item[listed]]).long()
+        removed.index_add_(0, ends, self.penalty.l2 * theta[ends])
+        self.weight[listed] = 0
+        rows = torch.unique(ends)
+        degree = torch.from_numpy(self.interactions.degree[rows.cpu().numpy()]).to(self.decay)
+        self.decay[rows] = self.penalty.l2 * degree
+        self.ridge[rows] = (1 + self.penalty.damping) * self.decay[rows]
+        gradient -= removed
+        gradient[rows[degree == 0]] = 0
+        if len(listed) > 0 and not self.frozen:
+            rows = torch.cat([rows, torch.arange(self.entities, len(theta), device=self.device)])
+        return GradientChange(rows, -removed[rows], None, ModulePoint(self, theta, theta, gradient, point.value))
+
+    def value(self, theta: Tensor) -> float:
+        """L, summed in float64. Raises DataError for scores that are not finite."""
+        shared, data, bad = self.shared(theta), 0.0, 0
+        for part in self.chunks():
+            score = self.scores(part, *self.ends(theta, part), shared)
+            bad += int((~score.isfinite()).sum())
+            data += float((self.weight[part] * self.loss.value(score, self.label[part])).double().sum())
+        if bad:
+            raise DataError(
+                f"{self.score.name} scores {bad:,} of {self.interactions.retained:,} interactions by what is no finite "
+                "number; look for divisions, logarithms and square roots in it, and for weights that are not finite"
+            )
+        return data + float((self.decay.double() * theta.double().square().sum(1)).sum() / 2)
+
+    def scores(self, part: Tensor, user: Tensor, item: Tensor, shared: Mapping[str, Tensor]) -> Tensor:
+        """s [n] of rows [n, K] of some interactions."""
+        return self.score(user, item, shared, *self.features_of(part))
+
+    def features_of(self, part: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        """Features [n, Fu] and [n, Fi] of the ends of interactions, where there are any."""
+        of_user, of_item = self.features.get("user"), self.features.get("item")
+        return (
+            None if of_user is None else of_user[self.user[part]],
+            None if of_item is None else of_item[self.item[part] - self.interactions.users],
+        )
+
+    def ends(self, theta: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
+        """User rows and item rows [n, K]."""
+        return theta[self.user[part]], theta[self.item[part]]
+
+    def shared(self, theta: Tensor) -> dict[str, Tensor]:
+        """Name -> shared tensor, views into θ."""
+        return dict(self.layout.parameters(theta).shared)
+
+    def chunks(self, listed: Tensor | None = None, size: int = _CHUNK) -> Iterator[Tensor]:
+        """Positions [n] of retained interactions, or of listed ones, a chunk at a time."""
+        return iter(torch.split(self.weight.nonzero()[:, 0] if listed is None else listed, size))
+
+    def data_gradient(self, theta: Tensor, listed: Tensor | None = None) -> Tensor:
+        """Σ w·ℓ'·∂s/∂θ [R, K] of retained interactions, or of listed ones."""
+        out, shared = torch.zeros_like(theta), self.shared(theta)
+        of_shared = {name: torch.zeros_like(tensor) for name, tensor in shared.items()}
+        for part in self.chunks(listed):
+            score, pull = _pullback(partial(self.scores, part), *self.ends(theta, part), shared)
+            self._add(out, of_shared, part, pull(self.weight[part] * self.loss.slope(score, self.label[part])))
+        return self.with_shared(out, of_shared)
+
+    def curved(self, base: Tensor, x: Tensor) -> Tensor:
+        """Jᵀ diag(w·ℓ'') J x [R, K], J at the base."""
+        out, shared = torch.zeros_like(x), self.shared(base)
+        along = self.shared(torch.zeros_like(x) if self.frozen else x)
+        of_shared = {name: torch.zeros_like(tensor) for name, tensor in shared.items()}
+        for part in self.chunks():
+            at, scored = (*self.ends(base, part), shared), partial(self.scores, part)
+            tangent = torch.func.jvp(scored, at, (*self.ends(x, part), along))[1]
+            score, pull = _pullback(scored, *at)
+            self._add(out, of_shared, part, pull(self.curvature(score, part) * tangent))
+        return self.with_shared(out, of_shared)
+
+    def curvature(self, score: Tensor, part: Tensor) -> Tensor:
+        """w·ℓ'' [n]."""
+        return self.weight[part] * self.loss.curvature(score, self.label[part])
+
+    def row_jacobians(self, theta: Tensor, part: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """∂s/∂p and ∂s/∂q [n, K], and w·ℓ'' [n], of a chunk."""
+        scored = partial(self.scores, part, shared=self.shared(theta))
+        score, pull = _pullback(scored, *self.ends(theta, part))
+        of_user, of_item = pull(torch.ones_like(score))
+        return of_user, of_item, self.curvature(score, part)
+
+    def with_shared(self, out: Tensor, of_shared: Mapping[str, Tensor]) -> Tensor:
+        """out [R, K] with what shared weights have; nothing where these are frozen."""
+        if not self.frozen:
+            for name, tensor in self.layout.parameters(out).shared.items():
+                tensor.copy_(of_shared[name])
+        return out
+
+    def _add(
+        self,
+        out: Tensor,
+        of_shared: Mapping[str, Tensor],
+        part: Tensor,
+        pulled: tuple[Tensor, Tensor, Mapping[str, Tensor]],
+    ) -> None:
+        of_user, of_item, more = pulled
+        out.index_add_(0, self.user[part], of_user)
+        out.index_add_(0, self.item[part], of_item)
+        for name, tensor in of_shared.items():
+            tensor.add_(more[name])
+
+
+class ModulePoint:
+    """`Linearised` at θ. base: where the system is made; gradient: the debt, or at a point of its own ∇L."""
+
+    def __init__(
+        self,
+        objective: ModuleObjective,
+        theta: Tensor,
+        base: Tensor,
+        debt: Tensor | None = None,
+        value: float | None = None,
+    ) -> None:
+        self.objective, self.theta, self.base = objective, theta, base
+        self._debt, self._value = debt, value
+
+    @property
+    def gradient(self) -> Tensor:
+        if self._debt is None:
+            self._debt = self.objective.data_gradient(self.theta) + self.objective.decay[:, None] * self.theta
+        return self._debt
+
+    @property
+    def value(self) -> float:
+        if self._value is None:
+            self._value = self.objective.value(self.theta)
+        return self._value
+
+    def product(self, x: Tensor) -> Tensor:
+        return self.objective.curved(self.base, x).addcmul_(self.objective.ridge[:, None], x)
+
+    def advance(self, x: Tensor) -> tuple[Self, float]:
+        """Gradient and change are those of the quadratic model: L itself has no say in a response."""
+        image = self.product(x)
+        change = float((x.double() * (self.gradient.double() + image.double() / 2)).sum())
+        theta, debt = self.theta + x, self.gradient + image
+        return type(self)(self.objective, theta, self.base, debt, self.value + change), change
+
+    def blocks(self, rows: Tensor) -> Tensor:
+        """Of rows [S] of users and items."""
+        objective = self.objective
+        place = torch.full((objective.entities,), -1, device=objective.device)
+        place[rows] = torch.arange(len(rows), device=objective.device)
+        out = torch.diag_embed(objective.ridge[rows, None].expand(-1, self.theta.shape[1])).contiguous()
+        found = objective.interactions.incidence.of(rows.cpu().numpy())
+        incident = torch.from_numpy(objective.interactions.kept(np.unique(found))).to(objective.device)
+        for part in objective.chunks(incident):
+            of_user, of_item, second = objective.row_jacobians(self.base, part)
+            for jacobian, row in ((of_user, objective.user[part]), (of_item, objective.item[part])):
+                inside = place[row] >= 0
+                vectors = jacobian[inside]
+                scaled = second[inside, None] * vectors
+                out.index_add_(0, place[row[inside]], scaled[:, :, None] * vectors[:, None, :])
+        return out
+
+    def factors(self, of_users: Int64, of_items: Int64) -> Tensor:
+        """√(w·ℓ'')·J [M, K]."""
+        parts = [self.theta.new_empty(0, self.theta.shape[1])]
+        for side, interactions in enumerate((of_users, of_items)):
+            for part in self.objective.chunks(torch.from_numpy(interactions).to(self.objective.device)):
+                *jacobians, second = self.objective.row_jacobians(self.base, part)
+                parts.append(second.sqrt()[:, None] * jacobians[side])
+        return torch.cat(parts)
+
+    def shared_factors(self, interactions: Tensor) -> Iterator[Tensor]:
+        """√(w·ℓ'')·∂s/∂G [n, G] of listed interactions [M], a chunk at a time."""
+        objective = self.objective
+        shared = objective.shared(self.base)
+        names = list(shared)
+        count = sum(tensor.numel() for tensor in shared.values())
+
+        def single(
+            shared: dict[str, Tensor], user: Tensor, item: Tensor, *features: Tensor | None
+        ) -> tuple[Tensor, Tensor]:
+            given = [None if each is None else each[None] for each in features]
+            score = objective.score(user[None], item[None], shared, *given)[0]
+            return score, score
+
+        size = max(_JACOBIAN_BYTES // (count * self.theta.element_size()), 1)
+        for part in objective.chunks(interactions, size):
+            features = objective.features_of(part)
+            in_dims = (None, 0, 0, *(None if each is None else 0 for each in features))
+            per_pair = torch.func.vmap(torch.func.grad(single, has_aux=True), in_dims=in_dims)
+            jacobian, score = per_pair(shared, *objective.ends(self.base, part), *features)
+            flat = torch.cat([jacobian[name].reshape(len(part), -1) for name in names], 1)
+            yield objective.curvature(score, part).sqrt()[:, None] * flat
+
+
+def _pullback(scored: Callable[..., Tensor], *at: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """Scores [n], and what weights [n] of their derivatives lead back to."""
+    found: Any = torch.func.vjp(scored, *at)
+    return found[0], found[1]
+
+
+def _shared_rows(layout: Layout) -> int:
+    """R - U - I."""
+    return sum(-(-prod(shape) // layout.width) for shape in layout.shared.values())
