@@ -193,7 +193,8 @@ class ModuleModel:
         score = ModuleScore.of(self.module, self.config.title, user.device, user.dtype)
         width = self.config.rank
         parts = []
-        with torch.no_grad():
+        # Who scores rows that autograd follows asks for derivatives; nobody else pays for them.
+        with torch.set_grad_enabled(user.requires_grad):
             for start in range(0, len(user), _PAIRS):
                 users, items = user[start : start + _PAIRS], item[start : start + _PAIRS]
                 features = (each[:, width:] if each.shape[1] > width else None for each in (users, items))

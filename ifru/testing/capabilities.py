@@ -11,7 +11,7 @@ from torch import Tensor
 from ifru.interactions import Deletion
 from ifru.kernels.dispatch import torch_only
 from ifru.models.proving import prove
-from ifru.objective import Linearised, RowLocal
+from ifru.objective import Bipartite, Linearised, RowLocal
 from ifru.testing.subject import Subject, close, needs, positions
 
 _SEEDS_AGREE = 1e-4
@@ -47,6 +47,32 @@ class DeclaredCapabilities(Subject):
                 columns.append(self.hessian_times(unit, theta, table)[row])
             close(block, torch.stack(columns, dim=1), "a block")
 
+    def test_own_blocks_are_their_factors_and_the_penalty(self) -> None:
+        needs(self, "own_blocks")
+        point, table = self.point(), self.data.train
+        rows, retained = torch.from_numpy(np.flatnonzero(table.degree)), np.flatnonzero(table.alive)
+        ridge = point.objective.ridge[: len(table.degree)]
+        summed = torch.diag_embed(ridge[:, None].expand(-1, point.theta.shape[1])).contiguous()
+        factors = point.factors(retained, retained)
+        ends = torch.from_numpy(np.concatenate([table.user[retained], table.incidence.far[retained]]).astype(np.int64))
+        summed.index_add_(0, ends, factors[:, :, None] * factors[:, None, :])
+        close(summed[rows], point.blocks(rows), "the sum of a row's factors and penalty")
+
+    def test_rows_of_one_side_are_not_coupled(self) -> None:
+        needs(self, "bipartite")
+        theta, table = self.away(), self.data.train
+        point, x, users = cast("Bipartite", self.point()), self.normal(theta), table.users
+        sides = slice(users), slice(users, None)
+        for mine, other, of_users in ((*sides, True), (*sides[::-1], False)):
+            inside = torch.zeros_like(x)
+            inside[mine] = x[mine]
+            close(point.cross(x[mine], of_users), self.hessian_times(inside, theta, table)[other], "cross")
+            # Every other row of the side has a part of its own alone.
+            odd = inside.clone()
+            odd[::2] = 0
+            apart = self.hessian_times(odd, theta, table)[mine][odd[mine].any(1) == 0]
+            assert not bool(apart.any()), "a row's step changes the gradient of another row of its side"
+
     def test_local_gradients_follow_moves_exactly(self) -> None:
         point, x = self._local()
         rows = self._rows()
@@ -79,8 +105,6 @@ class DeclaredCapabilities(Subject):
             expected[other] = point.product(inside)[other]
             near, added, _ = point.gradient_along(side, x[side])
             close(torch.zeros_like(x).index_copy(0, near, added), expected, "gradient_along")
-            mine = inside[:users] if of_users else inside[users:]
-            close(point.cross(mine, of_users), expected[other], "cross")
             listed, met = point.neighbours(side)
             assert set(near.tolist()) <= set(listed.tolist()), "neighbours lacks rows that a step reaches"
             assert bool((met <= torch.from_numpy(self.data.train.degree)[listed]).all()), "neighbours counts too many"
@@ -135,9 +159,9 @@ class DeclaredCapabilities(Subject):
         return self.objective(self.data.train).at(point.theta).gradient
 
     def _distance(self, theta: Tensor, optimum: Tensor) -> float:
-        """RMS of the difference in prediction over the retained pairs."""
+        """RMS of the difference in prediction over the terms of the loss."""
         table = self.data.train
-        found = [self.scores(at, table)[torch.from_numpy(table.alive)] for at in (theta, optimum)]
+        found = [self.terms(self.scores(at, table), table)[self.counted(table)] for at in (theta, optimum)]
         if self.config.loss != "squared":
             found = [score.sigmoid() for score in found]
         return float((found[0] - found[1]).square().mean().sqrt())

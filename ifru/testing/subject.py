@@ -21,6 +21,8 @@ from ifru.interactions.loading import split
 from ifru.interactions.table import Int64
 from ifru.kernels.dispatch import torch_only
 from ifru.models import Model, ModelConfig, model_of
+from ifru.models.module import ModuleFamilyConfig
+from ifru.models.quality import scorer
 from ifru.objective import Capabilities, Linearised, Objective
 from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Parameters
@@ -36,17 +38,17 @@ class Subject:
     """A model under test, with everything about it that a test class may state differently.
 
     config: the model's. within: how far two ways of forgetting the same may end from each other, as a share of what
-    forgetting changes. gauss_newton: whether `product` is Gauss-Newton's, without the second derivative of the score.
+    forgetting changes.
     """
 
     config: ClassVar[ModelConfig]
     within: ClassVar[float] = 0.02
-    gauss_newton: ClassVar[bool] = False
 
     @classmethod
     def dataset(cls) -> Dataset:
         """The data: some hundreds of rows, so that autograd can be asked. Called once."""
-        return split(generate(60, 40, 600, seed=3), LabelRule.parse("rating>=4"), 0.2, seed=0)
+        rule = "positive:1" if cls.config.loss == "bpr" else "rating>=4"
+        return split(generate(60, 40, 600, seed=3), LabelRule.parse(rule), 0.2, seed=0)
 
     @classmethod
     def trained(cls, train: Interactions, seed: int) -> Parameters:
@@ -59,17 +61,37 @@ class Subject:
         with torch_only():
             serving = model.serving(model.layout(table.users, table.items).parameters(theta), table)
         user, item = (torch.from_numpy(side.astype(np.int64)) for side in (table.user, table.item))
-        return model.scores(serving.user[user], serving.item[item])
+        return scorer(self.config, serving).scores(serving.user[user], serving.item[item])
+
+    def terms(self, score: Tensor, table: Interactions) -> Tensor:
+        """What the loss is of, from scores [N]: these themselves, or how far a positive is ahead of its negative."""
+        return score[torch.from_numpy(table.origin)] - score if self.config.loss == "bpr" else score
+
+    def counted(self, table: Interactions) -> Tensor:
+        """Which terms [N] there are."""
+        drawn_for = table.alive[table.origin] & ~table.recorded if self.config.loss == "bpr" else True
+        return torch.from_numpy(table.alive & drawn_for)
 
     def loss(self, score: Tensor, table: Interactions) -> Tensor:
-        """Σ w·ℓ(s, y) of scores [N], over the retained interactions."""
-        label, weight = (torch.from_numpy(each).double() for each in (table.label, table.weight * table.alive))
-        return (weight * loss_of(self.config.loss).value(score, label)).sum()
+        """Σ w·ℓ(t, y) over the terms, of scores [N]."""
+        label, weight = torch.from_numpy(table.label).double(), torch.from_numpy(table.weight).double()
+        if self.config.loss == "bpr":
+            label = torch.ones_like(label)
+        value = loss_of(self.config.loss).value(self.terms(score, table), label)
+        return (self.counted(table) * weight * value).sum()
 
     def penalty(self, theta: Tensor, table: Interactions) -> Tensor:
         """What θ [R, K] is charged with."""
         degree = torch.from_numpy(table.degree).double()
-        return self.config.l2 / 2 * (degree @ theta[: len(degree)].square().sum(1))
+        charged = self.config.l2 / 2 * (degree @ theta[: len(degree)].square().sum(1))
+        if isinstance(self.config, ModuleFamilyConfig) and self.config.shared == "trained":
+            charged = charged + self.config.shared_l2 / 2 * theta[len(degree) :].square().sum()
+        return charged
+
+    @property
+    def damping(self) -> float:
+        """What share of the penalty a response adds to the curvature."""
+        return self.config.damping if isinstance(self.config, ModuleFamilyConfig) else 0.0
 
     @property
     def model(self) -> Model:
@@ -98,8 +120,15 @@ class Subject:
         return theta
 
     def normal(self, like: Tensor) -> Tensor:
-        """Normal numbers, always the same."""
-        return torch.randn(like.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        """Normal numbers, always the same; nothing where nothing moves."""
+        random = torch.Generator().manual_seed(5)
+        return self.moving(torch.randn(like.shape, generator=random, dtype=torch.float64))
+
+    def moving(self, x: Tensor) -> Tensor:
+        """x [R, K] without what a model keeps as it is."""
+        if isinstance(self.config, ModuleFamilyConfig) and self.config.shared == "frozen":
+            x[len(self.data.train.degree) :] = 0
+        return x
 
     def point(self) -> Linearised:
         """The objective of all data, away from the optimum."""
@@ -123,16 +152,16 @@ class Subject:
         """∇L [R, K] by autograd."""
         at = theta.detach().requires_grad_()
         (found,) = torch.autograd.grad(self.value(at, table), at)
-        return found
+        return self.moving(found)
 
     def value(self, theta: Tensor, table: Interactions) -> Tensor:
         """L, written out."""
         return self.loss(self.scores(theta, table), table) + self.penalty(theta, table)
 
     def hessian_times(self, x: Tensor, theta: Tensor, table: Interactions) -> Tensor:
-        """∇²L x [R, K] by autograd; Gauss-Newton's where the model has that one."""
+        """∇²L x [R, K] by autograd; of a response Gauss-Newton's, without the second derivative of the score."""
         at = theta.detach().requires_grad_()
-        if not self.gauss_newton:
+        if not self.model.capabilities.response:
             (first,) = torch.autograd.grad(self.value(at, table), at, create_graph=True)
             return torch.autograd.grad((first * x).sum(), at)[0]
         score = self.scores(at, table)
@@ -145,12 +174,12 @@ class Subject:
         (curved,) = torch.autograd.grad(slope, fixed, tangent)
         (of_data,) = torch.autograd.grad(score, at, curved)
         (of_penalty,) = torch.autograd.grad(self.penalty(at, table), at, create_graph=True)
-        return of_data + torch.autograd.grad(of_penalty, at, x)[0]
+        return self.moving(of_data + (1 + self.damping) * torch.autograd.grad(of_penalty, at, x)[0])
 
     def served(self, parameters: Parameters, train: Interactions) -> Tensor:
         """Scores [U, I] of all pairs."""
         serving = self.model.serving(parameters.to(CPU, torch.float64), train)
-        return self.model.all_scores(serving.user, serving.item)
+        return scorer(self.config, serving).all_scores(serving.user, serving.item)
 
 
 def needs(subject: Subject, capability: str) -> Capabilities:

@@ -125,7 +125,12 @@ class SpoiltPoint(PairwisePoint):
         return there, change * self._times("another change", 1.01)
 
     def blocks(self, rows: Tensor) -> Tensor:
-        return super().blocks(rows) * self._times("other blocks", 1.01)
+        blocks = super().blocks(rows) * self._times("other blocks", 1.01)
+        blocks[:, 0, 1] *= self._times("blocks that are not symmetric", 1.01)
+        return blocks
+
+    def cross(self, x: Tensor, of_users: bool) -> Tensor:
+        return super().cross(x, of_users) * self._times("another cross product", 1.01)
 
     def factors(self, of_users: Int64, of_items: Int64) -> Tensor:
         return super().factors(of_users, of_items) * self._times("other factors", 1.5)
