@@ -17,7 +17,7 @@ import uvicorn
 from fastapi import FastAPI, HTTPException, Query
 
 import ifru
-from ifru.models import model_of
+from ifru.models.quality import scorer
 from ifru.snapshots import Version
 
 SECONDS = 1.0
@@ -46,7 +46,7 @@ class Newest:
 def recommended(version: Version, user: int, k: int) -> Iterator[tuple[str, float]]:
     """Items that a user (a row) does not have yet, the best first, with their scores."""
     tables, dataset = version.serving, version.dataset
-    model = model_of(version.manifest.model)
+    model = scorer(version.manifest.model, tables)
     score = model.scores(tables.user[user].expand_as(tables.item), tables.item).numpy()
     known = dataset.train.item_degree > 0  # nothing was learnt of the others, or it was forgotten
     for part in (dataset.train, dataset.holdout):

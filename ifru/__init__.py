@@ -5,14 +5,16 @@ What a program needs stands here; it is imported when it is first asked for.
     data        load_dataset: a data file as a Dataset, labelled by a LabelRule and split into training and held-out
                 rows. split: the same for rows that are in memory (Recorded). generate: ratings to try things on.
     models      MFConfig: matrix factorisation. LightGCNConfig: rows are passed along the interactions first.
-                Parameters: the tables of a trained model.
+                Parameters: the tables of a trained model. ModuleConfig: your own torch module, with weights that
+                all scores share; use_module imports the factory that makes it.
     training    train: the best of some models, trained to a stationary point, with the proof of how good it is.
     forgetting  Engine: a model that forgets. `apply` deletes rows (a Deletion) and moves the parameters to where
                 retraining would take them, `settle` makes the debt exact, `refine` goes on in idle time.
                 EngineSettings: how near is near enough, and which rows may move.
     checking    prove: a bound on the distance to the retrained model, without retraining. verify: the distance, by
                 retraining, for requests (EraseUser, EraseItem, EraseInteractions).
-    versions    open_store and Reader: published versions of a model, and those that are still to come.
+    versions    open_store and Reader: published versions of a model, and those that are still to come. restore: a
+                version in your own module.
     errors      IfruError: every error that is the input's and not this library's.
 
 Train a model, let it forget a user, and prove how near that comes to a model that never knew them:
@@ -52,11 +54,13 @@ if TYPE_CHECKING:
     from ifru.interactions.labels import LabelRule
     from ifru.interactions.loading import Recorded, load_dataset, split
     from ifru.models import MFConfig
+    from ifru.models.factory import use_module
     from ifru.models.lightgcn import LightGCNConfig
+    from ifru.models.module import ModuleConfig
     from ifru.models.proving import prove
     from ifru.objective.parameters import Parameters
     from ifru.requests import EraseInteractions, EraseItem, EraseUser
-    from ifru.snapshots import Reader, open_store
+    from ifru.snapshots import Reader, open_store, restore
     from ifru.training import train
 
 __all__ = [
@@ -71,6 +75,7 @@ __all__ = [
     "LabelRule",
     "LightGCNConfig",
     "MFConfig",
+    "ModuleConfig",
     "Parameters",
     "Reader",
     "Recorded",
@@ -78,8 +83,10 @@ __all__ = [
     "load_dataset",
     "open_store",
     "prove",
+    "restore",
     "split",
     "train",
+    "use_module",
     "verify",
 ]
 
@@ -93,11 +100,13 @@ _HOMES = {
     "ifru.interactions.labels": ("LabelRule",),
     "ifru.interactions.loading": ("Recorded", "load_dataset", "split"),
     "ifru.models": ("MFConfig",),
+    "ifru.models.factory": ("use_module",),
     "ifru.models.lightgcn": ("LightGCNConfig",),
+    "ifru.models.module": ("ModuleConfig",),
     "ifru.models.proving": ("prove",),
     "ifru.objective.parameters": ("Parameters",),
     "ifru.requests": ("EraseInteractions", "EraseItem", "EraseUser"),
-    "ifru.snapshots": ("Reader", "open_store"),
+    "ifru.snapshots": ("Reader", "open_store", "restore"),
     "ifru.training": ("train",),
 }
 """Module -> what of it stands here. torch takes seconds to import, so no module is imported before it is needed."""

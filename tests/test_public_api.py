@@ -24,6 +24,7 @@ NAMES = [
     "LabelRule",
     "LightGCNConfig",
     "MFConfig",
+    "ModuleConfig",
     "Parameters",
     "Reader",
     "Recorded",
@@ -31,8 +32,10 @@ NAMES = [
     "load_dataset",
     "open_store",
     "prove",
+    "restore",
     "split",
     "train",
+    "use_module",
     "verify",
 ]
 """Programs of others import these: a name that is taken away breaks them."""

@@ -21,6 +21,15 @@ StoreUrl = Annotated[
 VersionNumber = Annotated[
     int | None, typer.Option("--version", metavar="N", min=1, help="Which version.", show_default="the newest")
 ]
+OwnModule = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="Import this factory, for versions of a module of your own; no version causes an import by itself.",
+        show_default=False,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text for people.")]
 
 

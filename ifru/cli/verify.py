@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from ifru.cli.beside import print_beside
-from ifru.cli.options import Json, StoreUrl, VersionNumber
+from ifru.cli.options import Json, OwnModule, StoreUrl, VersionNumber
 from ifru.cli.output import console, print_facts, print_json, progress, readable
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError, RequestError
@@ -19,6 +19,7 @@ from ifru.evaluation.verify import BySet, Quality, Verification
 from ifru.evaluation.verify import verify as verify_update
 from ifru.kernels.device import device_of
 from ifru.models import model_of
+from ifru.models.factory import use_module
 from ifru.requests import Request, parse_request
 from ifru.snapshots import Reader, open_store
 
@@ -30,6 +31,7 @@ def verify(
         typer.Option(metavar="FILE", help="Requests to forget, one JSON document a line.", show_default=False),
     ],
     version: VersionNumber = None,
+    model: OwnModule = None,
     tolerance: Annotated[
         float | None,
         typer.Option(help="Residual influence that the update may leave.", show_default="the engine's own"),
@@ -48,6 +50,8 @@ def verify(
     1: nothing forgotten); `floor` is the same for a second retraining from another seed. Models that have no unique
     retrained one are held against several by loss, AUC, NDCG@10, and an attack that looks for what was forgotten.
     """
+    if model is not None:
+        use_module(model)
     settings = _settings(tolerance)
     where, asked = device_of(device), read_requests(requests)
     found: Verification | Beside

@@ -67,7 +67,6 @@ class ModuleObjective:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        """Raises DataError where the module cannot score the interactions."""
         self.score, self.layout, self.loss, self.interactions = score, layout, loss, interactions
         self.device, self.dtype, self.penalty = device, dtype, penalty
         self.l2 = (1 + penalty.damping) * penalty.l2
@@ -88,7 +87,8 @@ class ModuleObjective:
         return ModulePoint(self, theta, theta)
 
     def owing(self, theta: Tensor, debt: Tensor) -> ModulePoint:
-        return ModulePoint(self, theta, theta, debt)
+        """Raises DataError where the module cannot score the interactions at θ."""
+        return ModulePoint(self, theta, theta, debt, self.value(theta))
 
     def serving(self, theta: Tensor) -> Tensor:
         return theta

@@ -4,6 +4,7 @@ from ifru.snapshots.answered import First, Remembered, Run, State
 from ifru.snapshots.audit import Audit, Finding, audit
 from ifru.snapshots.buffers import as_buffers, from_buffers
 from ifru.snapshots.change import Change, FullState, serving_of
+from ifru.snapshots.checkpoint import restore
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
@@ -56,5 +57,6 @@ __all__ = [
     "open_store",
     "probe",
     "read_hash_key",
+    "restore",
     "serving_of",
 ]

@@ -22,7 +22,7 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, ModelConfig
 from ifru.objective.parameters import Parameters
-from ifru.snapshots import FullState, Manifest, Reader, Residual, Store, Version, Writer, open_store
+from ifru.snapshots import FullState, Manifest, Reader, Residual, Store, Version, Writer, as_buffers, open_store
 from ifru.training import fit
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
@@ -65,8 +65,17 @@ def trained_dataset() -> Dataset:
 NO_WEIGHTS: Mapping[int, float] = {}
 
 
-def start(store: Store, config: ModelConfig = CONFIG, weights: Mapping[int, float] = NO_WEIGHTS) -> Manifest:
-    """Version 1 of the small model. weights: of training rows, where not 1."""
+def start(
+    store: Store,
+    config: ModelConfig = CONFIG,
+    weights: Mapping[int, float] = NO_WEIGHTS,
+    parameters: Parameters | None = None,
+    offset: Parameters | None = None,
+) -> Manifest:
+    """Version 1 of the small model. weights: of training rows, where not 1. parameters: of another model.
+
+    offset: what the gradient is counted from.
+    """
     tables, trained = _trained()
     dataset = trained.copy()
     dataset.train.weight = dataset.train.weight.copy()
@@ -81,7 +90,9 @@ def start(store: Store, config: ModelConfig = CONFIG, weights: Mapping[int, floa
         reason="tolerance",
     )
     writer = Writer(store, lambda: TIME, lambda: f"start-{next(_numbers)}")
-    return writer.start(FullState(config, tables, dataset.copy()), {}, residual)
+    return writer.start(
+        FullState(config, parameters or tables, dataset.copy(), buffers=as_buffers({"offset": offset})), {}, residual
+    )
 
 
 def unbearable(user: int) -> tuple[dict[int, float], list[Pair]]:
@@ -125,9 +136,11 @@ class World:
     store: Store = field(default_factory=lambda: open_store(f"memory://daemon-{next(_numbers)}"))
     config: ModelConfig = CONFIG
     weights: Mapping[int, float] = field(default_factory=dict)
+    parameters: Parameters | None = None
+    offset: Parameters | None = None
 
     def __post_init__(self) -> None:
-        self.first = start(self.store, self.config, self.weights)
+        self.first = start(self.store, self.config, self.weights, self.parameters, self.offset)
 
     def settings(self, **changes: Any) -> Settings:
         urls = {name: (self.folder / f"{name}.jsonl").as_uri() for name in ("events", "receipts", "dead_letters")}
