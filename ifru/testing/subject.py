@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
@@ -62,7 +63,11 @@ class Subject:
         return model.scores(serving.user[user], serving.item[item])
 
     def loss(self, score: Tensor, table: Interactions) -> Tensor:
-        """Σ w·ℓ(s, y) of scores [N], over the retained interactions."""
+        """Σ w·ℓ(s, y) of scores [N], over the retained interactions; with bpr over retained negatives and positives."""
+        if self.config.loss == "bpr":
+            drawn = np.flatnonzero(~table.recorded & table.alive & table.alive[table.origin])
+            weight = torch.from_numpy(table.weight[drawn]).double()
+            return (weight * softplus(score[drawn] - score[table.origin[drawn]])).sum()
         label, weight = (torch.from_numpy(each).double() for each in (table.label, table.weight * table.alive))
         return (weight * loss_of(self.config.loss).value(score, label)).sum()
 

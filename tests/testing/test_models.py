@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from ifru.interactions import Dataset
+from ifru.interactions.generated import generate
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import split
 from ifru.models import MFConfig
 from ifru.models.lightgcn import LightGCNConfig
 from ifru.testing import Conformance
@@ -30,6 +34,24 @@ class TestLightGCNOfTwoLayers(Conformance):
 
 class TestLightGCNOfThreeLayers(Conformance):
     config = LightGCNConfig(rank=8, l2=0.1, layers=3, loss="squared", graph="all")
+
+
+class OfPreferences(Conformance):
+    @classmethod
+    def dataset(cls) -> Dataset:
+        return split(generate(60, 40, 400, seed=3), LabelRule.parse("positive:2"), 0.2, seed=0)
+
+
+class TestMFOfPreferences(OfPreferences):
+    config = MFConfig(rank=12, l2=0.15, loss="bpr")
+
+
+class TestMFWithBiasesOfPreferences(OfPreferences):
+    config = MFConfig(rank=12, l2=0.15, loss="bpr", bias=True)
+
+
+class TestLightGCNOfPreferences(OfPreferences):
+    config = LightGCNConfig(rank=12, l2=0.05, loss="bpr")
 
 
 class TestAModelFromOutside(Conformance):
