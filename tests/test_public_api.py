@@ -37,6 +37,7 @@ NAMES = [
     "train",
     "use_module",
     "verify",
+    "verify_beside",
 ]
 """Programs of others import these: a name that is taken away breaks them."""
 
@@ -68,6 +69,14 @@ def test_what_starts_fast_does_not_import_torch(module: str) -> None:
     program = f"import sys, {module}; print(sorted({{'torch', 'numba'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_conformance_suite_is_public_and_alone_needs_pytest() -> None:
+    program = (
+        "import sys, ifru.cli.train, ifru; print('pytest' in sys.modules); import ifru.testing as t; print(*t.__all__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "Conformance"]
 
 
 def test_editors_see_the_names_where_they_are_imported_from() -> None:

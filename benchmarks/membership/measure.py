@@ -13,10 +13,12 @@ from torch import Tensor
 
 from benchmarks.base import Base, scratch
 from benchmarks.kept import Kept
-from benchmarks.membership.attack import Float64, Success, likelihood_ratio, successes
+from benchmarks.membership.attack import likelihood_ratio
 from benchmarks.membership.pool import Pool, pooled
 from benchmarks.membership.shadows import LOOSE, Setting, Shadows, forgetting, halves, informed
+from ifru.evaluation.membership import Success, successes
 from ifru.interactions.table import Bool
+from ifru.models.quality import Float64
 from ifru.training import Report
 
 MODELS = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.cells import table
-from benchmarks.membership.attack import FALSE_POSITIVES, Figure
 from benchmarks.membership.measure import ATTACKERS, MODELS, Measured
+from ifru.evaluation.membership import FALSE_POSITIVES, Figure
 
 
 def markdown(found: Sequence[Measured]) -> str:

@@ -8,6 +8,8 @@ from typing import Annotated
 import torch
 import typer
 
+from ifru.objective import Capabilities
+
 StoreUrl = Annotated[
     str,
     typer.Argument(
@@ -42,8 +44,11 @@ class Precision(StrEnum):
         return torch.float32 if self is Precision.FLOAT32 else torch.float64
 
 
-def dtype_of(precision: Precision | None, device: torch.device) -> torch.dtype:
-    """The precision to train in: as asked, else the one that a device computes in at a fair price."""
+def dtype_of(precision: Precision | None, device: torch.device, capabilities: Capabilities) -> torch.dtype:
+    """The precision to train in: as asked, else the one that a device computes in at a fair price.
+
+    More than float32 is lost on a model that does not stand at a stationary point.
+    """
     if precision is not None:
         return precision.dtype
-    return torch.float64 if device.type == "cpu" else torch.float32
+    return torch.float64 if device.type == "cpu" and not capabilities.response else torch.float32

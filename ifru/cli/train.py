@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import pyarrow as pa
 import typer
 
 from ifru.cli.candidates import candidates
+from ifru.cli.features import add_features, check_features
 from ifru.cli.options import Json, Precision, dtype_of
 from ifru.cli.output import print_facts, print_json, progress
 from ifru.errors import IfruError
@@ -21,7 +24,7 @@ from ifru.interactions.loading import load_dataset
 from ifru.kernels.device import device_of
 from ifru.models import known, model_of
 from ifru.snapshots import FullState, Manifest, NoVersion, Reader, Residual, Store, Writer, open_store, serving_of
-from ifru.training import FIRST_RANK, L2_GRID, LARGEST_RANK, TrainedModel
+from ifru.training import L2_GRID, LARGEST_RANK, TrainedModel
 from ifru.training import train as train_model
 
 AUTO = "auto"
@@ -32,6 +35,7 @@ class LossChoice(StrEnum):
 
     BCE = "bce"
     SQUARED = "squared"
+    BPR = "bpr"
 
 
 def train(
@@ -46,21 +50,29 @@ def train(
         str,
         typer.Option(
             metavar="N|auto",
-            help=f"Dimensions of a row; auto adds some until the model is proven optimal, up to {LARGEST_RANK}.",
+            help=f"Dimensions of a row; auto adds some until the model is proven optimal, up to {LARGEST_RANK}, "
+            "where it has a proof, and else takes the model's own number.",
         ),
     ] = AUTO,
     l2: Annotated[
         float | None, typer.Option(help="Penalty λ per interaction.", show_default="chosen by validation")
     ] = None,
-    loss: Annotated[LossChoice, typer.Option(help="What is minimised.")] = LossChoice.BCE,
+    loss: Annotated[
+        LossChoice | None,
+        typer.Option(
+            help="What is minimised; bpr compares positives with sampled negatives.",
+            show_default="bce; of ials squared",
+        ),
+    ] = None,
     label: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="RULE",
             help="'rating>=4' (a column and a threshold), 'rating' (a column as it is) or "
-            "'positive:1' (all rows positive, one sampled negative each).",
+            "'positive:1' (all rows positive, one sampled negative each), which the loss bpr needs.",
+            show_default="rating>=4; of ials positive:0",
         ),
-    ] = "rating>=4",
+    ] = None,
     holdout: Annotated[float, typer.Option(help="Share of the rows that is kept for testing.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -72,29 +84,64 @@ def train(
         str | None,
         typer.Option(metavar="positives|all", help="Of lightgcn: the interactions that rows are passed along."),
     ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Of ials: how much a row weighs.", show_default="1")] = None,
+    unobserved: Annotated[
+        float | None, typer.Option(help="Of ials: how much a pair without a row weighs.", show_default="1")
+    ] = None,
+    penalty: Annotated[
+        str | None,
+        typer.Option(
+            metavar="plain|frequency",
+            help="Of ials: whether λ counts once for a user or item, or for each of its rows.",
+            show_default="plain",
+        ),
+    ] = None,
+    user_features: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What is known of users: .csv, .csv.gz or .parquet."),
+    ] = None,
+    item_features: Annotated[Path | None, typer.Option(metavar="FILE", help="The same for items.")] = None,
     dtype: Annotated[
         Precision | None,
         typer.Option(
             help="Precision that training runs in: float64 proves tighter bounds.",
-            show_default="float64 on the CPU, else float32",
+            show_default="float64 on the CPU, else float32, as for models that are trained by mini-batches",
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Train a model to a stationary point, prove how close to the optimum it is, and publish it as version 1."""
+    """Train a model, prove how close to the optimum it is where there is a proof, and publish it as version 1."""
     start = time.perf_counter()
-    first = FIRST_RANK if rank == AUTO else _whole(rank)
-    own = {"bias": bias or None, "layers": layers, "graph": graph}
-    models = candidates(model, first, loss.value, _grid(l2), own)
-    grow = rank == AUTO and model_of(models[0]).capabilities.provable
-    where, store = device_of(device), _empty_store(out)
+    own = {
+        "bias": bias or None,
+        "layers": layers,
+        "graph": graph,
+        "alpha": alpha,
+        "unobserved": unobserved,
+        "penalty": penalty,
+    }
+    dimensions = None if rank == AUTO else _whole(rank)
+    models = candidates(model, dimensions, None if loss is None else loss.value, _grid(l2), own)
+    capabilities = model_of(models[0]).capabilities
+    rule = label or ("positive:0" if capabilities.positives_only else "rating>=4")
+    grow = rank == AUTO and capabilities.provable
+    files = {"user": user_features, "item": item_features}
+    check_features(files, models[0])
+    where, store = device_of(device), empty_store(out)
     with progress() as report:
-        dataset = load_dataset(data, LabelRule.parse(label), holdout, seed)
+        dataset = load_dataset(data, LabelRule.parse(rule), holdout, seed)
+        models, features = add_features(dataset, models, files)
         trained = train_model(
-            dataset, models, seed=seed, device=where, dtype=dtype_of(dtype, where), grow=grow, report=report
+            dataset,
+            models,
+            seed=seed,
+            device=where,
+            dtype=dtype_of(dtype, where, capabilities),
+            grow=grow,
+            report=report,
         )
         report("publishing", None)
-        manifest = publish(store, trained, dataset)
+        manifest = publish(store, trained, dataset, features)
     published = {"version": manifest.version, "store": out, "seconds": time.perf_counter() - start}
     if json:
         print_json(_facts(trained, dataset) | published)
@@ -102,8 +149,10 @@ def train(
         print_facts(_for_people(trained, dataset) | published)
 
 
-def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
-    """Write a trained model as version 1 of an empty prefix."""
+def publish(
+    store: Store, trained: TrainedModel, dataset: Dataset, features: Mapping[str, pa.Table] | None = None
+) -> Manifest:
+    """Write a trained model as version 1 of an empty prefix. features: by `user` and `item`, with a column `row`."""
     residual = Residual(
         influence=None,
         settled=None,
@@ -116,7 +165,8 @@ def publish(store: Store, trained: TrainedModel, dataset: Dataset) -> Manifest:
     quality = {} if trained.auc is None else {"auc": trained.auc}
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
     serving = serving_of(trained.config, trained.parameters, dataset.train)
-    return writer.start(FullState(trained.config, trained.parameters, dataset, serving), quality, residual)
+    state = FullState(trained.config, trained.parameters, dataset, serving, features=features or {})
+    return writer.start(state, quality, residual)
 
 
 def _whole(rank: str) -> int:
@@ -135,7 +185,7 @@ def _grid(l2: float | None) -> tuple[float, ...]:
     return (l2,)
 
 
-def _empty_store(url: str) -> Store:
+def empty_store(url: str) -> Store:
     """Open a store before any work is done for it. Raises IfruError where its prefix is in use."""
     store = open_store(url)
     try:
@@ -161,6 +211,7 @@ def _facts(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
         **{name: None if proof is None else getattr(proof, name) for name in _PROVEN},
         "auc": trained.auc,
         "l2": trained.config.l2,
+        "practice": trained.practice and trained.practice.model_dump(),
         "tried": [{"l2": config.l2, "auc": auc} for config, auc in (tried.tried if tried else ())],
         "rank": trained.config.rank,
         "ranks": [{"rank": tried.rank, "relative_gap": tried.relative_gap} for tried in trained.ranks],
@@ -171,7 +222,7 @@ def _facts(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
 
 
 def _for_people(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
-    train, proof, config = dataset.train, trained.proof, trained.config
+    train, config = dataset.train, trained.config
     chosen = grew = ""
     if trained.selection:
         tried = ", ".join(f"{tried.l2:g}: {auc:.4f}" for tried, auc in trained.selection.tried)
@@ -184,13 +235,20 @@ def _for_people(trained: TrainedModel, dataset: Dataset) -> dict[str, object]:
     return {
         "verdict": trained.verdict,
         "objective": trained.trained.objective,
-        "gradient norm": trained.trained.gradient_norm,
-        "relative gap": None if proof is None else proof.relative_gap,
+        **_trained_how(trained),
         "AUC, held out": trained.auc if trained.auc is not None else _no_auc(dataset),
         "model": f"{config.name}, rank {config.rank}{grew}, λ {config.l2:g}{chosen}",
         "rows": f"{train.retained:,} trained on, {dataset.holdout.retained:,} held out",
         "ids": f"{train.users:,} users, {train.items:,} items",
     }
+
+
+def _trained_how(trained: TrainedModel) -> dict[str, object]:
+    if (practice := trained.practice) is not None:
+        batches = f"batches of {practice.batch:,}, step size {practice.step:.3g}"
+        return {"trained": f"{practice.epochs} epochs, {batches} (chosen by validation)"}
+    gap = None if trained.proof is None else trained.proof.relative_gap
+    return {"gradient norm": trained.trained.gradient_norm, "relative gap": gap}
 
 
 def _no_auc(dataset: Dataset) -> str:

@@ -22,7 +22,7 @@ from ifru.errors import IfruError
 from ifru.evaluation.ranking import all_items, ndcg
 from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset, Deletion, Interactions
-from ifru.interactions.table import Int32, Int64
+from ifru.interactions.table import Float32, Int32, Int64
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import Float64, auc, scores
 from ifru.objective.parameters import Parameters
@@ -74,7 +74,8 @@ class Distance:
     """Root mean square, over all retained pairs, of the difference in prediction to the retrained model.
 
     true: measured. bound: proven, with the dual point of the retrained model where it is better than the version's own;
-    None where the model has no proof. Predictions are probabilities with the loss bce, scores with the loss squared.
+    None where the model has no proof. Predictions are probabilities with the loss bce, scores with the loss squared;
+    with the loss bpr they are probabilities that a positive is preferred to a negative of its, over all such pairs.
     """
 
     true: float
@@ -126,19 +127,20 @@ class Published:
 
 
 @dataclass(frozen=True)
-class _Pairs:
-    """Row numbers of pairs [n]."""
+class Pairs:
+    """Row numbers and labels of pairs [n]."""
 
     user: Int32
     item: Int32
+    label: Float32
 
     @staticmethod
-    def of(table: Interactions, rows: Int64) -> _Pairs:
-        return _Pairs(table.user[rows], table.item[rows])
+    def of(table: Interactions, rows: Int64) -> Pairs:
+        return Pairs(table.user[rows], table.item[rows], table.label[rows])
 
 
 @dataclass(frozen=True)
-class _Model:
+class Scored:
     """Parameters, the tables that score, and which rows had anything to learn from; a pair with one that had not: 0."""
 
     config: ModelConfig
@@ -148,22 +150,28 @@ class _Model:
     items: NDArray[np.bool_]
 
     @staticmethod
-    def trained_on(train: Interactions, config: ModelConfig, parameters: Parameters) -> _Model:
+    def trained_on(train: Interactions, config: ModelConfig, parameters: Parameters) -> Scored:
         copy = parameters.to("cpu", torch.float64, copy=True)
         serving = model_of(config).serving(copy, train)
-        return _Model(config, copy, serving, train.user_degree > 0, train.item_degree > 0)
+        return Scored(config, copy, serving, train.user_degree > 0, train.item_degree > 0)
 
-    def scores(self, pairs: _Pairs) -> Float64:
+    def scores(self, pairs: Pairs) -> Float64:
         known = self.users[pairs.user] & self.items[pairs.item]
         return np.where(known, scores(self.config, self.serving, pairs.user, pairs.item), 0.0)
 
-    def predictions(self, pairs: _Pairs) -> Float64:
-        score = self.scores(pairs)
+    def predictions(self, train: Interactions) -> Float64:
+        """Of the retained training rows; of the comparisons among them where the loss is bpr."""
+        rows = np.flatnonzero(train.alive)
+        if self.config.loss == "bpr":
+            rows = rows[~train.recorded[rows] & train.alive[train.origin[rows]]]
+        score = self.scores(Pairs.of(train, rows))
+        if self.config.loss == "bpr":
+            score = self.scores(Pairs.of(train, train.origin[rows])) - score
         return score if self.config.loss == "squared" else np.exp(-np.logaddexp(0, -score))
 
 
 @dataclass(frozen=True)
-class _Task:
+class Task:
     """Everything that the parts of a verification share."""
 
     config: ModelConfig
@@ -198,22 +206,22 @@ def verify(
     """
     device = device or torch.device("cpu")
     dtype = parameters.computed_in
-    task = _Task(config, settings or EngineSettings(), refine, device, dtype, clock, report)
-    deletion, unknown = _meant(requests, dataset)
+    task = Task(config, settings or EngineSettings(), refine, device, dtype, clock, report)
+    deletion, unknown = meant(requests, dataset)
     if published is None:
         report("compiling", None)
         warm_up(config, device, (dtype,))
-        published = _answered(task, parameters, dataset, deletion)
+        published = answered(task, parameters, dataset, deletion)
     left = dataset.copy()
     left.delete(deletion)
-    original = _Model.trained_on(dataset.train, config, parameters)
-    answer = _Model.trained_on(left.train, config, published.parameters)
+    original = Scored.trained_on(dataset.train, config, parameters)
+    answer = Scored.trained_on(left.train, config, published.parameters)
     report("retraining", None)
     retrained, seconds = _retrained(task, left.train, seed)
     report("retraining from another seed", None)
     other, _ = _retrained(task, left.train, seed + 1)
 
-    sets, versions = _compared(dataset, deletion, left, seed), (original, answer, retrained)
+    sets, versions = compared(dataset, deletion, left, seed), (original, answer, retrained)
     label = left.holdout.label[left.holdout.alive]
     return Verification(
         requests=len(requests),
@@ -233,7 +241,7 @@ def verify(
     )
 
 
-def _meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int]:
+def meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int]:
     """The rows that requests name, and the number of requests that name none."""
     each = [resolve(request, dataset) for request in requests]
     meant = Deletion.union(each)
@@ -247,7 +255,7 @@ def _meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int
     return meant, sum(len(deletion) == 0 for deletion in each)
 
 
-def _answered(task: _Task, parameters: Parameters, dataset: Dataset, deletion: Deletion) -> Published:
+def answered(task: Task, parameters: Parameters, dataset: Dataset, deletion: Deletion) -> Published:
     """The update of all requests together."""
     task.report("updating", None)
     engine = Engine(task.config, parameters, dataset.copy(), task.settings, task.device)
@@ -273,16 +281,16 @@ def _answered(task: _Task, parameters: Parameters, dataset: Dataset, deletion: D
     )
 
 
-def _retrained(task: _Task, train: Interactions, seed: int) -> tuple[_Model, float]:
+def _retrained(task: Task, train: Interactions, seed: int) -> tuple[Scored, float]:
     """The model trained from scratch, and the seconds that took; then made exact in float64, which is not counted."""
     start = task.clock()
     fitted = fit(train, task.config, seed=seed, device=task.device, dtype=task.dtype, report=task.report)
     seconds = task.clock() - start
     exact = polish(train, task.config, fitted.theta).parameters
-    return _Model.trained_on(train, task.config, exact), seconds
+    return Scored.trained_on(train, task.config, exact), seconds
 
 
-def _compared(before: Dataset, deletion: Deletion, after: Dataset, seed: int) -> tuple[_Pairs, _Pairs, _Pairs]:
+def compared(before: Dataset, deletion: Deletion, after: Dataset, seed: int) -> tuple[Pairs, Pairs, Pairs]:
     """Forgotten, neighbouring and held-out pairs."""
     train = after.train
     touched_users = np.zeros(train.users, dtype=bool)
@@ -293,21 +301,20 @@ def _compared(before: Dataset, deletion: Deletion, after: Dataset, seed: int) ->
     if len(near) > NEIGHBOURS:
         near = np.random.default_rng(seed).choice(near, NEIGHBOURS, replace=False)
     return (
-        _Pairs.of(before.train, deletion.train),
-        _Pairs.of(train, near),
-        _Pairs.of(after.holdout, np.flatnonzero(after.holdout.alive)),
+        Pairs.of(before.train, deletion.train),
+        Pairs.of(train, near),
+        Pairs.of(after.holdout, np.flatnonzero(after.holdout.alive)),
     )
 
 
-def _left(model: _Model, original: _Model, retrained: _Model, pairs: _Pairs) -> float | None:
+def _left(model: Scored, original: Scored, retrained: Scored, pairs: Pairs) -> float | None:
     target = retrained.scores(pairs)
     whole = float(np.linalg.norm(original.scores(pairs) - target))
     return float(np.linalg.norm(model.scores(pairs) - target)) / whole if whole > 0 else None
 
 
-def _distance(task: _Task, answer: _Model, retrained: _Model, train: Interactions, seed: int) -> Distance:
-    pairs = _Pairs.of(train, np.flatnonzero(train.alive))
-    true = float(np.sqrt(np.mean((answer.predictions(pairs) - retrained.predictions(pairs)) ** 2)))
+def _distance(task: Task, answer: Scored, retrained: Scored, train: Interactions, seed: int) -> Distance:
+    true = float(np.sqrt(np.mean((answer.predictions(train) - retrained.predictions(train)) ** 2)))
     if not model_of(task.config).capabilities.provable:
         return Distance(true, None)
     task.report("proving", None)

@@ -77,14 +77,15 @@ def split(recorded: Recorded, rule: LabelRule, holdout: float, seed: int) -> Dat
 
 def read_file(path: Path, value_column: str | None) -> Recorded:
     """Read the columns that are needed. Raises DataError with the file, and the column where it is one."""
-    table = _read_table(path)
-    user, users = _ids(table, "user", path)
-    item, items = _ids(table, "item", path)
+    table = read_table(path)
+    user, users = id_column(table, "user", path)
+    item, items = id_column(table, "item", path)
     value = None if value_column is None else _values(table, value_column, path)
     return Recorded(user, item, value, _times(table, path), users, items)
 
 
-def _read_table(path: Path) -> pa.Table:
+def read_table(path: Path) -> pa.Table:
+    """All columns of a file. Raises DataError with the file."""
     form = "Parquet" if path.suffix == ".parquet" else "CSV"
     try:
         table = pq.read_table(path) if form == "Parquet" else _read_csv(path)
@@ -107,9 +108,12 @@ def _read_csv(path: Path) -> pa.Table:
     return pa.csv.read_csv(path, convert_options=options)
 
 
-def _ids(table: pa.Table, role: str, path: Path) -> tuple[NDArray[np.int32], list[str]]:
-    """A row number for every row, and the external id of every row number."""
-    name = next((name for name in _ALIASES[role] if name in table.column_names), None)
+def id_column(table: pa.Table, role: str, path: Path) -> tuple[NDArray[np.int32], list[str]]:
+    """A number for every row, and the external id of every number. Raises DataError for a column without some.
+
+    role: `user` or `item`.
+    """
+    name = id_name(table, role)
     if name is None:
         raise DataError(
             f"{path}: no {role} column; it is looked for as {', '.join(_ALIASES[role])}, "
@@ -123,6 +127,11 @@ def _ids(table: pa.Table, role: str, path: Path) -> tuple[NDArray[np.int32], lis
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
     return encoded.indices.to_numpy(zero_copy_only=False).astype(np.int32), encoded.dictionary.to_pylist()
+
+
+def id_name(table: pa.Table, role: str) -> str | None:
+    """The column that has the ids; None where there is none."""
+    return next((name for name in _ALIASES[role] if name in table.column_names), None)
 
 
 def _values(table: pa.Table, name: str, path: Path) -> NDArray[np.float64]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 
+from ifru.interactions.features import FeatureColumn
 from ifru.objective.losses import LossName
 
 
@@ -20,3 +23,13 @@ class ModelConfig(BaseModel):
     rank: PositiveInt
     loss: LossName = "bce"
     l2: PositiveFloat
+
+    @property
+    def reads_features(self) -> bool:
+        """Whether what is known of users and items besides their interactions is of any use to it."""
+        return False
+
+    @property
+    def encodings(self) -> Mapping[str, tuple[FeatureColumn, ...]]:
+        """`user` or `item` -> how recorded features become the numbers that it reads."""
+        return {}

@@ -19,8 +19,10 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_
 from torch import Tensor, nn
 
 from ifru.interactions import Interactions
+from ifru.interactions.features import FeatureColumn
 from ifru.models.config import ModelConfig
 from ifru.models.factory import FACTORY, ModuleError, module_of
+from ifru.models.practice import Practice
 from ifru.models.registry import register
 from ifru.objective import Capabilities, Objective
 from ifru.objective.losses import loss_of
@@ -38,12 +40,21 @@ class ModuleFamilyConfig(ModelConfig):
     """What models of this family have in common: each derives from this one, and says what its module is.
 
     shared: whether shared weights move with an update. shared_l2: coefficient of their penalty (shared_l2/2)‖G‖².
-    damping: share of all penalties that an update adds to the curvature.
+    damping: share of all penalties that an update adds to the curvature. user_features, item_features: how recorded
+    columns become Fu and Fi numbers. practice: how it was trained, where that was here.
     """
 
     shared: Literal["trained", "frozen"] = "trained"
     shared_l2: PositiveFloat = 1.0
     damping: NonNegativeFloat = 0.5
+    user_features: tuple[FeatureColumn, ...] = ()
+    item_features: tuple[FeatureColumn, ...] = ()
+    practice: Practice | None = None
+
+    @property
+    def encodings(self) -> Mapping[str, tuple[FeatureColumn, ...]]:
+        sides = {"user": self.user_features, "item": self.item_features}
+        return {side: encoding for side, encoding in sides.items() if encoding}
 
     @property
     def row_columns(self) -> Mapping[str, int]:
@@ -94,6 +105,10 @@ class ModuleConfig(ModuleFamilyConfig):
         return hash(self.model_dump_json())
 
     @property
+    def reads_features(self) -> bool:
+        return True
+
+    @property
     def row_columns(self) -> Mapping[str, int]:
         return self.columns
 
@@ -110,7 +125,7 @@ class ModuleConfig(ModuleFamilyConfig):
 
     def described(self) -> ModuleConfig:
         """With the shapes of the module's parameters, so that versions can be read without it. Raises ModuleError."""
-        return self.model_copy(update={"parameters": _shapes(self.build())})
+        return self.model_copy(update={"parameters": shapes_of(self.build())})
 
 
 @dataclass(frozen=True)
@@ -131,8 +146,10 @@ class ModuleModel:
     @cached_property
     def module(self) -> nn.Module:
         """Built by the factory, and held against the configuration. Raises ModuleError."""
-        module, expected = self.config.build(), self.config.weights
-        if expected is not None and (found := _shapes(module)) != dict(expected):
+        # Weights are drawn for it that nobody reads.
+        with torch.random.fork_rng([]):
+            module, expected = self.config.build(), self.config.weights
+        if expected is not None and (found := shapes_of(module)) != dict(expected):
             raise ModuleError(
                 f"{self.config.title} has the parameters {found}, but the version was made with {dict(expected)}; "
                 "configure the factory that it was made with"
@@ -141,7 +158,7 @@ class ModuleModel:
 
     def layout(self, users: int, items: int) -> Layout:
         weights = self.config.weights
-        shapes = _shapes(self.module) if weights is None else dict(weights)
+        shapes = shapes_of(self.module) if weights is None else dict(weights)
         return Layout({"user": users, "item": items}, self.columns, shapes)
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
@@ -176,7 +193,8 @@ class ModuleModel:
         score = ModuleScore.of(self.module, self.config.title, user.device, user.dtype)
         width = self.config.rank
         parts = []
-        with torch.no_grad():
+        # Who scores rows that autograd follows asks for derivatives; nobody else pays for them.
+        with torch.set_grad_enabled(user.requires_grad):
             for start in range(0, len(user), _PAIRS):
                 users, items = user[start : start + _PAIRS], item[start : start + _PAIRS]
                 features = (each[:, width:] if each.shape[1] > width else None for each in (users, items))
@@ -193,7 +211,8 @@ class ModuleModel:
         return out
 
 
-def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Of its parameters, by name."""
     return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
 
 

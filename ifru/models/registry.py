@@ -14,7 +14,15 @@ from ifru.models.model import Model
 GROUP = "ifru.models"
 """Entry points of other packages: name -> the module that registers the model."""
 
-_BUILT_IN = {"lightgcn": "ifru.models.lightgcn", "mf": "ifru.models.mf", "module": "ifru.models.module"}
+_BUILT_IN = {
+    "deepfm": "ifru.models.deepfm",
+    "ials": "ifru.models.ials",
+    "lightgcn": "ifru.models.lightgcn",
+    "mf": "ifru.models.mf",
+    "module": "ifru.models.module",
+    "neumf": "ifru.models.neumf",
+    "two-tower": "ifru.models.two_tower",
+}
 """Name -> the module that registers it, imported when the model is first asked for."""
 
 _known: dict[str, tuple[type[ModelConfig], Callable[[Any], Model]]] = {}

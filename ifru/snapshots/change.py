@@ -68,9 +68,9 @@ class Change:
 
 
 def serving_of(config: ModelConfig, parameters: Parameters, train: Interactions) -> Parameters | None:
-    """What scores pairs; None where it is the parameters themselves."""
+    """What scores pairs; None where it is the parameters themselves, with features beside them where there are some."""
     serving = model_of(config).serving(parameters, train)
-    return None if serving is parameters else serving
+    return None if serving is parameters or config.encodings else serving
 
 
 def full_contents(state: FullState) -> dict[Role, bytes]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
+import pyarrow as pa
 from safetensors import SafetensorError
 from safetensors.torch import load as decode_tensors
 
 from ifru.interactions import Dataset, Interactions
+from ifru.interactions.features import FeatureColumn, encoded
+from ifru.interactions.table import Float32
 from ifru.snapshots.errors import CorruptFile
 from ifru.snapshots.format import Manifest, manifest_path
 from ifru.snapshots.parquet import decode_features, decode_ids, decode_interactions
@@ -65,5 +68,23 @@ def full_version(manifest: Manifest, contents: Mapping[Role, bytes]) -> Version:
         for side, role in FEATURES.items()
         if role in contents
     }
+    for side, encoding in manifest.model.encodings.items():
+        dataset.train.features[side] = _numbers(manifest, side, features, encoding, len(parameters.tables[side]))
     buffers = of("buffers", decode_tensors) if "buffers" in contents else {}
     return checked(Version(manifest, parameters, dataset, None, buffers, features))
+
+
+def _numbers(
+    manifest: Manifest,
+    side: str,
+    features: Mapping[str, pa.Table],
+    encoding: Sequence[FeatureColumn],
+    entities: int,
+) -> Float32:
+    """The features of a side as its model reads them. Raises CorruptFile where they do not fit the model."""
+    try:
+        return encoded(features[side], encoding, entities)
+    except (KeyError, ValueError) as error:
+        raise CorruptFile(
+            manifest_path(manifest.version), f"names a model whose {side} features are not there"
+        ) from error

@@ -24,6 +24,7 @@ class Reason(StrEnum):
     STOPPED = "stopped"
     ITERATIONS = "iterations"
     STEPS = "steps"
+    EPOCHS = "epochs"
     ROWS = "rows"
     INTERACTIONS = "interactions"
     MILLISECONDS = "milliseconds"

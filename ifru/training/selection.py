@@ -14,11 +14,12 @@ from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import auc, scores
 from ifru.training.newton import Plan, initial, minimise
+from ifru.training.practised import validated
+from ifru.training.validation import SHARE, validation_split
 
 L2_GRID = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 """Descending: the smaller λ, the longer training takes, and the search ends once AUC has fallen twice in a row."""
 
-_SHARE = 0.1
 _PATIENCE = 2
 _NOTHING = 1e-3
 _PLAN = Plan(tolerance=1e-3, steps=30)
@@ -46,7 +47,7 @@ def select(
     Deterministic under a seed. report: called before each. Raises DataError where the rows kept for validation
     cannot tell good from bad.
     """
-    fitted, rows = validation_split(train, _SHARE, seed)
+    fitted, rows = validation_split(train, SHARE, seed)
     tried: list[tuple[ModelConfig, float]] = []
     best = 0
     for config in candidates:
@@ -58,28 +59,27 @@ def select(
     return Selection(tried[best][0], tuple(tried))
 
 
-def validation_split(train: Interactions, share: float, seed: int) -> tuple[Interactions, Int64]:
-    """The training rows without a share of the recorded ones and their negatives; and the positions of those."""
-    recorded = np.flatnonzero(train.alive & train.recorded)
-    chosen = np.random.default_rng(seed).permutation(recorded)[: round(share * len(recorded))]
-    rows = train.with_companions(chosen)
-    fitted = train.copy()
-    fitted.delete(rows)
-    return fitted, rows
-
-
 def _validated(
     config: ModelConfig, fitted: Interactions, rows: Int64, seed: int, device: torch.device, dtype: torch.dtype
 ) -> float:
-    objective = model_of(config).objective(fitted, device, dtype)
-    parameters = minimise(objective, initial(objective, seed), _PLAN).parameters
-    serving = model_of(config).serving(parameters, fitted)
-    score = scores(config, serving, fitted.user[rows], fitted.item[rows])
-    # A penalty that shrinks every score to nothing ranks nothing: what is left there is only how far training got.
-    found = auc(np.where(np.abs(score) < _NOTHING, 0.0, score), fitted.label[rows])
+    if model_of(config).capabilities.response:
+        found = validated(fitted, rows, config, seed=seed, device=device, dtype=dtype).auc
+    else:
+        found = _stationary_auc(config, fitted, rows, seed, device, dtype)
     if found is None:
         raise DataError(
             f"λ cannot be chosen by validation: the {len(rows):,} rows kept for it all have the same label; "
             "give --l2, or a label rule that divides the rows more evenly"
         )
     return found
+
+
+def _stationary_auc(
+    config: ModelConfig, fitted: Interactions, rows: Int64, seed: int, device: torch.device, dtype: torch.dtype
+) -> float | None:
+    objective = model_of(config).objective(fitted, device, dtype)
+    parameters = minimise(objective, initial(objective, seed), _PLAN).parameters
+    serving = model_of(config).serving(parameters, fitted)
+    score = scores(config, serving, fitted.user[rows], fitted.item[rows])
+    # A penalty that shrinks every score to nothing ranks nothing: what is left there is only how far training got.
+    return auc(np.where(np.abs(score) < _NOTHING, 0.0, score), fitted.label[rows])

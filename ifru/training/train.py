@@ -9,18 +9,23 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ifru.errors import DataError
 from ifru.interactions import Dataset, Interactions
 from ifru.models import ModelConfig, model_of
+from ifru.models.module import ModuleFamilyConfig
+from ifru.models.practice import Practice
 from ifru.models.proving import prove
 from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
 from ifru.proof import Proof
 from ifru.solvers.pcg import never
+from ifru.training import practised
 from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
+from ifru.training.calibration import calibrated
 from ifru.training.newton import Plan, Trained, initial, minimise
 from ifru.training.rank import Tried, grown
 from ifru.training.report import DescentReport, Report, silent
@@ -47,6 +52,11 @@ class TrainedModel:
     def parameters(self) -> Parameters:
         """The trained ones."""
         return self.trained.parameters
+
+    @property
+    def practice(self) -> Practice | None:
+        """How it was trained, where that was by mini-batches."""
+        return self.config.practice if isinstance(self.config, ModuleFamilyConfig) else None
 
     @property
     def ready(self) -> bool:
@@ -104,7 +114,12 @@ def train(
         found = grown(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         config, trained, proof, ranks = found.config, found.trained, found.proof, found.tried
     else:
+        if model_of(config).capabilities.response:
+            config = practised.tuned(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         trained = fit(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
+        if isinstance(config, ModuleFamilyConfig):
+            report("calibrating", None)
+            config = calibrated(config, trained.parameters, dataset, seed)
         proof = _proof(dataset.train, config, trained, seed, report)
     auc = holdout_auc(config, trained.parameters, dataset)
     return TrainedModel(config, trained, proof, auc, selection, ranks)
@@ -128,7 +143,9 @@ def fit(
     dtype: torch.dtype,
     report: Report = silent,
 ) -> Trained:
-    """Train from scratch to a stationary point of the precision; deterministic under a seed."""
+    """Train from scratch; deterministic under a seed. To a stationary point of the precision, where a model has one."""
+    if model_of(config).capabilities.response:
+        return practised.fit(interactions, config, seed=seed, device=device, dtype=dtype, report=report)
     objective = model_of(config).objective(interactions, device, dtype)
     plan = Plan(tolerance=TOLERANCES[dtype])
     return minimise(objective, initial(objective, seed), plan, DescentReport(plan, report))
@@ -155,7 +172,7 @@ def check_labels(dataset: Dataset, config: ModelConfig) -> None:
     if len(label) == 0:
         raise DataError("there are no rows to train on; lower --holdout, or check the data")
     low, high = float(label.min()), float(label.max())
-    if low == high:
+    if low == high and not model_of(config).capabilities.positives_only:
         raise DataError(
             f"all {len(label):,} rows to train on have the label {low:g}, so nothing can be learnt from them; use a "
             "rule that tells rows apart, like --label 'rating>=3', or --label positive:1 where every row is a positive"
@@ -164,4 +181,26 @@ def check_labels(dataset: Dataset, config: ModelConfig) -> None:
         raise DataError(
             f"labels go from {low:g} to {high:g}, and the loss bce takes labels from 0 to 1; "
             "use --loss squared, or a rule like --label 'rating>=4'"
+        )
+    if config.loss == "bpr":
+        _check_negatives(dataset)
+
+
+def _check_negatives(dataset: Dataset) -> None:
+    """Raises DataError where a row has nothing to be compared with, though there is an item that its user never met."""
+    train, met = dataset.train, np.zeros(dataset.train.users, dtype=np.int64)
+    rows = [table.recorded & table.alive for table in (train, dataset.holdout)]
+    tables = list(zip((train, dataset.holdout), rows, strict=True))
+    pairs = np.concatenate(
+        [table.user[some].astype(np.int64) * train.items + table.item[some] for table, some in tables]
+    )
+    np.add.at(met, np.unique(pairs) // max(train.items, 1), 1)
+    compared = np.zeros(len(train), dtype=bool)
+    compared[train.origin[train.alive & ~train.recorded]] = True
+    alone = rows[0] & ~compared & (met[train.user] < train.items)
+    if alone.any():
+        raise DataError(
+            f"{int(alone.sum()):,} of {int(rows[0].sum()):,} recorded rows to train on have no sampled negative, and "
+            "the loss bpr compares each with at least one; use --label positive:1, which takes every row as a positive "
+            "and draws a negative for each (positive:4 draws four), or another loss"
         )

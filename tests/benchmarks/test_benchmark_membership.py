@@ -11,7 +11,7 @@ from scipy import stats
 
 from benchmarks.base import Base, trained
 from benchmarks.kept import Kept
-from benchmarks.membership.attack import likelihood_ratio, roc, successes
+from benchmarks.membership.attack import likelihood_ratio, roc
 from benchmarks.membership.measure import ATTACKERS, MODELS, Measured, measure
 from benchmarks.membership.picture import draw
 from benchmarks.membership.pool import pooled
@@ -19,6 +19,7 @@ from benchmarks.membership.report import markdown
 from benchmarks.membership.shadows import Shadows
 from benchmarks.setups import Setup
 from ifru.errors import IfruError
+from ifru.evaluation.membership import successes
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split

@@ -14,7 +14,7 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, ModelConfig
 from ifru.training import L2_GRID, Selection, select
-from ifru.training.selection import validation_split
+from ifru.training.validation import validation_split
 
 
 def candidates(*grid: float) -> list[ModelConfig]:
