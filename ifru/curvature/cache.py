@@ -183,6 +183,7 @@ class CurvatureCache:
             self._error[waiting], self._penalty[waiting] = error.cpu().numpy(), 0
             self._blank(waiting[self._error[waiting] > EXACTNESS])
         self._unfinished.clear()
+        self._shared.finish_deletions()
 
     def _down_date(self, rows: Int64, factors: Factors) -> None:
         error = torch.from_numpy(self._error[rows]).to(self._blocks)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ifru.curvature.cache import Counters, CurvatureCache
+from ifru.engine.block_step import BlockStep
 from ifru.engine.push import Budget, Push
 from ifru.engine.settings import EngineSettings
 from ifru.engine.state import Removal, State, incident
@@ -131,6 +132,7 @@ class Engine:
         self._now, self._beat = now, beat
         self._seconds: dict[str, float] = {}
         self._supports, self._push = Supports(self.state, settings), Push(self.state, now, beat=beat)
+        self._block_step = BlockStep(self.state)
         self._added, self._batch = carried.added, carried.batch
 
     @property
@@ -179,6 +181,7 @@ class Engine:
         try:
             with self._stage("settle"):
                 self.state.settle()
+                self._block_step.learn()
             with self._stage("debt"):
                 deleted = self.dataset.delete(deletion)
                 removal = self.state.remove(deleted.train)
@@ -195,6 +198,7 @@ class Engine:
     def settle(self) -> Settled:
         """Make the debt exact after an update; the next update does it otherwise."""
         read = self.state.settle()
+        self._block_step.learn()
         left = self.state.total_decrement
         total = math.sqrt(left / self._added) if self._added > 0 else 0.0
         return Settled(self._influence(left), total, read)
@@ -209,6 +213,7 @@ class Engine:
         try:
             with self._stage("settle"):
                 self.state.settle()
+                self._block_step.learn()
             if self._influence(self.state.total_decrement) <= self.settings.refined:
                 return None
             answer = self._on_all_rows(self.settings.refined, stop)
@@ -222,7 +227,7 @@ class Engine:
             return self._nothing()
         match self.settings.support:
             case "push":
-                return self._or_all_rows(partial(self._by_push, removal.touched), settles=False)
+                return self._pushed(removal.touched)
             case "k_hop":
                 return self._or_all_rows(partial(self._by_importance, deleted))
             case "residual":
@@ -291,6 +296,16 @@ class Engine:
             raise _NotLower
         influence = self._influence(pushed.left)
         return _Answer(pushed.rows, "push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
+
+    def _pushed(self, touched: Tensor) -> _Answer:
+        """One push; of a response, one block step. All rows where it leaves more than nothing done."""
+        if not self.state.objective.capabilities.response:
+            return self._or_all_rows(partial(self._by_push, touched), settles=False)
+        before = self.state.total_decrement
+        with self._stage("solve"):
+            moved, left = self._block_step.run(touched)
+        local = _Answer(moved, "push", Reason.STEPS, self._influence(left), 0, 0)
+        return local if left <= before else local.then(self._on_all_rows(self.settings.tolerance, self._beating))
 
     def _by_importance(self, deleted: Int64) -> _Answer:
         """One solve on the most important rows around what is deleted."""

@@ -105,6 +105,37 @@ def test_the_default_tolerance_takes_eight_products_at_most_twenty_batches_in_a_
     assert 0 < moved < 0.5
 
 
+def test_a_push_answers_without_a_product_and_says_what_it_leaves() -> None:
+    dataset = ratings(400, 150, 12_000)
+    engine = _engine(dataset, EngineSettings(support="push"), module_config(damping=4.0))
+    shared = {name: tensor.clone() for name, tensor in engine.parameters.shared.items()}
+    predicted, left = [], []
+    for number in range(8):
+        update = engine.apply(_some(dataset, 30, seed=number))
+        assert (update.method, update.iterations, update.parameters.shared) == ("push", 0, {})
+        predicted.append(update.influence)
+        left.append(engine.settle().influence)
+    assert max(left) < 0.6
+    np.testing.assert_allclose(predicted, left, rtol=0.25)
+    assert all(torch.equal(tensor, engine.parameters.shared[name]) for name, tensor in shared.items())
+    refined = engine.refine()
+    assert refined is not None
+    assert refined.influence <= engine.settings.refined
+
+
+def test_pushes_and_a_refinement_end_where_solves_do() -> None:
+    ends, config = [], module_config(damping=4.0)
+    for support in ("push", "global"):
+        dataset = ratings(400, 150, 12_000)
+        engine = _engine(dataset, EngineSettings.model_validate({"support": support}), config)
+        start = scores(config, engine.parameters, dataset.train.user, dataset.train.item)
+        for part in np.split(_some(dataset, 60).train, 3):
+            engine.apply(Deletion(part, NOTHING))
+        engine.refine()
+        ends.append(scores(config, engine.parameters, dataset.train.user, dataset.train.item) - start)
+    assert np.linalg.norm(ends[0] - ends[1]) < 0.05 * np.linalg.norm(ends[1])
+
+
 def test_batches_in_another_order_end_within_the_tolerance() -> None:
     """Three batches in two orders, and all at once: of the change of all scores a twentieth at most differs."""
     ends, config = [], module_config(damping=4.0)
@@ -146,9 +177,9 @@ def test_frozen_weights_stay_as_they_are() -> None:
         assert torch.equal(engine.parameters.shared[name], tensor)
 
 
-@pytest.mark.parametrize("support", ["residual", "push", "k_hop"])
-def test_a_module_allows_no_local_support(support: str) -> None:
-    with pytest.raises(UnsupportedSupport, match="auto and global"):
+@pytest.mark.parametrize("support", ["residual", "k_hop"])
+def test_a_module_allows_no_support_of_couplings(support: str) -> None:
+    with pytest.raises(UnsupportedSupport, match="auto, push, global"):
         _engine(ratings(), EngineSettings.model_validate({"support": support}))
 
 
