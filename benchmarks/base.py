@@ -5,7 +5,7 @@ Axes: R rows, K columns of a row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,8 +27,9 @@ CPU = torch.device("cpu")
 class Base:
     """A stationary model with its data.
 
-    theta [R, K]: in float64, users first. relative_gap: proven distance of its objective to the optimum; the smaller,
-    the more surely 'the retrained model' means one thing. tried: AUC by λ, where λ was chosen by validation.
+    theta [R, K]: in float64, users first; as training leaves it, where models of its kind have no unique target.
+    relative_gap: proven distance of its objective to the optimum; the smaller, the more surely 'the retrained model'
+    means one thing; None where no proof is known. tried: AUC by λ, where λ was chosen by validation.
     validation, test: positions of the held-out rows that methods may stop by, and of those that are measured on.
     """
 
@@ -37,7 +38,7 @@ class Base:
     dataset: Dataset
     theta: Tensor
     stationary: float
-    relative_gap: float
+    relative_gap: float | None
     tried: dict[float, float]
     validation: Int64
     test: Int64
@@ -48,7 +49,11 @@ class Base:
 
     def served(self, theta: Tensor, train: Interactions) -> Tensor:
         """The rows [R, K] whose dot products are scores, from θ [R, K] and the training rows that it goes with."""
-        return model_of(self.config).serving(Parameters.unstacked(theta, train.users), train).stacked()
+        return model_of(self.config).serving(self.parameters(theta), train).stacked()
+
+    def parameters(self, theta: Tensor) -> Parameters:
+        """Views into θ [R, K]."""
+        return model_of(self.config).layout(self.train.users, self.train.items).parameters(theta)
 
 
 def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, report: Report = silent) -> Base:
@@ -61,17 +66,21 @@ def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, re
 
     table = (train.user, train.item, train.label)
     theta = kept.tensor(("base", config, setup.stationary, seed, *table), compute)
+    base = Base(name, config, dataset, theta, setup.stationary, None, tried, *_halves(dataset.holdout, seed))
+    if not model_of(config).capabilities.provable:
+        return base
     report("proving", None)
-    proof = prove(Parameters.unstacked(theta, train.users), train, config, random=torch.Generator().manual_seed(seed))
-    halves = _halves(dataset.holdout, seed)
-    return Base(name, config, dataset, theta, setup.stationary, proof.relative_gap, tried, *halves)
+    proof = prove(base.parameters(theta), train, config, random=torch.Generator().manual_seed(seed))
+    return replace(base, relative_gap=proof.relative_gap)
 
 
 def from_scratch(
     interactions: Interactions, config: ModelConfig, tolerance: float, seed: int, report: Report = silent
 ) -> Tensor:
-    """θ [R, K], trained to a stationary point in float64; deterministic under a seed."""
+    """θ [R, K], trained to a stationary point in float64, where a model has one; deterministic under a seed."""
     near = fit(interactions, config, seed=seed, device=CPU, dtype=torch.float32, report=report).theta
+    if not model_of(config).capabilities.unique_target:
+        return near.double()
     report("making it exact", None)
     return stationary(interactions, config, near, tolerance)
 

@@ -53,21 +53,29 @@ class Case:
 
 def build(name: str, base: Base, seed: int, kept: Kept) -> Case:
     """The case of a name, such as 'rows:100'. Raises IfruError for a name that is unknown or does not fit the data."""
-    return retrained(name, base, _deletion(name, base, seed), kept)
+    return retrained(name, base, deletion_of(name, base, seed), kept)
 
 
 def retrained(name: str, base: Base, deletion: Deletion, kept: Kept) -> Case:
     """The case of a deletion. Raises IfruError where it leaves nothing to train on."""
+    case = to_retrain(name, base, deletion)
+    depends = ("exact", base.config, base.stationary, base.theta.numpy(), deletion.train)
+
+    def compute() -> Tensor:
+        return stationary(case.retained, base.config, case.start(torch.float64), base.stationary)
+
+    return replace(case, exact=kept.tensor(depends, compute))
+
+
+def to_retrain(name: str, base: Base, deletion: Deletion) -> Case:
+    """The case of a deletion, with the base in place of the retrained model. Raises IfruError as `retrained` does."""
     retained = base.train.copy()
     retained.delete(deletion.train)
     if retained.retained == 0:
         raise IfruError(f"case {name!r} deletes every training row; take a smaller number")
     had = base.train.degree > 0
     has = retained.degree > 0
-    case = Case(name, base, deletion, retained, torch.from_numpy(np.flatnonzero(had & ~has)), base.theta)
-    depends = ("exact", base.config, base.stationary, base.theta.numpy(), deletion.train)
-    exact = kept.tensor(depends, lambda: stationary(retained, base.config, case.start(torch.float64), base.stationary))
-    return replace(case, exact=exact)
+    return Case(name, base, deletion, retained, torch.from_numpy(np.flatnonzero(had & ~has)), base.theta)
 
 
 def default_names(base: Base) -> list[str]:
@@ -82,7 +90,8 @@ def describe(name: str) -> str:
     return _KINDS[kind][1].format(count=count)
 
 
-def _deletion(name: str, base: Base, seed: int) -> Deletion:
+def deletion_of(name: str, base: Base, seed: int) -> Deletion:
+    """What a case deletes. Raises IfruError for a name that is unknown or does not fit the data."""
     kind, count = parsed(name)
     return _KINDS[kind][0](base, count, np.random.default_rng(seed))
 

@@ -10,7 +10,6 @@ from benchmarks.base import Base
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
-from ifru.objective.parameters import Parameters
 
 SUPPORTS: tuple[str, ...] = get_args(EngineSettings.model_fields["support"].annotation)
 """What the engine's setting `support` may be."""
@@ -28,5 +27,4 @@ def settings(support: str, tolerance: float) -> EngineSettings:
 
 def ready(base: Base, asked: EngineSettings) -> Engine:
     """An engine on the base model, in float32, that waits for deletions."""
-    tables = Parameters.unstacked(base.theta.float(), base.train.users)
-    return Engine(base.config, tables, base.dataset.copy(), asked)
+    return Engine(base.config, base.parameters(base.theta.float()), base.dataset.copy(), asked)

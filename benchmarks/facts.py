@@ -15,7 +15,7 @@ _MODELS = {"mf": "matrix factorisation", "lightgcn": "LightGCN"}
 def heading(base: Base) -> str:
     """Data and model in a line."""
     config = base.config
-    return f"{base.name}: {_MODELS[config.name]}, rank {config.rank}, λ {config.l2:g}"
+    return f"{base.name}: {_MODELS.get(config.name, config.name)}, rank {config.rank}, λ {config.l2:g}"
 
 
 def facts(base: Base) -> dict[str, object]:

@@ -16,6 +16,7 @@ What a program needs stands here; it is imported when it is first asked for.
                 of which retraining has no unique outcome, beside several retrained ones.
     versions    open_store and Reader: published versions of a model, and those that are still to come. restore: a
                 version in your own module.
+    testing     ifru.testing.Conformance: what every model must hold to, as tests for a model of your own.
     errors      IfruError: every error that is the input's and not this library's.
 
 Train a model, let it forget a user, and prove how near that comes to a model that never knew them:

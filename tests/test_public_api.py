@@ -71,6 +71,14 @@ def test_what_starts_fast_does_not_import_torch(module: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_conformance_suite_is_public_and_alone_needs_pytest() -> None:
+    program = (
+        "import sys, ifru.cli.train, ifru; print('pytest' in sys.modules); import ifru.testing as t; print(*t.__all__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "Conformance"]
+
+
 def test_editors_see_the_names_where_they_are_imported_from() -> None:
     tree = ast.parse(Path(str(ifru.__file__)).read_text("utf-8"))
     imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module)

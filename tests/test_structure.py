@@ -26,8 +26,10 @@ LAYERS = (
     "engine",
     "training",
     "evaluation",
+    "importing",
     "stores",
     "snapshots",
+    "testing",
     "cli",
 )
 """Parts of `ifru`: each imports only from itself and from those before it. `ifru/__init__.py` stands above them all."""

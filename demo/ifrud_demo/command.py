@@ -37,8 +37,17 @@ def demo(
     generated: Annotated[
         bool, typer.Option("--generated", help="Train on generated ratings; download nothing.", rich_help_panel=_DATA)
     ] = False,
-    rank: Annotated[int, typer.Option(min=1, help="Dimensions of a row.", rich_help_panel=_MODEL)] = 16,
-    l2: Annotated[float, typer.Option(help="Penalty λ per interaction.", rich_help_panel=_MODEL)] = 0.1,
+    model: Annotated[
+        str, typer.Option(metavar="NAME", help="Which model, as for `ifru train`.", rich_help_panel=_MODEL)
+    ] = "mf",
+    rank: Annotated[
+        int | None,
+        typer.Option(min=1, help="Dimensions of a row.", rich_help_panel=_MODEL, show_default="what suits the model"),
+    ] = None,
+    l2: Annotated[
+        float | None,
+        typer.Option(help="Penalty λ per interaction.", rich_help_panel=_MODEL, show_default="what suits the model"),
+    ] = None,
     events: Annotated[int, typer.Option(min=5, help="How many events are sent.", rich_help_panel=_STREAM)] = 200,
     rate: Annotated[float, typer.Option(min=0.1, help="How many of them a second.", rich_help_panel=_STREAM)] = 20,
     folder: Annotated[
@@ -57,7 +66,7 @@ def demo(
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _ended)
     try:
-        _run(Options(data, generated, label, rank, l2, events, rate, folder), as_json)
+        _run(Options(data, generated, label, model, rank, l2, events, rate, folder), as_json)
     except KeyboardInterrupt:
         typer.echo("Interrupted. No process is left behind.", err=True)
         raise typer.Exit(_INTERRUPTED) from None

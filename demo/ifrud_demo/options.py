@@ -12,15 +12,17 @@ from ifru.errors import IfruError
 class Options:
     """data: a file to train on; None for MovieLens-100K. generated: for generated ratings instead. label: a label rule.
 
-    events: to be sent. rate: events a second. folder: where everything stays; None for a temporary one.
+    model: by name. rank, l2: None for what suits it. events: to be sent. rate: events a second.
+    folder: where everything stays; None for a temporary one.
     Raises IfruError for options that cannot be used.
     """
 
     data: Path | None
     generated: bool
     label: str
-    rank: int
-    l2: float
+    model: str
+    rank: int | None
+    l2: float | None
     events: int
     rate: float
     folder: Path | None
@@ -28,5 +30,5 @@ class Options:
     def __post_init__(self) -> None:
         if self.data is not None and self.generated:
             raise IfruError("--data and --generated name different data; give one of them")
-        if not 0 < self.l2 < float("inf"):
+        if self.l2 is not None and not 0 < self.l2 < float("inf"):
             raise IfruError(f"--l2 is {self.l2}; allowed are numbers above 0")

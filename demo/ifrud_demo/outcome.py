@@ -79,7 +79,8 @@ class Outcome:
         auc = (_auc(found.auc.after) for found in compared.values())
         table.add_row("AUC, held out", *auc, _auc(self.answered.auc.retrained))
         table.add_row("distance", *(f"{found.rms.true:.1e}" for found in compared.values()))
-        table.add_row("proven", *(f"{found.rms.bound:.1e}" for found in compared.values()))
+        if self.trained.proof is not None:
+            table.add_row("proven", *(f"{found.rms.bound:.1e}" for found in compared.values()))
         return table
 
     def sentences(self) -> list[str]:
@@ -93,11 +94,19 @@ class Outcome:
             f"daemon's answers left {_left(answered)}{afterwards}.",
             f"An update took {milliseconds(seconds.update)} on average, retraining took "
             f"{milliseconds(seconds.retrain)}: an update costs {share(seconds.update / seconds.retrain)} of it.",
-            f"The last version's predictions are proven to be no further than {last.rms.bound:.1e} from those of the "
-            "exactly retrained model (root mean square over all rows that are left). Retraining shows that it is "
-            f"{last.rms.true:.1e}. ifru prove finds such a bound from a version and its data alone.",
         ]
-        if not self.trained.ready:
+        if last.rms.bound is None:
+            said.append(
+                f"The last version's predictions are {last.rms.true:.1e} from those of the retrained model (root mean "
+                "square over all rows that are left). That is measured: no proof is known for models of this kind."
+            )
+        else:
+            said.append(
+                f"The last version's predictions are proven to be no further than {last.rms.bound:.1e} from those of "
+                "the exactly retrained model (root mean square over all rows that are left). Retraining shows that it "
+                f"is {last.rms.true:.1e}. ifru prove finds such a bound from a version and its data alone."
+            )
+        if self.trained.proof is not None and not self.trained.ready:
             said.append(f"Take care: the model is {self.trained.verdict}.")
         return said
 

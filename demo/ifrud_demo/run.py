@@ -21,13 +21,14 @@ from ifru.errors import IfruError
 from ifru.evaluation.verify import Published, Verification, verify
 from ifru.interactions.labels import LabelRule
 from ifru.kernels.device import device_of
-from ifru.models import MFConfig, ModelConfig, model_of
+from ifru.models import ModelConfig, model_of
 from ifru.requests import resolve
 from ifru.snapshots import Reader, Version, open_store
 from ifru.training import TrainedModel, train
 from ifru.training.warm_up import warm_up
 from ifrud.streams.outboxes import open_outbox
 from ifrud_demo.data import SEED, Data, generated, movielens_or_generated, own
+from ifrud_demo.models import configured
 from ifrud_demo.movielens import cache_folder, fetch, movielens
 from ifrud_demo.options import Options
 from ifrud_demo.outcome import Outcome
@@ -43,6 +44,7 @@ def run_demo(options: Options, screen: Screen, start: float) -> Outcome:
 
     start: when the program was started, as time.monotonic() tells. Raises IfruError.
     """
+    config = configured(options.model, options.rank, options.l2)
     with _folder(options.folder) as folder:
         files = Files(folder)
         data = _data(options, files)
@@ -53,7 +55,7 @@ def run_demo(options: Options, screen: Screen, start: float) -> Outcome:
             f"Data: {data.name}; {rows.users:,} users, {rows.items:,} items, {rows.retained:,} rows to train on, "
             f"{holdout.retained:,} held out."
         )
-        trained, seconds = _train(MFConfig(rank=options.rank, l2=options.l2), data, files)
+        trained, seconds = _train(config, data, files)
         auc = "" if trained.auc is None else f", AUC {trained.auc:.4f} on held-out ratings"
         screen.say(f"Trained in {seconds:.1f} s: {trained.verdict}{auc}.")
         planned = plan(data.dataset, options.events, SEED, datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""The `ifru` command: train, prove, verify, inspect, audit."""
+"""The `ifru` command: train, import, prove, verify, inspect, audit."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from ifru.cli.audit import audit
+from ifru.cli.importing import app as importing
 from ifru.cli.inspect import inspect
 from ifru.cli.prove import prove
 from ifru.cli.train import train
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(train)
+app.add_typer(importing, name="import")
 app.command()(verify)
 app.command()(prove)
 app.command()(inspect)

@@ -12,11 +12,11 @@ from ifru.training import FIRST_RANK
 
 
 def candidates(
-    model: str, rank: int | None, loss: str, grid: Sequence[float], own: Mapping[str, object]
+    model: str, rank: int | None, loss: str | None, grid: Sequence[float], own: Mapping[str, object]
 ) -> list[ModelConfig]:
     """A configuration for each λ of a grid.
 
-    rank: None for the model's own, or else the first one that is tried.
+    rank: None for the model's own, or else the first one that is tried. loss: None for the model's own.
     own: fields that only some models have; None where nothing was given, so that the model's default holds.
     Raises IfruError for an unknown model, an option that belongs to another model, and a value that is not allowed.
     """
@@ -29,7 +29,8 @@ def candidates(
         rank = FIRST_RANK
     given |= {} if rank is None else {"rank": rank}
     try:
-        return [kind.model_validate({"loss": loss, "l2": l2, **given}) for l2 in grid]
+        chosen = given if loss is None else {"loss": loss, **given}
+        return [kind.model_validate({"l2": l2, **chosen}) for l2 in grid]
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise IfruError(f"{_flag(str(first['loc'][0]))} is {first['input']!r}: {first['msg']}") from None

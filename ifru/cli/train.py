@@ -35,6 +35,7 @@ class LossChoice(StrEnum):
 
     BCE = "bce"
     SQUARED = "squared"
+    BPR = "bpr"
 
 
 def train(
@@ -56,15 +57,22 @@ def train(
     l2: Annotated[
         float | None, typer.Option(help="Penalty λ per interaction.", show_default="chosen by validation")
     ] = None,
-    loss: Annotated[LossChoice, typer.Option(help="What is minimised.")] = LossChoice.BCE,
+    loss: Annotated[
+        LossChoice | None,
+        typer.Option(
+            help="What is minimised; bpr compares positives with sampled negatives.",
+            show_default="bce; of ials squared",
+        ),
+    ] = None,
     label: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="RULE",
             help="'rating>=4' (a column and a threshold), 'rating' (a column as it is) or "
-            "'positive:1' (all rows positive, one sampled negative each).",
+            "'positive:1' (all rows positive, one sampled negative each), which the loss bpr needs.",
+            show_default="rating>=4; of ials positive:0",
         ),
-    ] = "rating>=4",
+    ] = None,
     holdout: Annotated[float, typer.Option(help="Share of the rows that is kept for testing.")] = 0.2,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
@@ -75,6 +83,18 @@ def train(
     graph: Annotated[
         str | None,
         typer.Option(metavar="positives|all", help="Of lightgcn: the interactions that rows are passed along."),
+    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Of ials: how much a row weighs.", show_default="1")] = None,
+    unobserved: Annotated[
+        float | None, typer.Option(help="Of ials: how much a pair without a row weighs.", show_default="1")
+    ] = None,
+    penalty: Annotated[
+        str | None,
+        typer.Option(
+            metavar="plain|frequency",
+            help="Of ials: whether λ counts once for a user or item, or for each of its rows.",
+            show_default="plain",
+        ),
     ] = None,
     user_features: Annotated[
         Path | None,
@@ -92,15 +112,24 @@ def train(
 ) -> None:
     """Train a model, prove how close to the optimum it is where there is a proof, and publish it as version 1."""
     start = time.perf_counter()
-    own = {"bias": bias or None, "layers": layers, "graph": graph}
-    models = candidates(model, None if rank == AUTO else _whole(rank), loss.value, _grid(l2), own)
+    own = {
+        "bias": bias or None,
+        "layers": layers,
+        "graph": graph,
+        "alpha": alpha,
+        "unobserved": unobserved,
+        "penalty": penalty,
+    }
+    dimensions = None if rank == AUTO else _whole(rank)
+    models = candidates(model, dimensions, None if loss is None else loss.value, _grid(l2), own)
     capabilities = model_of(models[0]).capabilities
+    rule = label or ("positive:0" if capabilities.positives_only else "rating>=4")
     grow = rank == AUTO and capabilities.provable
     files = {"user": user_features, "item": item_features}
     check_features(files, models[0])
-    where, store = device_of(device), _empty_store(out)
+    where, store = device_of(device), empty_store(out)
     with progress() as report:
-        dataset = load_dataset(data, LabelRule.parse(label), holdout, seed)
+        dataset = load_dataset(data, LabelRule.parse(rule), holdout, seed)
         models, features = add_features(dataset, models, files)
         trained = train_model(
             dataset,
@@ -156,7 +185,7 @@ def _grid(l2: float | None) -> tuple[float, ...]:
     return (l2,)
 
 
-def _empty_store(url: str) -> Store:
+def empty_store(url: str) -> Store:
     """Open a store before any work is done for it. Raises IfruError where its prefix is in use."""
     store = open_store(url)
     try:

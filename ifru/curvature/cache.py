@@ -81,7 +81,7 @@ class CurvatureCache:
         self._budget_bytes = budget_bytes
         self._row_bytes = width * objective.ridge.element_size()
         self._block_bytes = width * self._row_bytes
-        self._smallest = largest_degree(width) + 1
+        self._smallest = largest_degree(width, objective.capabilities.own_blocks) + 1
         many = int((table.degree >= self._smallest).sum())
         self.capacity = min(many, budget_bytes // self._block_bytes)
         self._blocks = torch.zeros((self.capacity, width, width), dtype=objective.dtype, device=objective.device)
@@ -149,6 +149,9 @@ class CurvatureCache:
         """Take interactions [M] out of the blocks that hold them: already deleted, but the point still knows them."""
         table = self._objective.interactions
         self._shared.remove(point, interactions)
+        if not self._objective.capabilities.own_blocks:
+            self._rebuild_around(interactions)
+            return
         sides = []
         for end, first in ((table.user[interactions], 0), (table.item[interactions], table.users)):
             order = np.argsort(end, kind="stable")
@@ -164,6 +167,24 @@ class CurvatureCache:
         listed = [some[sound[np.searchsorted(rows, ends)]] for ends, some in sides]
         factors = point.factors(listed[0], listed[1])
         self._down_date(rows[sound], Factors(factors, np.concatenate([[0], np.cumsum(lost[sound])])))
+
+    def _rebuild_around(self, interactions: Int64) -> None:
+        """Blank the blocks of the ends of deleted interactions [M], and all that see a row which has nothing left."""
+        table = self._objective.interactions
+        blank = np.zeros(len(self._place), dtype=bool)
+        for end, others in (
+            (table.user[interactions], slice(table.users, None)),
+            (table.incidence.far[interactions], slice(0, table.users)),
+        ):
+            blank[end] = True
+            blank[others] |= bool((table.degree[end] == 0).any())
+        rows = np.flatnonzero(blank & (self._place >= 0))
+        self._blank(rows)
+        self._vacate(rows[table.degree[rows] == 0])
+
+    def discard(self, rows: Int64) -> None:
+        """Leave nothing in the blocks of rows [S], held or not: they have lost what no down-date takes out."""
+        self._blank(rows[self._place[rows] >= 0])
 
     def clear(self) -> None:
         """Hold nothing any more, as in the beginning; the counters go on."""

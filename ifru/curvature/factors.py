@@ -75,9 +75,9 @@ _GROUP_BYTES = 1 << 26
 """Bound on the padded factors of a group, on a device without compiled loops."""
 
 
-def largest_degree(width: int) -> int:
-    """The most interactions that a row of K columns may have for the Gram form."""
-    return int(LARGEST_SHARE * width)
+def largest_degree(width: int, own_blocks: bool = True) -> int:
+    """The most interactions that a row of K columns may have for the Gram form. own_blocks: see `Capabilities`."""
+    return int(LARGEST_SHARE * width) if own_blocks else 0
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ Axes: S rows of the set, P rows of one form among them, C held blocks, K columns
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -109,6 +110,8 @@ class Diagonals:
     def products(self, x: Tensor) -> Tensor:
         """B x [P, K] of these rows of x."""
         mine = x[self.at]
+        if not self.point.objective.capabilities.own_blocks:
+            return torch.cat([(block @ mine[some, :, None])[:, :, 0] for some, block in _built(self.point, self.rows)])
         out = self.point.objective.ridge[torch.from_numpy(self.rows).to(x.device), None] * mine
         for some, factors in by_chunk(self.point, self.rows):
             along = (factors.values * mine[some][factors.owner]).sum(1, keepdim=True)
@@ -159,7 +162,7 @@ class Preconditioner:
 def whole(point: Linearised, rows: Int64, budget_bytes: float = math.inf) -> Preconditioner:
     """M⁻¹ of rows [S], ascending, at θ, with nothing cached; past a budget, rows take their diagonals."""
     degree, row_bytes = point.objective.interactions.degree[rows], point.theta.shape[1] * point.theta.element_size()
-    small = degree <= largest_degree(point.theta.shape[1])
+    small = degree <= largest_degree(point.theta.shape[1], point.objective.capabilities.own_blocks)
     few, many = np.flatnonzero(small), np.flatnonzero(~small)
     # The Gram form of a row is smaller than its block, and as good.
     taken = np.cumsum(degree[few]) * row_bytes
@@ -181,8 +184,12 @@ def diagonals(point: Linearised, rows: Int64, at: Int64) -> Diagonals:
     """The diagonals of the blocks of rows [P], ascending; at [P]: where they stand in the set."""
     device = point.objective.device
     diagonal = point.objective.ridge[torch.from_numpy(rows).to(device), None].repeat(1, point.theta.shape[1])
-    for some, factors in by_chunk(point, rows):
-        diagonal[some].index_add_(0, factors.owner, factors.values.square())
+    if point.objective.capabilities.own_blocks:
+        for some, factors in by_chunk(point, rows):
+            diagonal[some].index_add_(0, factors.owner, factors.values.square())
+    else:
+        for some, blocks in _built(point, rows):
+            diagonal[some] = blocks.diagonal(dim1=1, dim2=2)
     inverses = torch.where(diagonal > 0, 1 / diagonal, 0)
     return Diagonals(point, rows, inverses, torch.from_numpy(at).to(device))
 
@@ -212,12 +219,19 @@ def inverse(blocks: Tensor) -> Tensor:
 def inverse_blocks(point: Linearised, rows: Tensor) -> Tensor:
     """B⁻¹ [S, K, K] of some rows, built in chunks."""
     width = point.theta.shape[1]
-    chunk = max(_BUILT_BYTES // (width * width * point.theta.element_size()), 1)
     out = point.theta.new_empty(len(rows), width, width)
-    for first in range(0, len(rows), chunk):
-        part = slice(first, first + chunk)
-        out[part] = inverse(point.blocks(rows[part]))
+    for part, blocks in _built(point, rows):
+        out[part] = inverse(blocks)
     return out
+
+
+def _built(point: Linearised, rows: Tensor | Int64) -> Iterator[tuple[slice, Tensor]]:
+    """B [·, K, K] of rows [S], some consecutive ones at a time."""
+    listed, width = torch.as_tensor(rows, device=point.objective.device), point.theta.shape[1]
+    chunk = max(_BUILT_BYTES // (width * width * point.theta.element_size()), 1)
+    for first in range(0, len(listed), chunk):
+        some = slice(first, first + chunk)
+        yield some, point.blocks(listed[some])
 
 
 def apply(inverses: Tensor, x: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from ifru.interactions import Dataset, Deletion
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Parameters
-from ifru.objective.tilted import TiltedObjective
+from ifru.objective.response import ResponseObjective
 from ifru.solvers.pcg import Limits, never
 from ifru.solvers.reason import Reason
 from ifru.solvers.trust_region import LOOSE, descend
@@ -104,15 +104,14 @@ class Engine:
         settings: EngineSettings,
         device: torch.device | str = "cpu",
         carried: Carried = NOTHING_CARRIED,
-        offset: Parameters | None = None,
         debt: Parameters | None = None,
         now: Callable[[], float] = time.perf_counter,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         """parameters: a stationary point, or what an engine with the same data has left.
 
-        offset: ∇L at a base that is not stationary; rows without interactions have none. debt: of models that answer
-        by a response, which need no offset: what is owed; nothing where neither is given.
+        debt: what is owed, of models that answer by a response and of bases that are no stationary points, where it
+        makes the engine do so; zero in a new one.
         carried: what the engine said whose work this one goes on with. now: a clock, in seconds. beat(): called at each
         step of an update, which reads the data about once at most, for whoever watches that it goes on.
         Raises UnsupportedSupport where the settings name a support that the model does not offer.
@@ -120,13 +119,9 @@ class Engine:
         self.config, self.dataset, self.settings = config, dataset, settings
         theta = parameters.stacked()
         objective = model_of(config).objective(dataset.train, torch.device(device), parameters.computed_in)
+        if debt is not None and not objective.capabilities.response:
+            objective = ResponseObjective(objective)
         owed = None if debt is None else debt.stacked()
-        if offset is not None:
-            base = offset.stacked().to(objective.device, objective.dtype)
-            if objective.capabilities.response:
-                owed = objective.at(theta.to(base)).gradient - base
-            else:
-                objective = TiltedObjective(objective, base)
         check_support(settings.support, objective.capabilities, config.name)
         self.state = State(objective, theta, CurvatureCache(objective, settings.cache_bytes), owed)
         self._now, self._beat = now, beat
@@ -148,14 +143,8 @@ class Engine:
         return None if rows is theta else self.state.objective.layout.parameters(rows)
 
     @property
-    def offset(self) -> Parameters | None:
-        """What the gradient is counted from; None where the base was stationary, and where the debt says it all."""
-        objective = self.state.objective
-        return objective.layout.parameters(objective.offset) if isinstance(objective, TiltedObjective) else None
-
-    @property
     def debt(self) -> Parameters | None:
-        """Of models that answer by a response: what is owed, which nobody can tell from the parameters alone."""
+        """What is owed where answers are responses, which nobody can tell from the parameters alone; else None."""
         objective = self.state.objective
         return objective.layout.parameters(self.state.point.gradient) if objective.capabilities.response else None
 

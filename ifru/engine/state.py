@@ -89,6 +89,8 @@ class State:
         self.cache.remove(self.point, interactions)
         change = self.objective.remove(self.point, interactions)
         self.point = change.point
+        if change.stale is not None:
+            self.cache.discard(change.stale.cpu().numpy())
         gradient, empty = self.point.gradient, self.objective.ridge[change.rows] == 0
         emptied, touched = change.rows[empty], change.rows[~empty]
         for table in (self.point.theta, gradient, self.decrements):
@@ -173,7 +175,7 @@ class State:
     def _tell_cache(self, rows: Tensor, share: float) -> Tensor:
         """Tell the cache of a move; returns the rows whose gradient it has changed."""
         near, met = self.local.neighbours(rows)
-        degree = (self.objective.ridge[near] / self.objective.l2).clamp(min=1)
+        degree = degree_of(self.objective, near).clamp(min=1)
         self.cache.add_staleness(near.cpu().numpy(), (share * (met / degree).clamp(max=1)).double().cpu().numpy())
         return near
 
@@ -200,4 +202,10 @@ def _share(step: Tensor, before: Tensor) -> float:
 
 def incident(objective: Objective, rows: Tensor) -> float:
     """Retained interactions of rows [S]; those of two of them count twice."""
-    return float(objective.ridge[rows].sum(dtype=torch.float64)) / objective.l2
+    return float(degree_of(objective, rows).sum())
+
+
+def degree_of(objective: Objective, rows: Tensor) -> Tensor:
+    """Retained interactions [S] of rows, in float64."""
+    degree = torch.from_numpy(objective.interactions.degree[rows.cpu().numpy()])
+    return degree.to(objective.device, torch.float64)

@@ -55,6 +55,32 @@ def ndcg(scores: Scores, train: Interactions, holdout: Interactions, k: int = 10
     return float((np.concatenate(reached) / most).mean())
 
 
+def unseen_auc(scores: Scores, train: Interactions, holdout: Interactions) -> float | None:
+    """The probability that a held-out positive scores higher than an item that its user has no row with.
+
+    Equal scores count half; None where there is no held-out positive. It is what takes the place of the AUC where all
+    rows are positive.
+    """
+    known = np.union1d(_pairs(train, train.recorded), _pairs(holdout, holdout.recorded))
+    positive = _pairs(holdout, holdout.label > _POSITIVE)
+    if len(positive) == 0:
+        return None
+    won, users = 0.0, np.unique(positive // train.items)
+    for batch in np.array_split(users, -(-len(users) * train.items // _CELLS)):
+        found = scores(torch.from_numpy(batch)).cpu()
+        wanted = positive[np.isin(positive // train.items, batch)]
+        row, item = np.searchsorted(batch, wanted // train.items), wanted % train.items
+        score = found[row, item]
+        first, last = (np.searchsorted(known, (batch + after) * train.items) for after in (0, 1))
+        seen = known[ranges(first, last)] % train.items
+        found[np.repeat(np.arange(len(batch)), last - first), seen] = torch.inf
+        ordered = found.sort(dim=1).values[row]
+        below, up_to = (torch.searchsorted(ordered, score[:, None], right=right)[:, 0] for right in (False, True))
+        unseen = torch.from_numpy(train.items - (last - first))[row].clamp(min=1)
+        won += float(((below + up_to) / 2 / unseen).sum())
+    return won / len(positive)
+
+
 def _pairs(table: Interactions, some: Bool) -> Int64:
     """Those of some rows that are retained, as user·I + item, ascending and unique."""
     rows = table.alive & some

@@ -74,7 +74,8 @@ class Distance:
     """Root mean square, over all retained pairs, of the difference in prediction to the retrained model.
 
     true: measured. bound: proven, with the dual point of the retrained model where it is better than the version's own;
-    None where the model has no proof. Predictions are probabilities with the loss bce, scores with the loss squared.
+    None where the model has no proof. Predictions are probabilities with the loss bce, scores with the loss squared;
+    with the loss bpr they are probabilities that a positive is preferred to a negative of its, over all such pairs.
     """
 
     true: float
@@ -158,8 +159,14 @@ class Scored:
         known = self.users[pairs.user] & self.items[pairs.item]
         return np.where(known, scores(self.config, self.serving, pairs.user, pairs.item), 0.0)
 
-    def predictions(self, pairs: Pairs) -> Float64:
-        score = self.scores(pairs)
+    def predictions(self, train: Interactions) -> Float64:
+        """Of the retained training rows; of the comparisons among them where the loss is bpr."""
+        rows = np.flatnonzero(train.alive)
+        if self.config.loss == "bpr":
+            rows = rows[~train.recorded[rows] & train.alive[train.origin[rows]]]
+        score = self.scores(Pairs.of(train, rows))
+        if self.config.loss == "bpr":
+            score = self.scores(Pairs.of(train, train.origin[rows])) - score
         return score if self.config.loss == "squared" else np.exp(-np.logaddexp(0, -score))
 
 
@@ -307,8 +314,7 @@ def _left(model: Scored, original: Scored, retrained: Scored, pairs: Pairs) -> f
 
 
 def _distance(task: Task, answer: Scored, retrained: Scored, train: Interactions, seed: int) -> Distance:
-    pairs = Pairs.of(train, np.flatnonzero(train.alive))
-    true = float(np.sqrt(np.mean((answer.predictions(pairs) - retrained.predictions(pairs)) ** 2)))
+    true = float(np.sqrt(np.mean((answer.predictions(train) - retrained.predictions(train)) ** 2)))
     if not model_of(task.config).capabilities.provable:
         return Distance(true, None)
     task.report("proving", None)

@@ -16,6 +16,7 @@ from numba import njit, prange
 
 from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, fetch
 from ifru.kernels.score import (
+    FLAT,
     MATH,
     add_gradient,
     add_product,
@@ -42,8 +43,10 @@ def value(theta, user, item, terms, form):
                 score += np.float64(p[rank]) + np.float64(q[rank])
             if loss == 0:
                 total += weight[z] * (max(score, 0.0) + math.log1p(math.exp(-abs(score))) - label[z] * score)
-            else:
+            elif loss == 1:
                 total += weight[z] * 0.5 * (score - label[z]) ** 2
+            else:
+                total += (0.5 * weight[z] * score - label[z]) * score
     return total
 
 
@@ -86,10 +89,14 @@ def product(theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
                 out[u, k] = ridge[u] * x[u, k]
             for z in range(start[u], start[u + 1]):
                 i, d1 = far[z], first[z]
+                if abs(second[z]) < FLAT:
+                    add(out, u, d1, x, i, rank)
+                    add(mine, i - users, d1, x, u, rank)
+                    continue
                 curved = second[z] * change_of_score(theta, theta, x, u, i, rank, bias)
                 add_product(out, u, curved, theta, i, d1, x, i, rank, bias)
                 add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
-    _sum_items(x, ridge, of_items, out)
+    sum_items(x, ridge, of_items, out)
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)
@@ -102,6 +109,9 @@ def cross_to_users(theta, x, incidence, derivatives, form, cuts, out):
             out[u] = 0
             for z in range(start[u], start[u + 1]):
                 i, d1 = far[z], first[z]
+                if abs(second[z]) < FLAT:
+                    add(out, u, d1, x, i - users, rank)
+                    continue
                 curved = second[z] * tangent(theta, u, x, i - users, rank, bias)
                 add_product(out, u, curved, theta, i, d1, x, i - users, rank, bias)
 
@@ -117,6 +127,9 @@ def cross_to_items(theta, x, incidence, derivatives, form, cuts, of_items, out):
         for u in range(cuts[c], cuts[c + 1]):
             for z in range(start[u], start[u + 1]):
                 i, d1 = far[z], first[z]
+                if abs(second[z]) < FLAT:
+                    add(mine, i - users, d1, x, u, rank)
+                    continue
                 curved = second[z] * tangent(theta, i, x, u, rank, bias)
                 add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
     for m in prange(len(out)):
@@ -154,12 +167,12 @@ def advance(step, incidence, terms, form, cuts, of_items, ridge, first, second, 
                 total += change_of_loss(score, delta, label[z], d1, d2, weight[z], loss)
                 add_gradient(gradient, u, first[z], new, i, rank, bias)
                 add_gradient(mine, i - users, first[z], new, u, rank, bias)
-    _sum_items(new, ridge, of_items, gradient)
+    sum_items(new, ridge, of_items, gradient)
     return total
 
 
 @njit(cache=True, parallel=True, fastmath=MATH)
-def _sum_items(x, ridge, of_items, out):
+def sum_items(x, ridge, of_items, out):
     """Item rows of out [R, K] <- ridge·x + Σ_c of_items [C, I, K]."""
     users = len(x) - of_items.shape[1]
     for m in prange(of_items.shape[1]):
@@ -182,7 +195,7 @@ def blocks(theta, rows, incidence, second, ridge, form, out):
             fetch(order, j + FAR, end, second)
             fetch(far, j + NEAR, end, theta)
             f, d2 = far[j], second[order[j]]
-            if d2 == 0.0:
+            if abs(d2) < FLAT:
                 continue
             for k in range(rank):
                 add(out, top + k, d2 * theta[f, k], theta, f, min(k // _PIECE * _PIECE + _PIECE, rank))

@@ -1,7 +1,8 @@
 """What compiled loops do to one interaction, or to its two rows (numba, CPU), and the arguments that these loops share.
 
 s = Σ_{k < rank} p_k q_k (+ p_rank + q_rank with biases). Loss codes: 0 is binary cross-entropy with logits, 1 is half
-the squared error. d1, d2: first and second derivative of w·ℓ(s) for one interaction.
+the squared error, 2 is ½w·s² − y·s, whose w may be negative. d1, d2: first and second derivative of w·ℓ(s) for one
+interaction.
 
 numba does not see that callers depend on this file: after a change here, their caches have to go. Loops take their
 tuples apart before they run: what is asked of a tuple inside costs time. And a loop over `prange` is given the tables
@@ -27,6 +28,10 @@ MATH = {"reassoc", "contract", "arcp", "nsz"}
 
 _SMALL = 0.02
 """Below such a change of score its effect on the loss is a series: differences would lose digits."""
+
+FLAT = 1e-30
+"""An interaction of so small a second derivative counts as having none: with confidences that equal the weight of
+unobserved pairs, as they do by default in iALS, all are like that, and what they do costs half as much."""
 
 Floats = NDArray[np.floating]
 
@@ -101,13 +106,15 @@ def loss_derivatives(score, label, weight, loss):
         larger = one / (one + small)
         smaller = small * larger
         return weight * ((larger if score >= 0 else smaller) - label), weight * larger * smaller
+    if loss == 2:
+        return weight * score - label, weight
     return weight * (score - label), weight
 
 
 @njit(cache=True, fastmath=MATH, inline="always")
 def change_of_loss(score, delta, label, first, second, weight, loss):
     """w·(ℓ(s) − ℓ(s − δ)), from the derivatives at s."""
-    if loss == 1:
+    if loss != 0:
         return first * delta - type(score)(0.5) * weight * delta * delta
     if abs(delta) > _SMALL:
         before = score - delta

@@ -19,11 +19,11 @@ from ifru.models.config import ModelConfig
 from ifru.models.mf import MatrixFactorization, MFConfig
 from ifru.models.registry import register
 from ifru.objective import Capabilities, Objective
-from ifru.objective.bilinear import dot_product_objective
+from ifru.objective.bpr_loops import objective_of
 from ifru.objective.graph import CompiledGraph, Edges, Graph, edges_of
-from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Layout, Parameters
 from ifru.objective.propagated import PropagatedObjective
+from ifru.proof.bpr import BPRDuality
 from ifru.proof.duality import Duality
 from ifru.proof.propagated import PropagatedDuality
 
@@ -55,7 +55,7 @@ class LightGCN:
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
         score = MatrixFactorization(MFConfig(rank=self.config.rank, loss=self.config.loss, l2=self.config.l2))
-        data = dot_product_objective(score, loss_of(self.config.loss), 0.0, interactions, device, dtype)
+        data = objective_of(score, self.config.loss, 0.0, interactions, device, dtype)
         graph = self.graph(interactions, device, dtype)
         return PropagatedObjective(data, graph, self.config.l2, self.capabilities)
 
@@ -67,7 +67,10 @@ class LightGCN:
 
     def duality(self, interactions: Interactions) -> Duality:
         config, is_edge = self.config, edges_of(interactions, self.config.graph)
-        return PropagatedDuality.of(interactions, config.loss, config.l2, config.rank, config.layers, is_edge)
+        shape = config.l2, config.rank, config.layers, is_edge
+        if config.loss == "bpr":
+            return BPRDuality.of(interactions, PropagatedDuality.of(interactions, "squared", *shape))
+        return PropagatedDuality.of(interactions, config.loss, *shape)
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:
         user = parameters.user

@@ -16,10 +16,10 @@ from ifru.interactions import Interactions
 from ifru.models.config import ModelConfig
 from ifru.models.registry import register
 from ifru.objective import Capabilities, Objective
-from ifru.objective.bilinear import dot_product_objective
-from ifru.objective.losses import loss_of
+from ifru.objective.bpr_loops import objective_of
 from ifru.objective.parameters import Layout, Parameters
 from ifru.proof.bilinear import BilinearDuality
+from ifru.proof.bpr import BPRDuality
 from ifru.proof.duality import Duality
 
 
@@ -38,7 +38,15 @@ class MatrixFactorization:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(compiled=True, exact_blocks=True, row_local=True, provable=True, unique_target=True)
+        of_two_rows = self.config.loss != "bpr"
+        return Capabilities(
+            compiled=True,
+            exact_blocks=True,
+            bipartite=of_two_rows,
+            row_local=of_two_rows,
+            provable=True,
+            unique_target=True,
+        )
 
     @property
     def columns(self) -> Mapping[str, int]:
@@ -48,10 +56,13 @@ class MatrixFactorization:
         return Layout({"user": users, "item": items}, self.columns)
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
-        return dot_product_objective(self, loss_of(self.config.loss), self.config.l2, interactions, device, dtype)
+        return objective_of(self, self.config.loss, self.config.l2, interactions, device, dtype)
 
     def duality(self, interactions: Interactions) -> Duality:
         config = self.config
+        if config.loss == "bpr":
+            of_scores = BilinearDuality.of(interactions, "squared", config.l2, config.rank, config.bias)
+            return BPRDuality.of(interactions, of_scores)
         return BilinearDuality.of(interactions, config.loss, config.l2, config.rank, config.bias)
 
     def serving(self, parameters: Parameters, train: Interactions) -> Parameters:

@@ -125,7 +125,7 @@ class ModuleConfig(ModuleFamilyConfig):
 
     def described(self) -> ModuleConfig:
         """With the shapes of the module's parameters, so that versions can be read without it. Raises ModuleError."""
-        return self.model_copy(update={"parameters": _shapes(self.build())})
+        return self.model_copy(update={"parameters": shapes_of(self.build())})
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class ModuleModel:
         # Weights are drawn for it that nobody reads.
         with torch.random.fork_rng([]):
             module, expected = self.config.build(), self.config.weights
-        if expected is not None and (found := _shapes(module)) != dict(expected):
+        if expected is not None and (found := shapes_of(module)) != dict(expected):
             raise ModuleError(
                 f"{self.config.title} has the parameters {found}, but the version was made with {dict(expected)}; "
                 "configure the factory that it was made with"
@@ -158,7 +158,7 @@ class ModuleModel:
 
     def layout(self, users: int, items: int) -> Layout:
         weights = self.config.weights
-        shapes = _shapes(self.module) if weights is None else dict(weights)
+        shapes = shapes_of(self.module) if weights is None else dict(weights)
         return Layout({"user": users, "item": items}, self.columns, shapes)
 
     def objective(self, interactions: Interactions, device: torch.device, dtype: torch.dtype) -> Objective:
@@ -193,7 +193,8 @@ class ModuleModel:
         score = ModuleScore.of(self.module, self.config.title, user.device, user.dtype)
         width = self.config.rank
         parts = []
-        with torch.no_grad():
+        # Who scores rows that autograd follows asks for derivatives; nobody else pays for them.
+        with torch.set_grad_enabled(user.requires_grad):
             for start in range(0, len(user), _PAIRS):
                 users, items = user[start : start + _PAIRS], item[start : start + _PAIRS]
                 features = (each[:, width:] if each.shape[1] > width else None for each in (users, items))
@@ -210,7 +211,8 @@ class ModuleModel:
         return out
 
 
-def _shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Of its parameters, by name."""
     return {name: tuple(parameter.shape) for name, parameter in module.named_parameters()}
 
 

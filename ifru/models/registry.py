@@ -16,6 +16,7 @@ GROUP = "ifru.models"
 
 _BUILT_IN = {
     "deepfm": "ifru.models.deepfm",
+    "ials": "ifru.models.ials",
     "lightgcn": "ifru.models.lightgcn",
     "mf": "ifru.models.mf",
     "module": "ifru.models.module",

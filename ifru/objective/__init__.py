@@ -1,6 +1,7 @@
 """The training objective and its derivatives, by compiled loops where there are some, else by torch operators."""
 
 from ifru.objective.protocol import (
+    Bipartite,
     Capabilities,
     Coupling,
     GradientChange,
@@ -12,6 +13,7 @@ from ifru.objective.protocol import (
 )
 
 __all__ = [
+    "Bipartite",
     "Capabilities",
     "Coupling",
     "GradientChange",

@@ -61,8 +61,8 @@ class BilinearObjective(PairwiseObjective):
         cuts = [first + _even(of_half, get_num_threads()) for first, of_half in halves]
         self._cuts = [(each[[0, -1]], each) for each in cuts]
 
-    def at(self, theta: Tensor) -> BilinearPoint:
-        return BilinearPoint(self, theta, *self.derivatives(theta))
+    def point(self, theta: Tensor, first: Tensor, second: Tensor, gradient: Tensor | None = None) -> BilinearPoint:
+        return BilinearPoint(self, theta, first, second, gradient)
 
     def derivatives(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         first, second = self.new_derivatives()
@@ -120,6 +120,11 @@ class BilinearPoint(PairwisePoint):
         for half in objective.halves(numbers):
             kernels.gradient_of(theta, numbers[half], *tables, out.numpy()[half])
         return out
+
+    def linear(self) -> Self:
+        first, second = self.objective.new_derivatives()
+        second.copy_(self.second)
+        return type(self)(self.objective, self.theta, first.zero_(), second, self.gradient)
 
     def product(self, x: Tensor) -> Tensor:
         out, ridge = torch.empty_like(x), self.objective.ridge.numpy()

@@ -10,7 +10,8 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-LossName = Literal["bce", "squared"]
+LossName = Literal["bce", "squared", "bpr"]
+"""bce and squared are of a pair's score, bpr of the difference of two (`ifru.objective.bpr`)."""
 
 
 class Loss(Protocol):
@@ -44,9 +45,10 @@ class Loss(Protocol):
 
 
 class BinaryCrossEntropy:
-    """Cross-entropy of σ(s) with labels in [0, 1]."""
+    """Cross-entropy of σ(s) with labels in [0, 1]; with label 1 that of bpr, softplus(−t), of a difference t."""
 
-    name: LossName = "bce"
+    def __init__(self, name: LossName = "bce") -> None:
+        self.name: LossName = name
 
     def value(self, score: Tensor, label: Tensor) -> Tensor:
         return torch.logaddexp(score, torch.zeros_like(score)) - label * score
@@ -88,7 +90,7 @@ class Squared:
         return float((2 * max(gap, 0.0) / (weight * count)) ** 0.5)
 
 
-_LOSSES: dict[LossName, Loss] = {"bce": BinaryCrossEntropy(), "squared": Squared()}
+_LOSSES: dict[LossName, Loss] = {"bce": BinaryCrossEntropy(), "squared": Squared(), "bpr": BinaryCrossEntropy("bpr")}
 
 
 def loss_of(name: LossName) -> Loss:

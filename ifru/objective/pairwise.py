@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ifru.errors import IfruError
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.objective.losses import Loss
@@ -49,6 +50,8 @@ class PairwiseObjective:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
+        if loss.name == "bpr":
+            raise IfruError("the loss bpr is not offered by this model; allowed are bce and squared")
         self.score, self.loss, self.l2, self.interactions = score, loss, l2, interactions
         self.capabilities, self.device, self.dtype = score.capabilities, device, dtype
         self.users = interactions.users
@@ -58,10 +61,14 @@ class PairwiseObjective:
         self.item = torch.from_numpy(interactions.incidence.far[: len(interactions)]).to(device)
         self.label = torch.from_numpy(interactions.label).to(device, dtype)
         self.weight = torch.from_numpy(interactions.weight * interactions.alive).to(device, dtype)
-        self.ridge = torch.from_numpy(l2 * interactions.degree).to(device, dtype)
+        self.ridge = self.ridge_of(interactions.degree)
 
     def at(self, theta: Tensor) -> PairwisePoint:
-        return PairwisePoint(self, theta, *self.derivatives(theta))
+        return self.point(theta, *self.derivatives(theta))
+
+    def point(self, theta: Tensor, first: Tensor, second: Tensor, gradient: Tensor | None = None) -> PairwisePoint:
+        """A point at θ whose loss derivatives [N] are known, and possibly ∇L [R, K] with them."""
+        return PairwisePoint(self, theta, first, second, gradient)
 
     def serving(self, theta: Tensor) -> Tensor:
         return theta
@@ -72,7 +79,7 @@ class PairwiseObjective:
         listed = torch.from_numpy(interactions).to(self.device)
         rows, contribution = point.contribution(listed)
         gradient = point.gradient
-        emptied = self._delete(interactions)
+        emptied = self.delete(interactions)
         point.first[listed] = point.second[listed] = 0
         gradient[rows] -= contribution
         # A row that has nothing left owes nothing: differences of its own large terms would leave their rounding.
@@ -84,7 +91,7 @@ class PairwiseObjective:
         data = 0.0
         for part in self.chunks():
             score = self.score.scores(*(end.double() for end in self.ends(theta, part)))
-            data += float((self.weight[part] * self.loss.value(score, self.label[part].double())).sum())
+            data += float(self.losses(score, part).sum())
         return data + penalty(self.ridge, theta)
 
     def scores(self, theta: Tensor, interactions: Tensor | None = None) -> Tensor:
@@ -100,6 +107,14 @@ class PairwiseObjective:
         """w·ℓ'(s) and w·ℓ''(s) [n]."""
         weight, label = self.weight[part], self.label[part]
         return weight * self.loss.slope(score, label), weight * self.loss.curvature(score, label)
+
+    def losses(self, score: Tensor, part: Tensor) -> Tensor:
+        """w·ℓ(s) [n] of scores in float64."""
+        return self.weight[part] * self.loss.value(score, self.label[part].double())
+
+    def ridge_of(self, degree: Int64) -> Tensor:
+        """The ridge of rows [S] by the number of their retained interactions."""
+        return torch.from_numpy(self.l2 * degree).to(self.device, self.dtype)
 
     def ends(self, theta: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
         """User rows and item rows [n, K]."""
@@ -122,13 +137,13 @@ class PairwiseObjective:
         place[rows] = torch.arange(len(rows), device=self.device)
         return place
 
-    def _delete(self, interactions: Int64) -> Tensor:
+    def delete(self, interactions: Int64) -> Tensor:
         """Interactions [M], already deleted from the table, count nothing from now on; rows that have none left."""
         table = self.interactions
         self.weight[torch.from_numpy(interactions).to(self.device)] = 0
         rows = np.union1d(table.user[interactions], table.incidence.far[interactions]).astype(np.int64)
         degree = table.degree[rows]
-        self.ridge[torch.from_numpy(rows).to(self.device)] = torch.from_numpy(self.l2 * degree).to(self.ridge)
+        self.ridge[torch.from_numpy(rows).to(self.device)] = self.ridge_of(degree)
         return torch.from_numpy(rows[degree == 0]).to(self.device)
 
 
@@ -159,8 +174,11 @@ class PairwisePoint:
         objective = self.objective
         out = objective.ridge[:, None] * self.theta
         for part in objective.chunks(None if rows is None else objective.incident(rows)):
-            self._add_data(out, self.theta, self.first[part], part)
+            self.add_data(out, self.theta, self.first[part], part)
         return out if rows is None else out[rows]
+
+    def linear(self) -> Self:
+        return type(self)(self.objective, self.theta, torch.zeros_like(self.first), self.second, self.gradient)
 
     def product(self, x: Tensor) -> Tensor:
         objective = self.objective
@@ -182,9 +200,7 @@ class PairwisePoint:
             before, after = (
                 objective.score.scores(*(end.double() for end in objective.ends(at, part))) for at in (self.theta, new)
             )
-            label = objective.label[part].double()
-            rise = objective.loss.value(after, label) - objective.loss.value(before, label)
-            change += float((objective.weight[part] * rise).sum())
+            change += float((objective.losses(after, part) - objective.losses(before, part)).sum())
         change += penalty_change(objective.ridge, x, self.theta, new)
         there = type(self)(objective, new, *objective.derivatives(new), value=self.value + change)
         return there, change
@@ -279,9 +295,9 @@ class PairwisePoint:
         old = self.theta.clone()
         old[rows] = before
         for part in objective.chunks(incident):
-            self._add_data(gradient, old, -self.first[part], part)
+            self.add_data(gradient, old, -self.first[part], part)
             self.first[part], self.second[part] = objective.loss_derivatives(objective.scores(self.theta, part), part)
-            self._add_data(gradient, self.theta, self.first[part], part)
+            self.add_data(gradient, self.theta, self.first[part], part)
         # A moved row is summed anew: differences of its own large terms would lose digits.
         gradient[rows] = self.gradient_of(rows)
         return len(incident)
@@ -318,7 +334,8 @@ class PairwisePoint:
         """∂s/∂ of the rows of one side, and of those at the far end [n, K]."""
         return _mine_first(of_users, *self.objective.score.jacobians(*_mine_first(of_users, mine, far)))
 
-    def _add_data(self, out: Tensor, theta: Tensor, first: Tensor, part: Tensor) -> None:
+    def add_data(self, out: Tensor, theta: Tensor, first: Tensor, part: Tensor) -> None:
+        """Add what interactions [n] give to ∇L, for derivatives first [n] in their scores at theta, to out [R, K]."""
         of_user, of_item = self.objective.score.jacobians(*self.objective.ends(theta, part))
         out.index_add_(0, self.objective.user[part], first[:, None] * of_user)
         out.index_add_(0, self.objective.item[part], first[:, None] * of_item)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from ifru.interactions.table import Int64
+from ifru.objective.bpr import BPRObjective, BPRPoint
 from ifru.objective.graph import Graph
 from ifru.objective.pairwise import PairwiseObjective, PairwisePoint, penalty, penalty_change
 from ifru.objective.protocol import Capabilities, GradientChange, Linearised
@@ -24,11 +25,16 @@ from ifru.objective.protocol import Capabilities, GradientChange, Linearised
 _SCATTERED = 2
 """An interaction of listed rows, which lie scattered, costs so many of a pass over all."""
 
+DataPoint = PairwisePoint | BPRPoint
+"""A point of D."""
+
 
 class PropagatedObjective:
     """`Objective` of propagated rows."""
 
-    def __init__(self, data: PairwiseObjective, graph: Graph, l2: float, capabilities: Capabilities) -> None:
+    def __init__(
+        self, data: PairwiseObjective | BPRObjective, graph: Graph, l2: float, capabilities: Capabilities
+    ) -> None:
         """data: D. graph: of the same interactions."""
         self.data, self.graph, self.l2, self.capabilities = data, graph, l2, capabilities
         self.interactions, self.layout = data.interactions, data.layout
@@ -65,11 +71,12 @@ class PropagatedObjective:
         gradient[near] = self.graph.propagate(data.gradient, near) + self.ridge[near, None] * theta[near]
         after = PropagatedPoint(self, theta, data, gradient, value)
         if len(ends) == 0:
-            return GradientChange(rows, direct, None, after)
+            return GradientChange(rows, direct, None, after, stale=given.stale)
         spillover = torch.zeros_like(theta).index_copy_(0, near, gradient[near] - before)
-        return GradientChange(rows, direct, spillover.index_add_(0, rows, -direct), after, staleness)
+        spillover.index_add_(0, rows, -direct)
+        return GradientChange(rows, direct, spillover, after, staleness, given.stale)
 
-    def _with(self, data: PairwisePoint, rows: Tensor, z: Tensor) -> PairwisePoint:
+    def _with(self, data: DataPoint, rows: Tensor, z: Tensor) -> DataPoint:
         """D where rows [S] of Z are z [S, K] instead; `data` is used up."""
         before = data.theta[rows]
         if _SCATTERED * float(self.ridge[rows].sum(dtype=torch.float64)) > self.l2 * self.interactions.retained:
@@ -89,7 +96,7 @@ class PropagatedPoint:
         self,
         objective: PropagatedObjective,
         theta: Tensor,
-        data: PairwisePoint,
+        data: DataPoint,
         gradient: Tensor | None = None,
         value: float | None = None,
     ) -> None:
@@ -102,6 +109,9 @@ class PropagatedPoint:
         if self._value is None:
             self._value = self.data.value + penalty(self.objective.ridge, self.theta)
         return self._value
+
+    def linear(self) -> Linearised:
+        return PropagatedPoint(self.objective, self.theta, self.data.linear(), self.gradient)
 
     def product(self, x: Tensor) -> Tensor:
         return self._with_penalty(self.data.product(self.objective.graph.propagate(x)), x)

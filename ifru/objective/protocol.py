@@ -25,16 +25,22 @@ class Capabilities:
     """What a model offers beyond the seam: declared by it, never inferred.
 
     compiled: there are compiled loops for the CPU. exact_blocks: Gauss-Newton's diagonal blocks are the Hessian's own.
-    row_local: a score depends on its own two rows alone, and the points of its objective are `RowLocal`. provable:
-    there is a dual problem, so that a version can be proven. unique_target: all minimisers score alike, so that "the
-    retrained model" means one thing. response: its objective is `Responding`, since no training makes ∇L zero.
+    own_blocks: a row's block is made of its own interactions alone, so that `factors` of deleted ones leave it.
+    bipartite: rows of one side are not coupled with each other, and the points of the objective are `Bipartite`.
+    row_local: besides, rows are coupled by their interactions alone, and the points are `RowLocal`. provable: there is
+    a dual problem, so that a version can be proven. unique_target: all minimisers score alike, so that "the retrained
+    model" means one thing. positives_only: there is something to learn where all labels are the same. response: its
+    objective is `Responding`, since no training makes ∇L zero.
     """
 
     compiled: bool = False
     exact_blocks: bool = False
+    own_blocks: bool = True
+    bipartite: bool = False
     row_local: bool = False
     provable: bool = False
     unique_target: bool = False
+    positives_only: bool = False
     response: bool = False
 
 
@@ -68,6 +74,10 @@ class Linearised(Protocol):
         """∇²L x [R, K], exact: with the second derivative of the score, not Gauss-Newton's."""
         ...
 
+    def linear(self) -> Linearised:
+        """This point, as if scores were linear in θ: its products are Gauss-Newton's. Nothing else of it is read."""
+        ...
+
     def advance(self, x: Tensor) -> tuple[Self, float]:
         """Where a step x [R, K] leads, and the change of L, to the digits of the step. This point stays as it is."""
         ...
@@ -75,12 +85,12 @@ class Linearised(Protocol):
     def blocks(self, rows: Tensor) -> Tensor:
         """Diagonal blocks [S, K, K] to precondition with: positive definite wherever a row has interactions.
 
-        They are Σ fᵀf + λ·degree·I over the factors f of a row's interactions; see `factors`.
+        Models of `own_blocks` have Σ fᵀf + ridge·I there, over the factors f of a row's interactions; see `factors`.
         """
         ...
 
     def factors(self, of_users: Int64, of_items: Int64) -> Tensor:
-        """Factors [M, K] of interactions in their users' blocks, then of others in their items' blocks."""
+        """Factors [M, K] of interactions in their users' blocks, then of others in their items'; of `own_blocks`."""
         ...
 
 
@@ -88,10 +98,11 @@ class Linearised(Protocol):
 class GradientChange:
     """What a deletion does to ∇L, exactly, and the point afterwards.
 
-    rows [T], ascending: those that lost interactions. direct [T, K]: minus what the deleted terms gave, penalty
-    included. spillover [R, K]: what the terms that stay give more, because the model passes rows along the deleted
-    interactions; None where it does not. staleness: share by which the rows have moved
-    that diagonal blocks are made of.
+    rows [T], ascending: those that lost interactions, or a term at one that stays. direct [T, K]: minus what
+    the deleted terms gave, penalty included. spillover [R, K]: what the terms that stay give more, because the model
+    passes rows along the deleted interactions; None where it does not. staleness: share by which the rows have moved
+    that diagonal blocks are made of. stale: rows whose blocks have lost more than the deleted interactions' factors;
+    None where no rows have.
     """
 
     rows: Tensor
@@ -99,6 +110,7 @@ class GradientChange:
     spillover: Tensor | None
     point: Linearised
     staleness: float = 0.0
+    stale: Tensor | None = None
 
 
 class Objective(Protocol):
@@ -111,7 +123,7 @@ class Objective(Protocol):
     device: torch.device
     dtype: torch.dtype
     ridge: Tensor
-    """[R]: λ times the number of a row's retained interactions."""
+    """[R]: what a row's penalty is (ridge/2)·‖θ_e‖² of; above zero for rows with interactions, and for no other."""
 
     def at(self, theta: Tensor) -> Linearised:
         """Everything at θ [R, K], which is not copied."""
@@ -169,7 +181,15 @@ class SideUpdate:
     interactions_read: int
 
 
-class RowLocal(Linearised, Protocol):
+class Bipartite(Linearised, Protocol):
+    """What a model offers whose rows of one side are not coupled with each other."""
+
+    def cross(self, x: Tensor, of_users: bool) -> Tensor:
+        """The off-diagonal part of ∇²L times x of one side: [U, K] to [I, K], or back."""
+        ...
+
+
+class RowLocal(Bipartite, Protocol):
     """What a model offers whose scores depend on their own two rows: work on few rows reads only what these touch.
 
     `update` and `update_side` change the point in place.
@@ -177,10 +197,6 @@ class RowLocal(Linearised, Protocol):
 
     def coupling(self, rows: Tensor) -> Coupling:
         """H_SS of rows [S], ascending, without its blocks."""
-        ...
-
-    def cross(self, x: Tensor, of_users: bool) -> Tensor:
-        """The off-diagonal part of ∇²L times x of one side: [U, K] to [I, K], or back."""
         ...
 
     def gradient_along(self, rows: Tensor, step: Tensor) -> tuple[Tensor, Tensor, int]:

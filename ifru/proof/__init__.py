@@ -1,6 +1,8 @@
 """How far a version is from the exactly retrained model, proven from the version and the retained data alone."""
 
+from ifru.proof.all_pairs import AllPairsDuality
 from ifru.proof.bilinear import BilinearDuality
+from ifru.proof.bpr import BPRDuality
 from ifru.proof.direction import Direction
 from ifru.proof.dual import Dual
 from ifru.proof.duality import Duality
@@ -11,6 +13,8 @@ from ifru.proof.stored import decode_dual, encode_dual
 from ifru.proof.trimming import trimmed
 
 __all__ = [
+    "AllPairsDuality",
+    "BPRDuality",
     "BilinearDuality",
     "Direction",
     "Dual",

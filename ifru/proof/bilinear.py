@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ifru.interactions.table import Interactions
 from ifru.objective.losses import Loss, LossName, loss_of
-from ifru.proof.duality import Scores, Spectrum, dot_products, inverse_root, lengths
+from ifru.proof.duality import InteractionsAlone, Matrix, Scores, Spectrum, dot_products, inverse_root, lengths
 from ifru.proof.eigenvalue import Enough, largest_eigenvalue
 from ifru.proof.operator import rounding
 from ifru.proof.retained import Retained
@@ -25,7 +25,7 @@ from ifru.proof.sums import EPS, Sum, total
 
 
 @dataclass(frozen=True)
-class BilinearDuality:
+class BilinearDuality(InteractionsAlone):
     """See `Duality`. The last column of a row is its bias, where there are biases."""
 
     retained: Retained
@@ -62,18 +62,24 @@ class BilinearDuality:
         retained, value = self.retained, Sum(0.0, 0.0)
         if self.bias:
             for row, degree in ((retained.user, retained.user_degree), (retained.item, retained.item_degree)):
-                value = value + _bias_part(alpha, row, degree, self.l2)
+                value = value + _bias_part(alpha, row, degree, self.l2, retained.additions)
         return value
 
     def start(self, theta: Tensor) -> Tensor:
-        factors = self.retained.degree.sqrt()[:, None] * theta[:, : self.rank]
+        factors = self.penalised.sqrt()[:, None] * theta[:, : self.rank]
         users = self.retained.users
         return factors[:users] if self._users_are_fewer else factors[users:]
 
     def spectrum(
-        self, alpha: Tensor, start: Tensor, random: torch.Generator, enough: Enough, check: Callable[[], None]
+        self,
+        alpha: Tensor,
+        start: Tensor,
+        random: torch.Generator,
+        enough: Enough,
+        check: Callable[[], None],
+        rows: Tensor | None = None,
     ) -> Spectrum:
-        matrix, moduli = self._matrix(alpha), self._matrix(alpha.abs())
+        matrix, moduli = self._matrix(alpha, rows), self._moduli(alpha, rows)
         size = matrix.shape[1]
         gram = Gram(matrix, rounding(2 * matrix.operations, lambda x: moduli.adjoint(moduli.product(x)), size))
 
@@ -92,11 +98,19 @@ class BilinearDuality:
     def _users_are_fewer(self) -> bool:
         return self.retained.shape[0] < self.retained.shape[1]
 
-    def _matrix(self, alpha: Tensor) -> SparseMatrix:
+    def _matrix(self, alpha: Tensor, rows: Tensor | None) -> Matrix:
         """M, turned so that its columns are those of the shorter side."""
-        retained, root = self.retained, inverse_root(self.retained.degree)[:, 0]
+        return self._sparse(alpha)
+
+    def _moduli(self, alpha: Tensor, rows: Tensor | None) -> Matrix:
+        """The same with all that M is made of replaced by its modulus."""
+        return self._sparse(alpha.abs())
+
+    def _sparse(self, value: Tensor) -> SparseMatrix:
+        """D_u^-½ (·) D_i^-½ of the matrix with value [N] at the interactions' places, turned likewise."""
+        retained, root = self.retained, inverse_root(self.penalised)[:, 0]
         users = retained.users
-        matrix = retained.matrix(alpha * root[:users][retained.user] * root[users:][retained.item])
+        matrix = retained.matrix(value * root[:users][retained.user] * root[users:][retained.item])
         return matrix.transposed if self._users_are_fewer else matrix
 
 
@@ -104,7 +118,7 @@ class BilinearDuality:
 class Gram:
     """MᵀM, whose largest eigenvalue is the square of M's largest singular value; fields as in `Operator`."""
 
-    matrix: SparseMatrix
+    matrix: Matrix
     rounding: float
 
     @property
@@ -120,9 +134,12 @@ def _root(square: float) -> float:
     return math.sqrt(max(square, 0.0))
 
 
-def _bias_part(alpha: Tensor, row: Tensor, degree: Tensor, l2: float) -> Sum:
-    """What the biases of one side can lower the objective by: min_b Σ_z α_z b_row + (λ/2) Σ n b²."""
+def _bias_part(alpha: Tensor, row: Tensor, degree: Tensor, l2: float, additions: int) -> Sum:
+    """What the biases of one side can lower the objective by: min_b Σ_z α_z b_row + (λ/2) Σ n b².
+
+    additions: see `Retained`.
+    """
     linear, moduli = (torch.zeros_like(degree).index_add_(0, row, a) for a in (alpha, alpha.abs()))
     scale = 2 * l2 * degree.clamp_min(1)
-    error = EPS * (degree + 4) * moduli * (2 * linear.abs() + EPS * degree * moduli)
+    error = EPS * (degree + 4 + additions) * moduli * (2 * linear.abs() + EPS * (degree + additions) * moduli)
     return total(-linear.square() / scale, error / scale)

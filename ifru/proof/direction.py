@@ -32,37 +32,39 @@ class Direction:
     decrease: float
 
 
-def downhill(duality: Duality, spectrum: Spectrum, span: Tensor, score: Tensor, objective: float) -> Direction | None:
+def downhill(duality: Duality, spectrum: Spectrum, theta: Tensor, score: Tensor, objective: float) -> Direction | None:
     """The direction of the leading eigenvectors; None where it lowers the objective by no more than rounding.
 
-    span: `Duality.start` of the model's own θ. score [N], objective: at it.
+    score [N], objective: at the model's own θ [R, K].
     """
     excess = spectrum.values - duality.l2
-    inside = (torch.linalg.qr(span)[0].T @ spectrum.subspace).square().sum(0)
+    inside = (torch.linalg.qr(duality.start(theta))[0].T @ spectrum.subspace).square().sum(0)
     chosen = torch.nonzero((excess > 0) & (inside < _INSIDE))[: duality.rank, 0]
     if len(chosen) == 0:
         return None
-    columns = inverse_root(duality.retained.degree) * spectrum.vectors[:, chosen] * excess[chosen].sqrt()
-    penalty = duality.l2 / 2 * float(excess[chosen].sum())
-    size, decrease = _best_step(duality, duality.along(columns), score, penalty)
+    columns = inverse_root(duality.penalised) * spectrum.vectors[:, chosen] * excess[chosen].sqrt()
+    linear, quadratic = duality.along_elsewhere(theta[:, : duality.rank], columns)
+    linear += duality.l2 / 2 * float(excess[chosen].sum())
+    size, decrease = _best_step(duality, duality.along(columns), score, linear, quadratic)
     if decrease <= 64 * EPS * objective:
         return None
     return Direction(size**0.5 * columns, decrease)
 
 
-def _best_step(duality: Duality, change: Tensor, score: Tensor, penalty: float) -> tuple[float, float]:
-    """The t that minimises Σ w·ℓ(s + t·change) + t·penalty, which is convex, and by how much it lowers it."""
+def _best_step(duality: Duality, change: Tensor, score: Tensor, linear: float, quadratic: float) -> tuple[float, float]:
+    """The t that minimises Σ w·ℓ(s + t·change) + linear·t + quadratic·t², which is convex, and what it gains."""
     loss, label, weight = duality.loss, duality.retained.label, duality.retained.weight
     before = loss.value(score, label)
 
     def value(size: float) -> float:
-        return float((weight * (loss.value(score + size * change, label) - before)).sum()) + penalty * size
+        of_data = float((weight * (loss.value(score + size * change, label) - before)).sum())
+        return of_data + (linear + quadratic * size) * size
 
     size, current = 0.0, 0.0
     for _ in range(_STEPS):
         moved = score + size * change
-        first = float((weight * loss.slope(moved, label) * change).sum()) + penalty
-        second = float((weight * loss.curvature(moved, label) * change.square()).sum())
+        first = float((weight * loss.slope(moved, label) * change).sum()) + linear + 2 * quadratic * size
+        second = float((weight * loss.curvature(moved, label) * change.square()).sum()) + 2 * quadratic
         if second <= 0:
             break
         step = -first / second

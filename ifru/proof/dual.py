@@ -27,13 +27,15 @@ class Dual:
 
     It can be stored, and serves every version on exactly these rows, whatever its rank and λ.
     subspace [n, r] float32: where the eigenvectors of the largest eigenvalues are (`Duality.start`). It saves time;
-    nothing is taken on trust.
+    nothing is taken on trust. rows [R, k] float64: their dot products are α on the pairs without interaction
+    (`Duality.rows_elsewhere`); None where it is zero there.
     """
 
     alpha: Tensor
     subspace: Tensor
     loss: LossName
     data: str
+    rows: Tensor | None = None
 
     def on(self, duality: Duality) -> Tensor:
         """alpha [N]. Raises ProofError where it belongs to other data or another loss, or is damaged."""
@@ -55,6 +57,10 @@ class Dual:
             raise ProofError("the dual point holds values that no slope of the loss can have; it is damaged")
         if self.subspace.ndim != 2 or len(self.subspace) != rows or not bool(self.subspace.isfinite().all()):
             raise ProofError(f"the dual point's subspace is no finite table of {rows} rows; it is damaged")
+        if self.rows is not None and (
+            self.rows.ndim != 2 or len(self.rows) != sum(retained.shape) or not bool(self.rows.isfinite().all())
+        ):
+            raise ProofError(f"the dual point's rows are no finite table of {sum(retained.shape)}; it is damaged")
         return alpha
 
 

@@ -51,6 +51,28 @@ class Spectrum:
     failure: float
 
 
+class Matrix(Protocol):
+    """A matrix M [m, n] in float64 by its products with blocks of columns; fields as in `SparseMatrix`."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """m, n."""
+        ...
+
+    @property
+    def operations(self) -> int:
+        """Roundings on the way from an entry of x to one of a product, at most."""
+        ...
+
+    def product(self, x: Tensor) -> Tensor:
+        """M x [m, b], x [n, b]."""
+        ...
+
+    def adjoint(self, y: Tensor) -> Tensor:
+        """Mᵀ y [n, b], y [m, b]."""
+        ...
+
+
 class Duality(Protocol):
     """The dual problem of a family of models on some retained interactions."""
 
@@ -84,8 +106,29 @@ class Duality(Protocol):
         """n."""
         ...
 
+    @property
+    def penalised(self) -> Tensor:
+        """D [R]: the penalty is (λ/2)·Σ D_e‖θ_e‖²; zero where a row has no interactions."""
+        ...
+
     def scores(self, theta: Tensor) -> Scores:
         """s [N] of θ [R, K]."""
+        ...
+
+    def elsewhere(self, theta: Tensor) -> Sum:
+        """What pairs without interaction add to L."""
+        ...
+
+    def rows_elsewhere(self, theta: Tensor) -> Tensor | None:
+        """Rows [R, r] whose dot products are the slopes of L on pairs without interaction; None where L has none."""
+        ...
+
+    def conjugate_elsewhere(self, rows: Tensor) -> Sum:
+        """Σ ℓ*(α) over the pairs without interaction, where the α are dot products of rows [R, r]."""
+        ...
+
+    def along_elsewhere(self, theta: Tensor, columns: Tensor) -> tuple[float, float]:
+        """a, b such that L on pairs without interaction rises by a·t + b·t² with √t·columns [R, k] appended to θ."""
         ...
 
     def along(self, columns: Tensor) -> Tensor:
@@ -101,10 +144,47 @@ class Duality(Protocol):
         ...
 
     def spectrum(
-        self, alpha: Tensor, start: Tensor, random: torch.Generator, enough: Enough, check: Callable[[], None]
+        self,
+        alpha: Tensor,
+        start: Tensor,
+        random: torch.Generator,
+        enough: Enough,
+        check: Callable[[], None],
+        rows: Tensor | None = None,
     ) -> Spectrum:
-        """σ(α), alpha [N], from a subspace start [n, ·]; the rest as in `largest_eigenvalue`."""
+        """σ(α), alpha [N], from a subspace start [n, ·]; the rest as in `largest_eigenvalue`.
+
+        rows [R, r]: their dot products are α on pairs without interaction, which models that sum over interactions
+        alone have no use for.
+        """
         ...
+
+
+class InteractionsAlone:
+    """What `Duality` says of a model whose objective sums over its interactions, each of which has its penalty."""
+
+    retained: Retained
+
+    @property
+    def penalised(self) -> Tensor:
+        """The number of a row's interactions."""
+        return self.retained.degree
+
+    def elsewhere(self, theta: Tensor) -> Sum:
+        """Nothing."""
+        return Sum(0.0, 0.0)
+
+    def rows_elsewhere(self, theta: Tensor) -> Tensor | None:
+        """None."""
+        return None
+
+    def conjugate_elsewhere(self, rows: Tensor) -> Sum:
+        """Nothing."""
+        return Sum(0.0, 0.0)
+
+    def along_elsewhere(self, theta: Tensor, columns: Tensor) -> tuple[float, float]:
+        """Nothing."""
+        return 0.0, 0.0
 
 
 def inverse_root(degree: Tensor) -> Tensor:

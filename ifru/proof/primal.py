@@ -33,6 +33,6 @@ def objective(theta: Tensor, scores: Scores, duality: Duality) -> Sum:
     value = loss.value(scores.value, label)
     from_score = scores.error * loss.slope(scores.value, label).abs()
     from_value = 32 * EPS * (value.abs() + (label * scores.value).abs())
-    squares = duality.l2 / 2 * duality.retained.degree * theta.square().sum(1)
+    squares = duality.l2 / 2 * duality.penalised * theta.square().sum(1)
     penalty = total(squares, EPS * (theta.shape[1] + 4) * squares)
-    return total(weight * value, weight * (from_score + from_value)) + penalty
+    return total(weight * value, weight * (from_score + from_value)) + penalty + duality.elsewhere(theta)

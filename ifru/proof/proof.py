@@ -36,8 +36,9 @@ class Proof:
     objective: L(θ). dual_value: min L at least. gap: their difference, rounding included. relative_gap: gap / L.
     sigma: σ(α) at most, sigma_lower: at least, of the dual point before it is scaled (see `ifru.proof.duality`).
     rms_bound: on the root mean square, over the retained interactions of positive weight, of the difference in
-    predictions (probabilities with bce, scores with squared) to the minimiser of L.
-    retained: N. failure_probability: that of the random start that `sigma`, and all that follows from it, rests on.
+    predictions (probabilities with bce, scores with squared) to the minimiser of L; with bpr over the comparisons of
+    such weight, in the probability that the positive is preferred. retained: N; with bpr the number of comparisons.
+    failure_probability: that of the random start that `sigma`, and all that follows from it, rests on.
     direction: the dimensions to add, where the version's own σ is above λ for certain.
     dual: the dual point of this proof, feasible as it is.
     """
@@ -80,15 +81,16 @@ def proof_of(
     scores = duality.scores(theta)
     primal = objective(theta, scores, duality)
     alpha = retained.weight * duality.loss.slope(scores.value, retained.label) if dual is None else dual.on(duality)
-    bound = _Bound(alpha, duality)
+    rows = duality.rows_elsewhere(theta) if dual is None else dual.rows
+    bound = _Bound(alpha, duality, Sum(0.0, 0.0) if rows is None else duality.conjugate_elsewhere(rows))
     start = duality.start(theta) if dual is None else dual.subspace.double()
-    spectrum = duality.spectrum(alpha, start, random, _enough(bound, primal, scores.value), check)
+    spectrum = duality.spectrum(alpha, start, random, _enough(bound, primal, scores.value), check, rows)
     scale = best_scale(lambda c: bound.at(c).value, _feasible(l2, spectrum.upper))
     below = bound.at(scale)
     gap = max(primal.value - below.value, 0.0) + primal.error + below.error
     direction = None
     if dual is None and spectrum.lower > l2:
-        direction = downhill(duality, spectrum, start, scores.value, primal.value)
+        direction = downhill(duality, spectrum, theta, scores.value, primal.value)
     return Proof(
         objective=primal.value,
         dual_value=primal.value - gap,
@@ -101,20 +103,27 @@ def proof_of(
         retained=len(retained),
         failure_probability=spectrum.failure,
         direction=direction,
-        dual=Dual(scale * alpha, spectrum.subspace.float(), duality.loss.name, retained.fingerprint()),
+        dual=Dual(
+            scale * alpha,
+            spectrum.subspace.float(),
+            duality.loss.name,
+            retained.fingerprint(),
+            None if rows is None else scale**0.5 * rows,
+        ),
     )
 
 
 @dataclass(frozen=True)
 class _Bound:
-    """The lower bounds D(c·α) that one dual point gives. alpha [N]."""
+    """The lower bounds D(c·α) that one dual point gives. alpha [N]. elsewhere: Σ ℓ*(α) of pairs without interaction."""
 
     alpha: Tensor
     duality: Duality
+    elsewhere: Sum
 
     def at(self, scale: float) -> Sum:
-        """D(c·α)."""
-        return dual_value(scale * self.alpha, self.duality)
+        """D(c·α). Elsewhere losses are squares, and so are their conjugates."""
+        return dual_value(scale * self.alpha, self.duality) + self.elsewhere.times(-scale * scale)
 
 
 def _feasible(l2: float, sigma: float) -> float:
@@ -125,7 +134,8 @@ def _feasible(l2: float, sigma: float) -> float:
 def _enough(bound: _Bound, primal: Sum, score: Tensor) -> Enough:
     """σ is known well enough where the gap would hardly gain from knowing it better."""
     # Near the optimum D(c·α) rises with c about this steeply.
-    slope, l2 = abs(float((bound.alpha * score).sum())), bound.duality.l2
+    slope = abs(float((bound.alpha * score).sum()) + 2 * bound.elsewhere.value)
+    l2 = bound.duality.l2
 
     @cache
     def gap(lower: float) -> float:

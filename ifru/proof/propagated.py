@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ifru.interactions.table import Bool, Interactions
 from ifru.objective.losses import Loss, LossName, loss_of
-from ifru.proof.duality import Scores, Spectrum, dot_products, inverse_root, lengths
+from ifru.proof.duality import InteractionsAlone, Scores, Spectrum, dot_products, inverse_root, lengths
 from ifru.proof.eigenvalue import Enough, largest_eigenvalue
 from ifru.proof.operator import rounding
 from ifru.proof.retained import Retained
@@ -63,7 +63,7 @@ def across(matrix: SparseMatrix, x: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class PropagatedDuality:
+class PropagatedDuality(InteractionsAlone):
     """See `Duality`."""
 
     retained: Retained
@@ -107,7 +107,13 @@ class PropagatedDuality:
         return self.retained.degree.sqrt()[:, None] * theta
 
     def spectrum(
-        self, alpha: Tensor, start: Tensor, random: torch.Generator, enough: Enough, check: Callable[[], None]
+        self,
+        alpha: Tensor,
+        start: Tensor,
+        random: torch.Generator,
+        enough: Enough,
+        check: Callable[[], None],
+        rows: Tensor | None = None,
     ) -> Spectrum:
         operator = self._operator(alpha)
         found = largest_eigenvalue(operator, start, random, enough, check)

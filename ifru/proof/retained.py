@@ -6,7 +6,7 @@ Axes: N retained interactions in the order of their table (by user, then item), 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ class Retained:
     """user, item, label, weight [N]; by_item [N]: positions ordered by item, then user; degrees [U], [I].
 
     lowest, highest [N]: the range of w·ℓ'(s, y) over all scores s, which is where dual points live.
+    additions: roundings that values have been through on the way from a dual point to an interaction.
     """
 
     user: Tensor
@@ -34,6 +35,7 @@ class Retained:
     item_degree: Tensor
     lowest: Tensor
     highest: Tensor
+    additions: int
 
     def __len__(self) -> int:
         return len(self.user)
@@ -54,19 +56,23 @@ class Retained:
 
     def matrix(self, value: Tensor, chosen: Tensor | None = None) -> SparseMatrix:
         """The matrix [U, I] with value [N] at the interactions' places, or [M] at those of the chosen ones [N]."""
-        if chosen is None:
-            return SparseMatrix.of(self.user, self.item, value, self.by_item, self.shape)
-        place = chosen.cumsum(0) - 1
-        by_item = place[self.by_item[chosen[self.by_item]]]
-        return SparseMatrix.of(self.user[chosen], self.item[chosen], value, by_item, self.shape)
+        user, item, by_item = self.user, self.item, self.by_item
+        if chosen is not None:
+            place = chosen.cumsum(0) - 1
+            user, item, by_item = user[chosen], item[chosen], place[by_item[chosen[by_item]]]
+        matrix = SparseMatrix.of(user, item, value, by_item, self.shape)
+        return replace(matrix, operations=matrix.operations + self.additions)
 
     @staticmethod
-    def of(interactions: Interactions, loss: Loss) -> Retained:
-        """Raises ProofError where a weight is negative, or where the objective has no lower bound."""
+    def of(interactions: Interactions, loss: Loss, alpha: float = 1.0) -> Retained:
+        """alpha: what weights are multiplied by.
+
+        Raises ProofError where a weight is negative, or where the objective has no lower bound.
+        """
         alive = interactions.alive
         place = np.cumsum(alive) - 1
         label = torch.from_numpy(interactions.label[alive]).double()
-        weight = torch.from_numpy(interactions.weight[alive]).double()
+        weight = alpha * torch.from_numpy(interactions.weight[alive]).double()
         if not bool(((weight >= 0) & weight.isfinite() & label.isfinite()).all()):
             raise ProofError(
                 "a retained interaction has a negative weight, or a weight or label that is not finite; "
@@ -91,6 +97,7 @@ class Retained:
             item_degree=torch.from_numpy(interactions.item_degree).double(),
             lowest=lowest,
             highest=highest,
+            additions=0,
         )
 
     def fingerprint(self) -> str:

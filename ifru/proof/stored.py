@@ -1,6 +1,7 @@
 """Dual points as safetensors bytes, without metadata: the same dual point gives the same bytes.
 
-`alpha`, `subspace`: as in `Dual`. `loss`: its name in ASCII. `data`: the SHA-256 [32] of the retained rows.
+`alpha`, `subspace`, `rows` (where there are some): as in `Dual`. `loss`: its name in ASCII. `data`: the SHA-256 [32] of
+the retained rows.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ from ifru.objective.losses import LossName
 from ifru.proof.dual import Dual
 from ifru.proof.errors import ProofError
 
-_LOSSES: dict[bytes, LossName] = {b"bce": "bce", b"squared": "squared"}
+_LOSSES: dict[bytes, LossName] = {b"bce": "bce", b"squared": "squared", b"bpr": "bpr"}
 
 
 def encode_dual(dual: Dual) -> bytes:
     """A dual point as a file that any reader of safetensors can open."""
-    return safetensors.numpy.save(
-        {
-            "alpha": np.ascontiguousarray(dual.alpha.double().numpy()),
-            "subspace": np.ascontiguousarray(dual.subspace.float().numpy()),
-            "loss": np.frombuffer(dual.loss.encode(), dtype=np.uint8),
-            "data": np.frombuffer(bytes.fromhex(dual.data), dtype=np.uint8),
-        }
-    )
+    arrays = {
+        "alpha": np.ascontiguousarray(dual.alpha.double().numpy()),
+        "subspace": np.ascontiguousarray(dual.subspace.float().numpy()),
+        "loss": np.frombuffer(dual.loss.encode(), dtype=np.uint8),
+        "data": np.frombuffer(bytes.fromhex(dual.data), dtype=np.uint8),
+    }
+    if dual.rows is not None:
+        arrays["rows"] = np.ascontiguousarray(dual.rows.double().numpy())
+    return safetensors.numpy.save(arrays)
 
 
 def decode_dual(data: bytes) -> Dual:
@@ -34,7 +36,8 @@ def decode_dual(data: bytes) -> Dual:
     try:
         arrays = safetensors.numpy.load(data)
         alpha, subspace = torch.from_numpy(arrays["alpha"]).reshape(-1), torch.from_numpy(arrays["subspace"])
-        loss, rows = _LOSSES[arrays["loss"].tobytes()], arrays["data"].tobytes().hex()
+        loss, fingerprint = _LOSSES[arrays["loss"].tobytes()], arrays["data"].tobytes().hex()
+        rows = torch.from_numpy(arrays["rows"]).double() if "rows" in arrays else None
     except (SafetensorError, KeyError) as error:
         raise ProofError(f"no dual point can be read ({error!r}); write one with ifru prove --save-dual") from error
-    return Dual(alpha, subspace, loss, rows)
+    return Dual(alpha, subspace, loss, fingerprint, rows)

@@ -22,6 +22,11 @@ class Sum:
     def __add__(self, other: Sum) -> Sum:
         return Sum(self.value + other.value, self.error + other.error + EPS * abs(self.value + other.value))
 
+    def times(self, factor: float) -> Sum:
+        """Multiplied by a number."""
+        value = factor * self.value
+        return Sum(value, abs(factor) * self.error + EPS * abs(value))
+
 
 def total(terms: Tensor, error: Tensor | None = None) -> Sum:
     """The sum of terms [n], float64. error [n]: bounds on the errors of the terms.

@@ -19,7 +19,7 @@ def trimmed(duality: Duality, theta: Tensor, spare: float, reserve: int) -> Tens
     """
     rank, exact = duality.rank, theta.cpu().double()
     dimensions = exact[:, :rank]
-    _, values, axes = torch.linalg.svd(duality.retained.degree.sqrt()[:, None] * dimensions, full_matrices=False)
+    _, values, axes = torch.linalg.svd(duality.penalised.sqrt()[:, None] * dimensions, full_matrices=False)
     penalties = duality.l2 / 2 * values.square()
     kept = int((penalties.flip(0).cumsum(0).flip(0) > spare).sum()) + reserve
     if kept >= rank:

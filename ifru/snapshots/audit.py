@@ -199,7 +199,9 @@ class _Walk:
         self._examiner.examine(entry, fetched.contents or {})
         if isinstance(entry, Tombstone):
             self._collected += 1
-            if entry.sha256 is not None and fetched.data != entry.encoded():
+            if entry.sha256 is None:
+                self._note(manifest_path(entry.version), "names no version that was collected, as in format 1")
+            elif fetched.data != entry.encoded():
                 self._note(manifest_path(entry.version), "says what it has to, in other bytes than it would be written")
 
     def _check_newest(self, newest: _Fetched) -> None:

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ifru.curvature.preconditioner import Preconditioner
 from ifru.kernels.dispatch import dot
-from ifru.objective import Linearised, RowLocal
+from ifru.objective import Bipartite, Linearised
 from ifru.solvers.pcg import Limits, Solution, never, solve
 from ifru.solvers.reason import Reason
 
@@ -31,7 +31,7 @@ from ifru.solvers.reason import Reason
 class Elimination:
     """of_users: whether users are eliminated. gone, kept: M⁻¹ of the eliminated rows [E], and of the others [F]."""
 
-    point: RowLocal
+    point: Bipartite
     of_users: bool
     gone: Preconditioner
     kept: Preconditioner
@@ -43,14 +43,14 @@ class Elimination:
         None too where blocks are not the Hessian's own. preconditioner: of all rows.
         """
         capabilities, table = point.objective.capabilities, point.objective.interactions
-        if not (capabilities.exact_blocks and capabilities.row_local):
+        if not (capabilities.exact_blocks and capabilities.bipartite):
             return None
         sides = preconditioner.split(table.users)
         users_first = table.users >= table.items
         for of_users in (users_first, not users_first):
             gone, kept = sides if of_users else reversed(sides)
             if gone.fallback is None:
-                return Elimination(cast("RowLocal", point), of_users, gone, kept)
+                return Elimination(cast("Bipartite", point), of_users, gone, kept)
         return None
 
     def solve(

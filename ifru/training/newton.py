@@ -82,8 +82,7 @@ def minimise(
 ) -> Trained:
     """Bring θ [R, K] to a stationary point of L; deterministic. stop(): asked at every product with the Hessian."""
     theta = theta.clone()
-    # Rows of one side are only independent of each other where scores depend on their own two rows.
-    sweeps = plan.sweeps if objective.capabilities.row_local else 0
+    sweeps = plan.sweeps if objective.capabilities.bipartite else 0
     users = objective.interactions.users
     rows = np.arange(len(theta))
     for sweep in range(sweeps):

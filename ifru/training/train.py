@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -171,7 +172,7 @@ def check_labels(dataset: Dataset, config: ModelConfig) -> None:
     if len(label) == 0:
         raise DataError("there are no rows to train on; lower --holdout, or check the data")
     low, high = float(label.min()), float(label.max())
-    if low == high:
+    if low == high and not model_of(config).capabilities.positives_only:
         raise DataError(
             f"all {len(label):,} rows to train on have the label {low:g}, so nothing can be learnt from them; use a "
             "rule that tells rows apart, like --label 'rating>=3', or --label positive:1 where every row is a positive"
@@ -180,4 +181,26 @@ def check_labels(dataset: Dataset, config: ModelConfig) -> None:
         raise DataError(
             f"labels go from {low:g} to {high:g}, and the loss bce takes labels from 0 to 1; "
             "use --loss squared, or a rule like --label 'rating>=4'"
+        )
+    if config.loss == "bpr":
+        _check_negatives(dataset)
+
+
+def _check_negatives(dataset: Dataset) -> None:
+    """Raises DataError where a row has nothing to be compared with, though there is an item that its user never met."""
+    train, met = dataset.train, np.zeros(dataset.train.users, dtype=np.int64)
+    rows = [table.recorded & table.alive for table in (train, dataset.holdout)]
+    tables = list(zip((train, dataset.holdout), rows, strict=True))
+    pairs = np.concatenate(
+        [table.user[some].astype(np.int64) * train.items + table.item[some] for table, some in tables]
+    )
+    np.add.at(met, np.unique(pairs) // max(train.items, 1), 1)
+    compared = np.zeros(len(train), dtype=bool)
+    compared[train.origin[train.alive & ~train.recorded]] = True
+    alone = rows[0] & ~compared & (met[train.user] < train.items)
+    if alone.any():
+        raise DataError(
+            f"{int(alone.sum()):,} of {int(rows[0].sum()):,} recorded rows to train on have no sampled negative, and "
+            "the loss bpr compares each with at least one; use --label positive:1, which takes every row as a positive "
+            "and draws a negative for each (positive:4 draws four), or another loss"
         )

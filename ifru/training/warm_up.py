@@ -35,7 +35,8 @@ def warm_up(config: ModelConfig, device: torch.device, dtypes: tuple[torch.dtype
     if model_of(config).capabilities.response:
         config = MFConfig(rank=_RANK, l2=_L2)
     config = config.model_copy(update={"rank": _RANK, "l2": _L2})
-    dataset = split(generate(60, 40, 600, seed=0), LabelRule.parse("rating>=4"), 0.0, seed=0)
+    rule = "positive:1" if config.loss == "bpr" else "rating>=4"
+    dataset = split(generate(60, 40, 600, seed=0), LabelRule.parse(rule), 0.0, seed=0)
     for dtype in dtypes:
         objective = model_of(config).objective(dataset.train.copy(), device, dtype)
         parameters = minimise(objective, initial(objective, 0), Plan(tolerance=1e-3)).parameters

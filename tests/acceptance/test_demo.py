@@ -20,6 +20,7 @@ import pytest
 
 from ifrud.requests.receipts import Receipt
 from tests.acceptance.running import await_, command, environment, get, run, whole_lines, write_ratings
+from tests.models.installed import install_bent
 
 KEYS = {
     "requests": int,
@@ -109,6 +110,36 @@ def test_it_runs_on_a_file_of_ones_own_and_keeps_what_it_did_in_a_folder(ratings
     assert "is not empty" in again.stderr
 
 
+def test_lightgcn_forgets_in_it_with_a_proof(ratings: Path) -> None:
+    done = run(
+        "ifrud", "demo", "--model", "lightgcn", "--data", str(ratings), "--rank", "8", "--events", "20", "--json"
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {key: type(at(found, key)) for key in KEYS} == KEYS
+    assert found["model"]["name"] == "lightgcn"
+    assert found["left"]["forget"] < 0.05
+    assert found["rms"]["true"] <= found["rms"]["bound"]
+
+
+def test_a_model_from_outside_forgets_in_it_without_a_proof(ratings: Path, tmp_path: Path) -> None:
+    install_bent(tmp_path)
+    line = ["demo", "--model", "bent", "--data", str(ratings), "--rank", "3", "--l2", "0.2", "--events", "20"]
+    places = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [command("ifrud"), *line],
+        capture_output=True,
+        text=True,
+        env=environment() | {"PYTHONPATH": places},
+        timeout=280,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "no proof is known for models of this kind" in done.stdout
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(("distance", "proven"))] == ["distance"]
+
+
 def test_in_a_narrow_terminal_no_line_is_wider_than_it(ratings: Path) -> None:
     columns = 36
     ours, theirs = pty.openpty()
@@ -167,6 +198,7 @@ def test_an_interrupt_leaves_no_daemon_behind(ratings: Path, tmp_path: Path, num
         (["--data", "nothing.csv"], "nothing.csv: there is no such file"),
         (["--data", "nothing.csv", "--generated"], "--data and --generated"),
         (["--generated", "--l2", "0"], "--l2 is 0.0; allowed are numbers above 0"),
+        (["--generated", "--model", "slim"], "the model 'slim' is not known; known are "),
         (["--generated", "--label", "rating=>4"], "label rule 'rating=>4' is not understood"),
     ],
 )

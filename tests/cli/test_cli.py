@@ -182,6 +182,23 @@ def test_positives_with_sampled_negatives_are_trained_on(ifru: Ifru, data: Path)
     assert ifru("train", data, *arguments).document["rows"] == {"train": 800, "holdout": 200}
 
 
+@pytest.mark.parametrize("model", [["--bias", "--l2", "0.2"], ["--model", "lightgcn", "--l2", "0.05"]])
+def test_preferences_are_trained_on_proven_and_verified(
+    ifru: Ifru, data: Path, tmp_path: Path, model: list[str]
+) -> None:
+    url = f"file://{tmp_path / 'preferred'}"
+    asked = ["--loss", "bpr", "--label", "positive:2", "--dtype", "float64", "--json"]
+    said = ifru("train", data, "--out", url, *model, *asked).document
+    assert (said["verdict"], said["rows"]) == ("proven optimal", {"train": 1200, "holdout": 300})
+    assert ifru("prove", url, "--own", "--json").document["retained"] == 800
+    pairs = [line.split(",")[:2] for line in data.read_text().splitlines()[1:4]]
+    wanted = [{"type": "erase_interactions", "interactions": pairs}, {"type": "erase_item", "subject": "i3"}]
+    found = ifru("verify", url, "--requests", requests(tmp_path / "r.jsonl", *wanted), "--json").document
+    assert found["left"]["forget"] <= 0.02
+    assert found["left"]["holdout"] <= 0.05
+    assert 0 < found["rms"]["true"] <= found["rms"]["bound"]
+
+
 def test_prove_gives_the_figures_of_the_contract(ifru: Ifru, store: str) -> None:
     said = ifru("prove", store, "--json").document
     assert {"objective", "gap", "relative_gap", "sigma_over_lambda", "rms_bound", "retained"} <= keys(said)
@@ -326,6 +343,7 @@ WRONG = [
     (["train", "DATA", "--out", "memory://w", "--label", "stars>=4"], "'stars'"),
     (["train", "DATA", "--out", "memory://w", "--label", "a b"], "'a b'"),
     (["train", "DATA", "--out", "memory://w", "--label", "rating", "--l2", "1"], "--loss squared"),
+    (["train", "DATA", "--out", "memory://w", "--loss", "bpr", "--l2", "1"], "use --label positive:1"),
     (["train", "DATA", "--out", "memory://w", "--holdout", "1.5"], "1.5"),
     (["train", "DATA", "--out", "memory://w", "--device", "abacus"], "'abacus'"),
     (["train", "DATA", "--out", "ftp://w"], "ftp://w"),

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from hypothesis import given
 
+from ifru.curvature.factors import GramRows
 from ifru.curvature.preconditioner import Blocks, Preconditioner, diagonals, inverse_blocks, whole
 from ifru.kernels import blocks as block_kernels
 from tests.objective.dense_reference import Problem, numerical, problems
@@ -28,11 +29,24 @@ def test_the_whole_of_it_is_the_inverse_of_every_block(problem: Problem) -> None
 def test_rows_past_a_budget_take_their_diagonals_and_keep_their_decrements(problem: Problem) -> None:
     point, rows = problem.point("compiled"), np.arange(len(problem.theta))
     x = problem.normal(*problem.theta.shape)
-    everything, nothing = (whole(point, rows, budget) for budget in (1e9, 0))
+    everything = whole(point, rows)
     assert everything.fallback is None
-    small = [part for part in nothing.parts if isinstance(part, Blocks)]
-    assert small == []
-    torch.testing.assert_close(nothing.decrements(x), everything.decrements(x), rtol=1e-9, atol=1e-9)
+    for share in (0, 0.3, 0.8, 1):
+        budget = share * held(everything)
+        some = whole(point, rows, budget)
+        assert held(some) <= budget
+        torch.testing.assert_close(some.decrements(x), everything.decrements(x), rtol=1e-9, atol=1e-9)
+    assert some.fallback is None
+
+
+def held(preconditioner: Preconditioner) -> int:
+    """Bytes of its inverse blocks, and of the factors of its Gram forms."""
+    tensors = [
+        part.inverses if isinstance(part, Blocks) else part.whitened.values
+        for part in preconditioner.parts
+        if isinstance(part, Blocks | GramRows)
+    ]
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 @numerical

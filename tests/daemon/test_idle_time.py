@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from ifru.evaluation.tightened import tightened
 from ifru.models import MFConfig, ModelConfig, register
+from ifru.models.ials import IALSConfig
 from ifru.models.mf import MatrixFactorization
 from ifru.objective import Capabilities
 from ifru.objective.parameters import Parameters
@@ -103,6 +104,16 @@ def test_idle_time_proves_the_newest_version_once(world: World) -> None:
     assert newest.manifest.quality["relative_gap"] == pytest.approx(found.proof.relative_gap, rel=0.1)
     assert 0.5 < newest.manifest.quality["auc"] <= 1
     assert (newest.manifest.events, newest.manifest.positions) == ((), proven.positions)
+
+
+def test_idle_time_refines_and_proves_a_model_that_is_fitted_to_all_pairs(tmp_path: Path) -> None:
+    world = World(tmp_path, config=IALSConfig(rank=CONFIG.rank, l2=12.0, alpha=2.0))
+    world.submit(erase_user("r1", 3))
+    world.idle(until=lambda: "rms_bound" in world.newest().manifest.quality, refine=True, prove=True)
+    newest = world.newest()
+    assert newest.manifest.quality["rms_bound"] < 0.01
+    assert newest.dataset.train.user_degree[3] == 0
+    assert [manifest.residual.method for manifest in world.done()][1:3] == ["global", "global"]
 
 
 @pytest.mark.parametrize(("config", "provable"), [(CONFIG, True), (UnprovableConfig(rank=4, l2=0.1), False)])

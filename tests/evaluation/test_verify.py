@@ -12,7 +12,10 @@ from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.evaluation.verify import Verification, verify
 from ifru.interactions import Dataset
-from ifru.models import MFConfig
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import Recorded, split
+from ifru.models import MFConfig, ModelConfig
+from ifru.models.lightgcn import LightGCNConfig
 from ifru.objective.parameters import Parameters
 from ifru.requests import Request, parse_request
 from ifru.training import fit
@@ -125,3 +128,16 @@ def test_biased_and_squared_models_are_compared_too(dataset: Dataset) -> None:
         found = verify(config, base, dataset, [request(type="erase_user", subject="u3")])
         assert found.left.forget == 0
         assert found.rms.true <= found.rms.bound
+
+
+@pytest.mark.parametrize("model", [MFConfig, LightGCNConfig])
+def test_the_bound_on_preferences_is_above_the_true_distance(ratings: Recorded, model: type[ModelConfig]) -> None:
+    dataset, config = split(ratings, LabelRule.parse("positive:2"), 0.2, seed=0), model(rank=16, l2=0.05, loss="bpr")
+    theta = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float64).theta
+    base = Parameters.unstacked(theta, dataset.train.users)
+    for tolerance in (0.5, 0.02):
+        asked = [pairs(dataset, 5), request(type="erase_item", subject="i3")]
+        found = verify(config, base, dataset, asked, settings=EngineSettings(tolerance=tolerance))
+        assert 0 < found.rms.true <= found.rms.bound
+    assert found.left.forget < 0.05
+    assert found.left.holdout < 0.1

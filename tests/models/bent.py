@@ -36,7 +36,7 @@ class Bent(Differentiated):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(row_local=True)
+        return Capabilities(bipartite=True, row_local=True)
 
     @property
     def columns(self) -> Mapping[str, int]:

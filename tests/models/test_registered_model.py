@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,18 +15,19 @@ from torch import Tensor
 
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
+from ifru.errors import IfruError
 from ifru.evaluation.verify import verify
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
 from ifru.models import model_of
-from ifru.objective.pairwise import PairwisePoint
 from ifru.requests import parse_request
 from ifru.training import train
 from ifru.training.newton import Plan, initial, minimise
 from ifru.training.warm_up import warm_up
 from tests.models.bent import Bent, BentConfig
+from tests.models.installed import install_bent
 
 CPU = torch.device("cpu")
 CONFIG = BentConfig(rank=3, l2=0.2, sharpness=0.1)
@@ -46,42 +46,6 @@ def theta(dataset: Dataset) -> Tensor:
     trained = minimise(objective, initial(objective, 0), Plan())
     assert trained.reason == "stationary"
     return trained.theta
-
-
-def plain_objective(theta: Tensor, table: Interactions) -> Tensor:
-    """L written out, for autograd."""
-    kept = np.flatnonzero(table.alive)
-    user = theta[torch.from_numpy(table.user[kept].astype(np.int64))]
-    item = theta[torch.from_numpy(table.item[kept].astype(np.int64)) + table.users]
-    score = torch.func.vmap(Bent(CONFIG).score)(user, item)
-    label, weight = (torch.from_numpy(each[kept]).double() for each in (table.label, table.weight))
-    loss = weight * (torch.nn.functional.softplus(score) - label * score)
-    return loss.sum() + CONFIG.l2 / 2 * (user.square().sum() + item.square().sum())
-
-
-def test_its_derivatives_are_autograds(dataset: Dataset, theta: Tensor) -> None:
-    table = dataset.train
-    shaken = theta + 0.1 * torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    point = model_of(CONFIG).objective(table, CPU, torch.float64).at(shaken)
-    assert isinstance(point, PairwisePoint)
-    assert point.value == pytest.approx(float(plain_objective(shaken, table)), rel=1e-10)
-    gradient, x = torch.func.grad(plain_objective), torch.flip(shaken, (0,))
-    torch.testing.assert_close(point.gradient, gradient(shaken, table), rtol=1e-8, atol=1e-8)
-    product = torch.func.jvp(lambda at: gradient(at, table), (shaken,), (x,))[1]
-    torch.testing.assert_close(point.product(x), product, rtol=1e-8, atol=1e-8)
-
-
-def test_a_support_sees_the_hessian_of_its_rows_whole(dataset: Dataset, theta: Tensor) -> None:
-    """H_SS = blocks + coupling, with what bends a score in its own row, from all its interactions."""
-    point = model_of(CONFIG).objective(dataset.train, CPU, torch.float64).at(theta + 0.1)
-    assert isinstance(point, PairwisePoint)
-    rows = torch.arange(0, len(theta), 3)
-    x = torch.randn(len(rows), 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    inside = torch.zeros_like(theta).index_copy(0, rows, x)
-    blocks = torch.einsum("skj,sj->sk", point.blocks(rows), x)
-    coupled = point.coupling(rows).product(x)
-    assert float(coupled.norm()) > 0.01 * float(blocks.norm())
-    torch.testing.assert_close(blocks + coupled, point.product(inside)[rows], rtol=1e-8, atol=1e-8)
 
 
 @pytest.mark.parametrize(
@@ -146,12 +110,13 @@ def test_it_is_trained_warmed_up_and_checked_like_any_other(dataset: Dataset) ->
     assert found.ndcg10.before is not None
 
 
+def test_a_loss_of_differences_is_refused_where_the_model_has_scores_alone(dataset: Dataset) -> None:
+    with pytest.raises(IfruError, match="the loss bpr is not offered by this model"):
+        model_of(BentConfig(rank=3, l2=0.2, loss="bpr")).objective(dataset.train, torch.device("cpu"), torch.float64)
+
+
 def test_an_installed_package_makes_its_model_known_to_the_commands(tmp_path: Path) -> None:
-    shutil.copy(Path(__file__).with_name("bent.py"), tmp_path / "outside.py")
-    installed = tmp_path / "outside-1.0.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
-    (installed / "entry_points.txt").write_text("[ifru.models]\nbent = outside\n")
+    install_bent(tmp_path)
     program = "from ifru.models import config_of as of; print(of(dict(name='bent', rank=2, l2=1, sharpness=2.5)))"
     places = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     environment = os.environ | {"PYTHONPATH": places}

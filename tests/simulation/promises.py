@@ -108,9 +108,12 @@ def _only_bad_ones_refused(world: World, refused: set[int]) -> None:
 def _erased_what_was_answered(world: World, refused: set[int], answered: set[Identity]) -> None:
     """Exactly the rows that answered requests mean are gone from the newest version."""
     by_identity: dict[Identity, list[Sent]] = defaultdict(list)
+    present = {sent.number for sent in world.stream.present}
+    gone = {sent.identity for sent in world.sent.values() if sent.number not in present}
     for sent in world.sent.values():
-        # What was refused before a backup was restored may have been the first of its identity afterwards.
-        if sent.identity in answered and (sent.number not in refused or len(world.eras) > 1):
+        # What was refused may be the first of its identity once a backup was restored, or the log has lost the first.
+        refusal_stands = len(world.eras) == 1 and sent.identity not in gone
+        if sent.identity in answered and not (sent.number in refused and refusal_stands):
             by_identity[sent.identity].append(sent)
     left = pairs(world.reader.load().dataset)
     surely, perhaps = set(), set()

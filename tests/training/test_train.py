@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -92,3 +93,36 @@ def test_no_rows_to_train_on_are_an_error_of_the_data(ratings: Recorded) -> None
     few = replace(ratings, user=ratings.user[:1], item=ratings.item[:1], value=ratings.value[:1])
     with pytest.raises(DataError, match="no rows to train on"):
         trained(split(few, LabelRule.parse("rating>=4"), 0.9, 0), MFConfig(rank=4, l2=0.1))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_preferences_end_proven_optimal(ratings: Recorded, bias: bool) -> None:
+    dataset = split(ratings, LabelRule.parse("positive:2"), 0.2, seed=0)
+    model = trained(dataset, MFConfig(rank=10, l2=0.1, bias=bias, loss="bpr"))
+    assert model.verdict == "proven optimal"
+    assert model.proof.retained == dataset.train.retained * 2 // 3
+    assert model.auc > 0.55
+
+
+def test_preferences_need_a_negative_of_every_positive(ratings: Recorded) -> None:
+    config = MFConfig(rank=2, l2=0.1, loss="bpr")
+    with pytest.raises(DataError, match=r"400 of 400 recorded rows .* use --label positive:1"):
+        trained(split(ratings, LabelRule.parse("rating>=4"), 0.2, seed=0), config)
+    dataset = split(ratings, LabelRule.parse("positive:1"), 0.2, seed=0)
+    dataset.train.delete(np.flatnonzero(~dataset.train.recorded)[:3])
+    with pytest.raises(DataError, match="3 of 400 recorded rows"):
+        trained(dataset, config)
+
+
+def test_a_user_who_met_every_item_needs_no_negative(ratings: Recorded) -> None:
+    everything = np.arange(len(ratings.items), dtype=np.int32)
+    others = np.flatnonzero(ratings.user != 0)
+    met = replace(
+        ratings,
+        user=np.concatenate([ratings.user[others], np.zeros(len(everything), np.int32)]),
+        item=np.concatenate([ratings.item[others], everything]),
+        value=np.concatenate([ratings.value[others], np.full(len(everything), 4.0)]),
+    )
+    dataset = split(met, LabelRule.parse("positive:1"), 0.2, seed=0)
+    assert not (~dataset.train.recorded & (dataset.train.user == 0)).any()
+    assert trained(dataset, MFConfig(rank=10, l2=0.1, loss="bpr")).ready

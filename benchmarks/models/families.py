@@ -1,0 +1,38 @@
+"""The kinds of models that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from benchmarks.cases import Case
+from benchmarks.lightgcn import practised as lightgcn_practised
+from benchmarks.methods import practised
+from benchmarks.methods.protocol import Budget, Point
+from ifru.models import MFConfig, ModelConfig
+from ifru.models.lightgcn import LightGCNConfig
+
+
+@dataclass(frozen=True)
+class Family:
+    """config: from rank and l2. l2: by data set, where it is another λ than the data set's own.
+
+    practised(case, budget): retraining as practised, as a curve whose last point is where it ends; None where that is
+    how this project trains it too.
+    """
+
+    config: Callable[..., ModelConfig]
+    l2: Mapping[str, float] = field(default_factory=dict)
+    practised: Callable[[Case, Budget], Iterator[Point]] | None = None
+
+
+FAMILIES = {
+    "mf": Family(MFConfig, practised=practised.run),
+    "lightgcn": Family(
+        partial(LightGCNConfig, layers=2),
+        {"ml-100k": 0.05, "generated": 0.05, "ml-1m-implicit": 0.02, "amazon-digital-music": 0.05},
+        lightgcn_practised.run,
+    ),
+}
+"""Name -> what is compared under it."""

@@ -1,0 +1,25 @@
+"""What each kind of model is trained with where nothing is asked for: it suits MovieLens-100K."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import ValidationError
+
+from ifru.errors import IfruError
+from ifru.models import ModelConfig, config_type
+
+_ALL: Mapping[str, object] = {"rank": 16, "l2": 0.1}
+_OF: Mapping[str, Mapping[str, object]] = {"lightgcn": {"l2": 0.05}}
+"""Model -> what suits it better than what suits all."""
+
+
+def configured(name: str, rank: int | None, l2: float | None) -> ModelConfig:
+    """The configuration of a model; None where nothing was asked for. Raises IfruError for what cannot be had."""
+    asked = {field: value for field, value in (("rank", rank), ("l2", l2)) if value is not None}
+    kind = config_type(name)
+    try:
+        return kind.model_validate({**_ALL, **_OF.get(name, {}), **asked})
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise IfruError(f"--model {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
