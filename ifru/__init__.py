@@ -12,7 +12,8 @@ What a program needs stands here; it is imported when it is first asked for.
                 retraining would take them, `settle` makes the debt exact, `refine` goes on in idle time.
                 EngineSettings: how near is near enough, and which rows may move.
     checking    prove: a bound on the distance to the retrained model, without retraining. verify: the distance, by
-                retraining, for requests (EraseUser, EraseItem, EraseInteractions).
+                retraining, for requests (EraseUser, EraseItem, EraseInteractions). verify_beside: the same for models
+                of which retraining has no unique outcome, beside several retrained ones.
     versions    open_store and Reader: published versions of a model, and those that are still to come. restore: a
                 version in your own module.
     testing     ifru.testing.Conformance: what every model must hold to, as tests for a model of your own.
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from ifru.engine.engine import Engine
     from ifru.engine.settings import EngineSettings
     from ifru.errors import IfruError
+    from ifru.evaluation.beside import verify_beside
     from ifru.evaluation.verify import verify
     from ifru.interactions import Dataset, Deletion
     from ifru.interactions.generated import generate
@@ -89,12 +91,14 @@ __all__ = [
     "train",
     "use_module",
     "verify",
+    "verify_beside",
 ]
 
 _HOMES = {
     "ifru.engine.engine": ("Engine",),
     "ifru.engine.settings": ("EngineSettings",),
     "ifru.errors": ("IfruError",),
+    "ifru.evaluation.beside": ("verify_beside",),
     "ifru.evaluation.verify": ("verify",),
     "ifru.interactions": ("Dataset", "Deletion"),
     "ifru.interactions.generated": ("generate",),

@@ -24,7 +24,7 @@ from ifru.snapshots import (
     Source,
     Version,
     Writer,
-    as_buffers,
+    debt_buffers,
 )
 
 NOTHING_DELETED = "nothing was deleted"
@@ -174,7 +174,7 @@ class Model:
 
     def _changed_buffers(self) -> Mapping[str, Tensor] | None:
         """All buffers of the next version; None where they are those of the newest."""
-        found = as_buffers({"offset": self.engine.offset, "debt": self.engine.debt})
+        found = debt_buffers(self.engine.debt)
         changed = {
             name: tensor.cpu().clone()
             for name, tensor in found.items()

@@ -32,7 +32,7 @@ from ifru.snapshots import (
     Store,
     Version,
     Writer,
-    from_buffers,
+    debt_of,
     open_store,
     probe,
     read_hash_key,
@@ -236,9 +236,8 @@ def _engine(newest: Version, settings: EngineSettings, memory: Memory, beat: Cal
         if device.type == "cpu":
             cache_bytes = memory.for_cache(newest.parameters, newest.dataset)
             settings = settings.model_copy(update={"cache_bytes": cache_bytes})
-        offset, debt = from_buffers(newest, "offset"), from_buffers(newest, "debt")
-        parameters, dataset = newest.parameters, newest.dataset
-        return Engine(model, parameters, dataset, settings, device, carried, offset, debt, beat=beat)
+        parameters, dataset, debt = newest.parameters, newest.dataset, debt_of(newest)
+        return Engine(model, parameters, dataset, settings, device, carried, debt, beat=beat)
     except UnsupportedDevice as error:
         raise InvalidSettings([f"engine.device: {error}"]) from None
     except UnsupportedSupport as error:

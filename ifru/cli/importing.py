@@ -16,7 +16,7 @@ from ifru.importing import Base, base_of, data_of, model_in, read_ids, read_impl
 from ifru.interactions.loading import read_file
 from ifru.models.ials import IALSConfig
 from ifru.objective.parameters import Parameters
-from ifru.snapshots import FullState, Manifest, Residual, Store, Writer, as_buffers, serving_of
+from ifru.snapshots import FullState, Manifest, Residual, Store, Writer, debt_buffers, serving_of
 
 app = typer.Typer(help="Take over a model that another program trained: nothing in its file is run.")
 
@@ -129,7 +129,7 @@ def publish(store: Store, base: Base) -> Manifest:
         base.parameters,
         base.dataset,
         serving_of(base.config, base.parameters, base.dataset.train),
-        as_buffers({"offset": base.offset}),
+        debt_buffers(base.debt),
     )
     quality = {} if base.after.auc is None else {"auc": base.after.auc}
     return writer.start(state, quality, residual)

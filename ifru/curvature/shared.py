@@ -10,6 +10,7 @@ Axes: R rows of θ, G shared weights, M sampled interactions, K columns of a row
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
@@ -28,6 +29,10 @@ DENSE = 4096
 _SAMPLE = 1 << 13
 _PER_WEIGHT = 16
 """Sampled are so many interactions, or so many per shared weight where that is more: eigenvalues are a quarter off."""
+
+
+_LEAST_DETERMINANT = 0.1
+"""Of what deletions leave of a block, beside what it was. Below it the inverse loses digits, and is built anew."""
 
 
 class _SharedFactors(Protocol):
@@ -74,7 +79,6 @@ class SharedCurvature:
 
     def clear(self) -> None:
         """Hold nothing."""
-        self._sum: Tensor | None = None
         self._inverse: Tensor | None = None
         self._sampled: Bool = np.zeros(0, dtype=np.bool_)
         self._scale = self._staleness = self._error = 0.0
@@ -82,7 +86,7 @@ class SharedCurvature:
     def part(self, point: Linearised, at: Tensor) -> Part:
         """M⁻¹ of the shared rows, which stand at `at` in a set."""
         if self._moves and (self._inverse is None or self._staleness > self._stale):
-            self._inverse = self._inverted(point)
+            self._build(point)
         return SharedBlock(self._inverse, self._real, at)
 
     def add_staleness(self, share: float) -> None:
@@ -91,53 +95,65 @@ class SharedCurvature:
 
     def remove(self, point: Linearised, interactions: Int64) -> None:
         """Take interactions out, which have just been deleted from the table but not from the point."""
-        if self._sum is None:
+        if self._inverse is None:
             return
         listed = interactions[self._sampled[interactions]]
         self._error += self._staleness * len(listed) / max(int(self._sampled.sum()), 1)
-        if self._error > self._inexact:
+        if 8 * len(listed) > len(self._real):
             self.clear()
         elif len(listed) > 0:
-            self._sum -= self._scale * self._squares(point, listed)
             self._sampled[listed] = False
-            self._inverse = None
+            for factors in self._factors(point, listed):
+                self._take_out(math.sqrt(self._scale) * factors)
 
-    def _inverted(self, point: Linearised) -> Tensor:
-        if self._sum is not None and self._staleness <= self._stale:
-            inverse, failed = self._inverse_of(self._sum)
-            if not failed:
-                return inverse
-        self._build(point)
-        inverse, failed = self._inverse_of(cast("Tensor", self._sum))
-        if failed:
-            raise ArithmeticError("the curvature of the shared weights is not positive definite")
-        return inverse
+    def finish_deletions(self) -> None:
+        """Hold nothing where deletions have left a trace."""
+        if self._error > self._inexact:
+            self.clear()
+
+    def _take_out(self, factors: Tensor) -> None:
+        """B ← B − WᵀW for W [n, G], by the Woodbury identity."""
+        inverse = self._inverse
+        if inverse is None:
+            return
+        if inverse.ndim == 1:
+            self._inverse = 1 / (1 / inverse - factors.square().sum(0))
+            if bool((self._inverse <= 0).any()):
+                self.clear()
+            return
+        solved = factors @ inverse
+        left = torch.eye(len(factors), dtype=inverse.dtype, device=inverse.device) - solved @ factors.mT
+        lower, info = torch.linalg.cholesky_ex(left)
+        if int(info) != 0 or float(lower.diagonal().prod().square()) < _LEAST_DETERMINANT:
+            self.clear()
+            return
+        half = torch.linalg.solve_triangular(lower, solved, upper=False)
+        self._inverse = inverse + half.mT @ half
 
     def _build(self, point: Linearised) -> None:
-        table = self._objective.interactions
+        """Raises ArithmeticError where B is not positive definite, which only numbers that are not finite lead to."""
+        table, objective = self._objective.interactions, self._objective
         alive = np.flatnonzero(table.alive)
-        count = min(max(_SAMPLE, _PER_WEIGHT * len(self._real)), len(alive), 4 * _PER_WEIGHT * DENSE)
+        count = min(max(_SAMPLE, _PER_WEIGHT * len(self._real)), len(alive), _PER_WEIGHT * DENSE)
         sample = alive[np.linspace(0, len(alive), count, endpoint=False).astype(np.int64)]
         self.clear()
         self._sampled = np.zeros(len(table), dtype=np.bool_)
         self._sampled[sample] = True
         self._scale = len(alive) / max(count, 1)
-        self._sum = self._scale * self._squares(point, sample)
+        dense, size = len(self._real) <= DENSE, len(self._real)
+        total = torch.zeros((size, size) if dense else size, dtype=objective.dtype, device=objective.device)
+        for factors in self._factors(point, sample):
+            total += factors.mT @ factors if dense else factors.square().sum(0)
+        ridge = float(objective.ridge[self.first])
+        total = self._scale * total.double()
+        if not dense:
+            self._inverse = (1 / (total + ridge)).to(objective.dtype)
+            return
+        lower, info = torch.linalg.cholesky_ex(total + ridge * torch.eye(size, device=total.device))
+        if int(info) != 0:
+            raise ArithmeticError("the curvature of the shared weights is not positive definite")
+        self._inverse = torch.cholesky_inverse(lower).to(objective.dtype)
 
-    def _squares(self, point: Linearised, interactions: Int64) -> Tensor:
-        """Σ w·ℓ''·JJᵀ [G, G], or its diagonal [G]."""
-        dense, count = len(self._real) <= DENSE, len(self._real)
-        out = torch.zeros(
-            (count, count) if dense else count, dtype=self._objective.dtype, device=self._objective.device
-        )
+    def _factors(self, point: Linearised, interactions: Int64) -> Iterator[Tensor]:
         listed = torch.from_numpy(interactions).to(self._objective.device)
-        for factors in cast("_SharedFactors", point).shared_factors(listed):
-            out += factors.mT @ factors if dense else factors.square().sum(0)
-        return out
-
-    def _inverse_of(self, total: Tensor) -> tuple[Tensor, bool]:
-        ridge = self._objective.ridge[self.first].double()
-        if total.ndim == 1:
-            return (1 / (total.double() + ridge)).to(total), bool((total + ridge <= 0).any())
-        lower, info = torch.linalg.cholesky_ex(total.double() + ridge * torch.eye(len(total), device=total.device))
-        return torch.cholesky_inverse(lower).to(total), bool(info != 0)
+        return cast("_SharedFactors", point).shared_factors(listed)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ifru.curvature.cache import Counters, CurvatureCache
+from ifru.engine.block_step import BlockStep
 from ifru.engine.push import Budget, Push
 from ifru.engine.settings import EngineSettings
 from ifru.engine.state import Removal, State, incident
@@ -32,7 +33,7 @@ from ifru.interactions import Dataset, Deletion
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Parameters
-from ifru.objective.tilted import TiltedObjective
+from ifru.objective.response import ResponseObjective
 from ifru.solvers.pcg import Limits, never
 from ifru.solvers.reason import Reason
 from ifru.solvers.trust_region import LOOSE, descend
@@ -103,15 +104,14 @@ class Engine:
         settings: EngineSettings,
         device: torch.device | str = "cpu",
         carried: Carried = NOTHING_CARRIED,
-        offset: Parameters | None = None,
         debt: Parameters | None = None,
         now: Callable[[], float] = time.perf_counter,
         beat: Callable[[], None] = lambda: None,
     ) -> None:
         """parameters: a stationary point, or what an engine with the same data has left.
 
-        offset: ∇L at a base that is not stationary; rows without interactions have none. debt: of models that answer
-        by a response, which need no offset: what is owed; nothing where neither is given.
+        debt: what is owed, of models that answer by a response and of bases that are no stationary points, where it
+        makes the engine do so; zero in a new one.
         carried: what the engine said whose work this one goes on with. now: a clock, in seconds. beat(): called at each
         step of an update, which reads the data about once at most, for whoever watches that it goes on.
         Raises UnsupportedSupport where the settings name a support that the model does not offer.
@@ -119,18 +119,15 @@ class Engine:
         self.config, self.dataset, self.settings = config, dataset, settings
         theta = parameters.stacked()
         objective = model_of(config).objective(dataset.train, torch.device(device), parameters.computed_in)
+        if debt is not None and not objective.capabilities.response:
+            objective = ResponseObjective(objective)
         owed = None if debt is None else debt.stacked()
-        if offset is not None:
-            base = offset.stacked().to(objective.device, objective.dtype)
-            if objective.capabilities.response:
-                owed = objective.at(theta.to(base)).gradient - base
-            else:
-                objective = TiltedObjective(objective, base)
         check_support(settings.support, objective.capabilities, config.name)
         self.state = State(objective, theta, CurvatureCache(objective, settings.cache_bytes), owed)
         self._now, self._beat = now, beat
         self._seconds: dict[str, float] = {}
         self._supports, self._push = Supports(self.state, settings), Push(self.state, now, beat=beat)
+        self._block_step = BlockStep(self.state)
         self._added, self._batch = carried.added, carried.batch
 
     @property
@@ -146,14 +143,8 @@ class Engine:
         return None if rows is theta else self.state.objective.layout.parameters(rows)
 
     @property
-    def offset(self) -> Parameters | None:
-        """What the gradient is counted from; None where the base was stationary, and where the debt says it all."""
-        objective = self.state.objective
-        return objective.layout.parameters(objective.offset) if isinstance(objective, TiltedObjective) else None
-
-    @property
     def debt(self) -> Parameters | None:
-        """Of models that answer by a response: what is owed, which nobody can tell from the parameters alone."""
+        """What is owed where answers are responses, which nobody can tell from the parameters alone; else None."""
         objective = self.state.objective
         return objective.layout.parameters(self.state.point.gradient) if objective.capabilities.response else None
 
@@ -179,6 +170,7 @@ class Engine:
         try:
             with self._stage("settle"):
                 self.state.settle()
+                self._block_step.learn()
             with self._stage("debt"):
                 deleted = self.dataset.delete(deletion)
                 removal = self.state.remove(deleted.train)
@@ -195,6 +187,7 @@ class Engine:
     def settle(self) -> Settled:
         """Make the debt exact after an update; the next update does it otherwise."""
         read = self.state.settle()
+        self._block_step.learn()
         left = self.state.total_decrement
         total = math.sqrt(left / self._added) if self._added > 0 else 0.0
         return Settled(self._influence(left), total, read)
@@ -209,6 +202,7 @@ class Engine:
         try:
             with self._stage("settle"):
                 self.state.settle()
+                self._block_step.learn()
             if self._influence(self.state.total_decrement) <= self.settings.refined:
                 return None
             answer = self._on_all_rows(self.settings.refined, stop)
@@ -222,7 +216,7 @@ class Engine:
             return self._nothing()
         match self.settings.support:
             case "push":
-                return self._or_all_rows(partial(self._by_push, removal.touched), settles=False)
+                return self._pushed(removal.touched)
             case "k_hop":
                 return self._or_all_rows(partial(self._by_importance, deleted))
             case "residual":
@@ -291,6 +285,16 @@ class Engine:
             raise _NotLower
         influence = self._influence(pushed.left)
         return _Answer(pushed.rows, "push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
+
+    def _pushed(self, touched: Tensor) -> _Answer:
+        """One push; of a response, one block step. All rows where it leaves more than nothing done."""
+        if not self.state.objective.capabilities.response:
+            return self._or_all_rows(partial(self._by_push, touched), settles=False)
+        before = self.state.total_decrement
+        with self._stage("solve"):
+            moved, left = self._block_step.run(touched)
+        local = _Answer(moved, "push", Reason.STEPS, self._influence(left), 0, 0)
+        return local if left <= before else local.then(self._on_all_rows(self.settings.tolerance, self._beating))
 
     def _by_importance(self, deleted: Int64) -> _Answer:
         """One solve on the most important rows around what is deleted."""

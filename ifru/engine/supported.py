@@ -19,8 +19,6 @@ class UnsupportedSupport(IfruError):
 
 def check_support(support: SupportName, capabilities: Capabilities, model: str) -> None:
     """Raises UnsupportedSupport. model: its name."""
-    if support in ("auto", "global") or capabilities.row_local:
-        return
-    if support != "k_hop" or capabilities.response:
-        offered = "auto and global" if capabilities.response else "auto, k_hop and global"
-        raise UnsupportedSupport(support, model, offered)
+    offered = ("auto", "push", "global") if capabilities.response else ("auto", "k_hop", "global")
+    if not capabilities.row_local and support not in offered:
+        raise UnsupportedSupport(support, model, ", ".join(offered))

@@ -38,10 +38,11 @@ class Quality:
 
 @dataclass(frozen=True)
 class Base:
-    """parameters: to publish. offset: ∇L there, which a base that is not stationary is not to pay off; else None.
+    """parameters: to publish. debt: zero where it is no stationary point, so that deletions are
+    answered by a response; else None.
 
     gradient_norm: that of ∇L in the inverse diagonal blocks, in √L, of the model as it came, and of the base; None for
-    models that answer by a response, which are stationary nowhere and need no offset.
+    models that are stationary nowhere.
     moved: root mean square, over the recorded pairs, of what polishing changed their scores by, as a share of that of
     the scores; 0 without. idle: rows without interactions, which are zero in the base. before, after: quality.
     """
@@ -49,7 +50,7 @@ class Base:
     config: ModelConfig
     parameters: Parameters
     dataset: Dataset
-    offset: Parameters | None
+    debt: Parameters | None
     gradient_norm: tuple[float, float] | None
     moved: float
     idle: int
@@ -59,7 +60,7 @@ class Base:
     @property
     def reason(self) -> str:
         """Why its parameters are what they are."""
-        return "imported" if self.gradient_norm is None or self.offset is not None else "polished"
+        return "imported" if self.debt is not None else "polished"
 
 
 def base_of(
@@ -96,13 +97,13 @@ def base_of(
     theta[: len(idle)][torch.from_numpy(idle)] = 0
     kept = objective.layout.parameters(theta)
     quality, count = _quality(config, kept, dataset), int(idle.sum())
+    nothing = objective.layout.parameters(torch.zeros_like(theta))
     if objective.capabilities.response:
-        return Base(config, kept, dataset, None, None, 0.0, count, quality, quality)
+        return Base(config, kept, dataset, nothing, None, 0.0, count, quality, quality)
     point = objective.at(theta)
     norm = _norm(point)
     if not polished:
-        offset = objective.layout.parameters(point.gradient)
-        return Base(config, kept, dataset, offset, (norm, norm), 0.0, count, quality, quality)
+        return Base(config, kept, dataset, nothing, (norm, norm), 0.0, count, quality, quality)
     report("polishing", None)
     found = polish(train, config, theta)
     before, after = (scores(config, model.serving(each, train), *pairs) for each in (kept, found.parameters))

@@ -16,6 +16,7 @@ from numba import njit, prange
 
 from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, fetch
 from ifru.kernels.score import (
+    FLAT,
     MATH,
     add_gradient,
     add_product,
@@ -88,6 +89,10 @@ def product(theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
                 out[u, k] = ridge[u] * x[u, k]
             for z in range(start[u], start[u + 1]):
                 i, d1 = far[z], first[z]
+                if abs(second[z]) < FLAT:
+                    add(out, u, d1, x, i, rank)
+                    add(mine, i - users, d1, x, u, rank)
+                    continue
                 curved = second[z] * change_of_score(theta, theta, x, u, i, rank, bias)
                 add_product(out, u, curved, theta, i, d1, x, i, rank, bias)
                 add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
@@ -104,6 +109,9 @@ def cross_to_users(theta, x, incidence, derivatives, form, cuts, out):
             out[u] = 0
             for z in range(start[u], start[u + 1]):
                 i, d1 = far[z], first[z]
+                if abs(second[z]) < FLAT:
+                    add(out, u, d1, x, i - users, rank)
+                    continue
                 curved = second[z] * tangent(theta, u, x, i - users, rank, bias)
                 add_product(out, u, curved, theta, i, d1, x, i - users, rank, bias)
 
@@ -119,6 +127,9 @@ def cross_to_items(theta, x, incidence, derivatives, form, cuts, of_items, out):
         for u in range(cuts[c], cuts[c + 1]):
             for z in range(start[u], start[u + 1]):
                 i, d1 = far[z], first[z]
+                if abs(second[z]) < FLAT:
+                    add(mine, i - users, d1, x, u, rank)
+                    continue
                 curved = second[z] * tangent(theta, i, x, u, rank, bias)
                 add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
     for m in prange(len(out)):
@@ -184,7 +195,7 @@ def blocks(theta, rows, incidence, second, ridge, form, out):
             fetch(order, j + FAR, end, second)
             fetch(far, j + NEAR, end, theta)
             f, d2 = far[j], second[order[j]]
-            if d2 == 0.0:
+            if abs(d2) < FLAT:
                 continue
             for k in range(rank):
                 add(out, top + k, d2 * theta[f, k], theta, f, min(k // _PIECE * _PIECE + _PIECE, rank))

@@ -150,3 +150,16 @@ def user_blocks(theta, rows, incidence, origin, second, ridge, form, out):
             for j in range(k):
                 out[top + j, k] = out[top + k, j]
             out[top + k, k] += ridge[e]
+
+
+@njit(cache=True, fastmath=MATH)
+def user_factors(theta, interactions, item, origin, second, form, out):
+    """out [Z, K] <- √ℓ''·d of listed interactions [Z] in users' blocks, zero for positives; item as in `value`."""
+    rank, _, _ = form
+    out[:] = 0
+    for m in range(len(interactions)):
+        z = interactions[m]
+        if origin[z] != z and second[z] != 0.0:
+            root, liked, drawn = math.sqrt(second[z]), theta[item[origin[z]]], theta[item[z]]
+            for k in range(rank):
+                out[m, k] = root * (liked[k] - drawn[k])

@@ -29,6 +29,10 @@ MATH = {"reassoc", "contract", "arcp", "nsz"}
 _SMALL = 0.02
 """Below such a change of score its effect on the loss is a series: differences would lose digits."""
 
+FLAT = 1e-30
+"""An interaction of so small a second derivative counts as having none: with confidences that equal the weight of
+unobserved pairs, as they do by default in iALS, all are like that, and what they do costs half as much."""
+
 Floats = NDArray[np.floating]
 
 

@@ -44,6 +44,7 @@ class ModuleFamilyConfig(ModelConfig):
     columns become Fu and Fi numbers. practice: how it was trained, where that was here.
     """
 
+    loss: Literal["bce", "squared"] = "bce"
     shared: Literal["trained", "frozen"] = "trained"
     shared_l2: PositiveFloat = 1.0
     damping: NonNegativeFloat = 0.5

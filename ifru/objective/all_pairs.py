@@ -197,12 +197,18 @@ class AllPairsPoint:
     """`Bipartite` at θ. recorded: the part of recorded pairs and the penalty; grams: PᵀP and QᵀQ."""
 
     def __init__(
-        self, objective: AllPairsObjective, theta: Tensor, recorded: PairwisePoint, value: float | None = None
+        self,
+        objective: AllPairsObjective,
+        theta: Tensor,
+        recorded: PairwisePoint,
+        value: float | None = None,
+        bent: bool = True,
     ) -> None:
+        """bent: whether scores are what they are, and not linear in θ."""
         self.objective, self.theta, self.recorded = objective, theta, recorded
         self.grams = objective.grams(theta)
         self.gradient = recorded.gradient.add(objective.across(theta, self.grams), alpha=self._unobserved)
-        self._value = value
+        self._value, self._bent = value, bent
 
     @property
     def value(self) -> float:
@@ -212,10 +218,13 @@ class AllPairsPoint:
             self._value = all_pairs + self.recorded.value + self.objective.constant()
         return self._value
 
+    def linear(self) -> Linearised:
+        return AllPairsPoint(self.objective, self.theta, self.recorded.linear(), bent=False)
+
     def product(self, x: Tensor) -> Tensor:
         objective = self.objective
         # Both sides of a mixed Gram matrix and its transpose come from one product.
-        mixed = [gram + gram.T for gram in objective.grams(self.theta, x)]
+        mixed = [gram + gram.T if self._bent else gram.T for gram in objective.grams(self.theta, x)]
         out = objective.across(x, self.grams) + objective.across(self.theta, (mixed[0], mixed[1]))
         return self.recorded.product(x).add_(out, alpha=self._unobserved)
 

@@ -121,6 +121,11 @@ class BilinearPoint(PairwisePoint):
             kernels.gradient_of(theta, numbers[half], *tables, out.numpy()[half])
         return out
 
+    def linear(self) -> Self:
+        first, second = self.objective.new_derivatives()
+        second.copy_(self.second)
+        return type(self)(self.objective, self.theta, first.zero_(), second, self.gradient)
+
     def product(self, x: Tensor) -> Tensor:
         out, ridge = torch.empty_like(x), self.objective.ridge.numpy()
         kernels.product(*self._by_user(x), *self.objective.parts, ridge, out.numpy())

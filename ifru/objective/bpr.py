@@ -168,6 +168,9 @@ class BPRPoint:
             self._value = self.objective.value(self.theta)
         return self._value
 
+    def linear(self) -> Self:
+        return type(self)(self.objective, self.pairs.linear())
+
     def product(self, x: Tensor) -> Tensor:
         objective, pairs, theta, score = self.objective, self.objective.pairs, self.theta, self.objective.pairs.score
         out, along = self.objective.ridge[:, None] * x, torch.empty_like(self.first)
@@ -195,14 +198,14 @@ class BPRPoint:
 
     def blocks(self, rows: Tensor) -> Tensor:
         objective, pairs = self.objective, self.objective.pairs
-        of_users = rows < pairs.users
-        users, place = rows[of_users], pairs.places(rows[of_users])
+        mine = rows < pairs.users
+        users, place = rows[mine], pairs.places(rows[mine])
         blocks = torch.diag_embed(objective.ridge[users, None].expand(-1, self.theta.shape[1])).contiguous()
         for part in pairs.chunks(pairs.incident(users)):
-            factors = self._of_users(part)
+            factors = self.of_users(part)
             blocks.index_add_(0, place[pairs.user[part]], factors[:, :, None] * factors[:, None, :])
         out = self.theta.new_empty(len(rows), *blocks.shape[1:])
-        out[of_users], out[~of_users] = blocks, self.pairs.blocks(rows[~of_users])
+        out[mine], out[~mine] = blocks, self.pairs.blocks(rows[~mine])
         return out
 
     def factors(self, of_users: Int64, of_items: Int64) -> Tensor:
@@ -210,7 +213,7 @@ class BPRPoint:
 
         So a term is in its user's block once, and in the blocks of both of its items.
         """
-        of_user = self._of_users(torch.from_numpy(of_users).to(self.objective.device))
+        of_user = self.of_users(torch.from_numpy(of_users).to(self.objective.device))
         return torch.cat([of_user, self.pairs.factors(of_users[:0], of_items)])
 
     def neighbours(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -242,7 +245,7 @@ class BPRPoint:
         gradient[rows] = self.pairs.gradient_of(rows)
         return len(families)
 
-    def _of_users(self, interactions: Tensor) -> Tensor:
+    def of_users(self, interactions: Tensor) -> Tensor:
         """Factors [M, K] of interactions in their users' blocks."""
         objective, pairs = self.objective, self.objective.pairs
         liked, drawn = (

@@ -99,3 +99,10 @@ class CompiledBPRPoint(BPRPoint):
         kernels.user_blocks(theta, users, *tables, out[of_users].numpy().reshape(-1, width))
         out[of_items] = self.pairs.blocks(rows[of_items])
         return out
+
+    def of_users(self, interactions: Tensor) -> Tensor:
+        objective, pairs = self.objective, self.objective.pairs
+        out = torch.empty((len(interactions), self.theta.shape[1]), dtype=objective.dtype)
+        tables = pairs.ends_item, objective.terms[0], self.second.numpy(), pairs.form
+        kernels.user_factors(self.theta.numpy(), interactions.numpy(), *tables, out.numpy())
+        return out

@@ -230,6 +230,9 @@ class ModulePoint:
             self._value = self.objective.value(self.theta)
         return self._value
 
+    def linear(self) -> Self:
+        return self
+
     def product(self, x: Tensor) -> Tensor:
         return self.objective.curved(self.base, x).addcmul_(self.objective.ridge[:, None], x)
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ifru.errors import IfruError
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.objective.losses import Loss
@@ -50,7 +51,7 @@ class PairwiseObjective:
         dtype: torch.dtype,
     ) -> None:
         if loss.name == "bpr":
-            raise ValueError("the loss bpr is of differences of scores; make a BPRObjective of this score instead")
+            raise IfruError("the loss bpr is not offered by this model; allowed are bce and squared")
         self.score, self.loss, self.l2, self.interactions = score, loss, l2, interactions
         self.capabilities, self.device, self.dtype = score.capabilities, device, dtype
         self.users = interactions.users
@@ -175,6 +176,9 @@ class PairwisePoint:
         for part in objective.chunks(None if rows is None else objective.incident(rows)):
             self.add_data(out, self.theta, self.first[part], part)
         return out if rows is None else out[rows]
+
+    def linear(self) -> Self:
+        return type(self)(self.objective, self.theta, torch.zeros_like(self.first), self.second, self.gradient)
 
     def product(self, x: Tensor) -> Tensor:
         objective = self.objective

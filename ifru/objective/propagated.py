@@ -110,6 +110,9 @@ class PropagatedPoint:
             self._value = self.data.value + penalty(self.objective.ridge, self.theta)
         return self._value
 
+    def linear(self) -> Linearised:
+        return PropagatedPoint(self.objective, self.theta, self.data.linear(), self.gradient)
+
     def product(self, x: Tensor) -> Tensor:
         return self._with_penalty(self.data.product(self.objective.graph.propagate(x)), x)
 

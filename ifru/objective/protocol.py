@@ -74,6 +74,10 @@ class Linearised(Protocol):
         """∇²L x [R, K], exact: with the second derivative of the score, not Gauss-Newton's."""
         ...
 
+    def linear(self) -> Linearised:
+        """This point, as if scores were linear in θ: its products are Gauss-Newton's. Nothing else of it is read."""
+        ...
+
     def advance(self, x: Tensor) -> tuple[Self, float]:
         """Where a step x [R, K] leads, and the change of L, to the digits of the step. This point stays as it is."""
         ...

@@ -2,9 +2,9 @@
 
 from ifru.snapshots.answered import First, Remembered, Run, State
 from ifru.snapshots.audit import Audit, Finding, audit
-from ifru.snapshots.buffers import as_buffers, from_buffers
 from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.checkpoint import restore
+from ifru.snapshots.debt import debt_buffers, debt_of
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
@@ -47,12 +47,12 @@ __all__ = [
     "StoreError",
     "Version",
     "Writer",
-    "as_buffers",
     "audit",
+    "debt_buffers",
+    "debt_of",
     "encode_tombstone",
     "event_hash",
     "fingerprint",
-    "from_buffers",
     "key_id",
     "open_store",
     "probe",

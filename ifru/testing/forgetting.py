@@ -16,7 +16,7 @@ from ifru.engine.engine import Engine
 from ifru.interactions import Deletion
 from ifru.objective.parameters import Parameters
 from ifru.snapshots import Change, FullState, Reader, Residual, Version, Writer, open_store
-from ifru.snapshots.buffers import as_buffers, from_buffers
+from ifru.snapshots.debt import debt_buffers, debt_of
 from ifru.testing.subject import Subject, close
 
 _RESIDUAL = Residual(
@@ -118,7 +118,7 @@ class Forgetting(Subject):
         assert version.manifest.model == self.config, f"the version has the configuration {version.manifest.model!r}"
         _equal(version.parameters, engine.parameters)
         _equal(version.serving, engine.serving or engine.parameters)
-        debt = from_buffers(version, "debt")
+        debt = debt_of(version)
         assert (debt is None) == (engine.debt is None), "the version lacks what is owed"
         if debt is not None and engine.debt is not None:
             _equal(debt, engine.debt)
@@ -128,7 +128,7 @@ class Forgetting(Subject):
 
 
 def _buffers(engine: Engine) -> dict[str, Tensor]:
-    return {name: tensor.float() for name, tensor in as_buffers({"debt": engine.debt}).items()}
+    return {name: tensor.float() for name, tensor in debt_buffers(engine.debt).items()}
 
 
 def _equal(read: Parameters, written: Parameters) -> None:

@@ -25,6 +25,7 @@ from ifru.proof import Proof
 from ifru.solvers.pcg import never
 from ifru.training import practised
 from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
+from ifru.training.calibration import calibrated
 from ifru.training.newton import Plan, Trained, initial, minimise
 from ifru.training.rank import Tried, grown
 from ifru.training.report import DescentReport, Report, silent
@@ -116,6 +117,9 @@ def train(
         if model_of(config).capabilities.response:
             config = practised.tuned(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         trained = fit(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
+        if isinstance(config, ModuleFamilyConfig):
+            report("calibrating", None)
+            config = calibrated(config, trained.parameters, dataset, seed)
         proof = _proof(dataset.train, config, trained, seed, report)
     auc = holdout_auc(config, trained.parameters, dataset)
     return TrainedModel(config, trained, proof, auc, selection, ranks)

@@ -17,7 +17,8 @@ from ifru.evaluation.verify import Verification, verify
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
-from ifru.models import MFConfig
+from ifru.models import MFConfig, ModelConfig
+from ifru.models.lightgcn import LightGCNConfig
 from ifru.requests import Request, parse_request
 from ifru.training import train
 from ifru.training.train import TrainedModel
@@ -45,9 +46,12 @@ def trained(ratings: Dataset, dtype: torch.dtype) -> TrainedModel:
 
 
 def random_interactions(data: Dataset, count: int, seed: int) -> list[Request]:
-    rows = np.random.default_rng(seed).choice(len(data.train), count, replace=False)
-    pairs = [[data.users.name(data.train.user[row]), data.items.name(data.train.item[row])] for row in rows]
-    return [written("erase_interactions", f'"interactions": {pairs}'.replace("'", '"'))]
+    return [pairs(data, np.random.default_rng(seed).choice(len(data.train), count, replace=False))]
+
+
+def pairs(data: Dataset, rows: np.ndarray) -> Request:
+    named = [[data.users.name(data.train.user[row]), data.items.name(data.train.item[row])] for row in rows]
+    return written("erase_interactions", f'"interactions": {named}'.replace("'", '"'))
 
 
 def random_users(data: Dataset, count: int, seed: int) -> list[Request]:
@@ -92,3 +96,14 @@ def test_a_hundred_random_interactions_are_forgotten(
 
 def test_ten_whole_users_are_forgotten(ratings: Dataset, model: TrainedModel) -> None:
     check(verify(CONFIG, model.parameters, ratings, random_users(ratings, 10, seed=1)), 0.0, 0.06)
+
+
+@pytest.mark.parametrize("config", [MFConfig(rank=16, l2=0.1, loss="bpr"), LightGCNConfig(rank=16, l2=0.1, loss="bpr")])
+def test_preferences_are_forgotten_too(config: ModelConfig) -> None:
+    data = load_dataset(DATA, LabelRule.parse("positive:1"), holdout=0.2, seed=0)
+    model = train(data, [config], seed=0, device=torch.device("cpu"), dtype=torch.float64)
+    assert model.proof is not None
+    assert model.proof.relative_gap <= 1e-6
+    rows = np.random.default_rng(1).choice(np.flatnonzero(data.train.recorded), 100, replace=False)
+    check(verify(config, model.parameters, data, [pairs(data, rows)]), 0.02, 0.05)
+    check(verify(config, model.parameters, data, random_users(data, 10, seed=1)), 0.0, 0.05)

@@ -14,7 +14,7 @@ from ifru.models.factory import NotConfigured
 from ifru.models.module import ModuleConfig
 from ifru.models.quality import scores
 from ifru.objective.parameters import Parameters
-from ifru.snapshots import Version, from_buffers, restore
+from ifru.snapshots import Version, debt_of, restore
 from ifrud.exits import Exit, exit_for
 from tests.daemon.world import World, erase_user, trained_dataset
 from tests.models.modules import module_config, practised
@@ -29,7 +29,7 @@ def _world(folder: Path, **others: object) -> World:
 
 
 def _debt(version: Version) -> Tensor:
-    found = from_buffers(version, "debt")
+    found = debt_of(version)
     assert found is not None
     return found.stacked()
 
@@ -55,20 +55,22 @@ def test_a_new_process_owes_exactly_what_the_one_before_it_did(tmp_path: Path, f
 
 
 @pytest.mark.parametrize("full_every", [1, 100])
-def test_an_offset_goes_with_the_versions_and_loses_what_is_erased(tmp_path: Path, full_every: int) -> None:
+def test_a_base_that_is_not_stationary_answers_by_responses_and_owes_what_these_leave(
+    tmp_path: Path, full_every: int
+) -> None:
     source = torch.Generator().manual_seed(0)
-    tables, offset = (Parameters.of(*(torch.randn(count, 4, generator=source) for count in (40, 30))) for _ in range(2))
-    world = World(tmp_path, parameters=tables, offset=offset)
+    tables = Parameters.of(*(torch.randn(count, 4, generator=source) for count in (40, 30)))
+    nothing = Parameters.of(*map(torch.zeros_like, tables.tables.values()))
+    world = World(tmp_path, parameters=tables, debt=nothing)
     world.submit(erase_user("r1", 3))
     world.drain(full_every=full_every)
-    expected = offset.stacked()
-    expected[3] = 0
-    found = from_buffers(world.newest(), "offset")
-    assert found is not None
-    assert torch.equal(found.stacked(), expected)
+    left = _debt(world.newest())
+    assert left.any()
+    assert not left[3].any()
+    assert world.newest().manifest.residual.influence is not None
     engine = world.service().pipeline.model.engine
-    assert engine.offset is not None
-    assert torch.equal(engine.offset.stacked(), expected)
+    assert engine.debt is not None
+    assert torch.equal(engine.debt.stacked(), left)
 
 
 def test_the_module_of_a_version_scores_as_the_model_does(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, ModelConfig
 from ifru.objective.parameters import Parameters
-from ifru.snapshots import FullState, Manifest, Reader, Residual, Store, Version, Writer, as_buffers, open_store
+from ifru.snapshots import FullState, Manifest, Reader, Residual, Store, Version, Writer, debt_buffers, open_store
 from ifru.training import fit
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
@@ -70,11 +70,11 @@ def start(
     config: ModelConfig = CONFIG,
     weights: Mapping[int, float] = NO_WEIGHTS,
     parameters: Parameters | None = None,
-    offset: Parameters | None = None,
+    debt: Parameters | None = None,
 ) -> Manifest:
     """Version 1 of the small model. weights: of training rows, where not 1. parameters: of another model.
 
-    offset: what the gradient is counted from.
+    debt: what it owes, where its answers are responses.
     """
     tables, trained = _trained()
     dataset = trained.copy()
@@ -91,7 +91,7 @@ def start(
     )
     writer = Writer(store, lambda: TIME, lambda: f"start-{next(_numbers)}")
     return writer.start(
-        FullState(config, parameters or tables, dataset.copy(), buffers=as_buffers({"offset": offset})), {}, residual
+        FullState(config, parameters or tables, dataset.copy(), buffers=debt_buffers(debt)), {}, residual
     )
 
 
@@ -137,10 +137,10 @@ class World:
     config: ModelConfig = CONFIG
     weights: Mapping[int, float] = field(default_factory=dict)
     parameters: Parameters | None = None
-    offset: Parameters | None = None
+    debt: Parameters | None = None
 
     def __post_init__(self) -> None:
-        self.first = start(self.store, self.config, self.weights, self.parameters, self.offset)
+        self.first = start(self.store, self.config, self.weights, self.parameters, self.debt)
 
     def settings(self, **changes: Any) -> Settings:
         urls = {name: (self.folder / f"{name}.jsonl").as_uri() for name in ("events", "receipts", "dead_letters")}

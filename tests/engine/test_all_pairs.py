@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from ifru.engine.engine import Engine, UnsupportedSupport
+from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
+from ifru.engine.supported import UnsupportedSupport
 from ifru.interactions import Dataset, Deletion
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule

@@ -25,7 +25,7 @@ from ifru.models.ials import IALSConfig
 from ifru.models.lightgcn import LightGCNConfig
 from ifru.models.neumf import NeuMFConfig
 from ifru.objective.parameters import Parameters
-from ifru.snapshots import NoVersion, Reader, from_buffers, open_store
+from ifru.snapshots import NoVersion, Reader, debt_of, open_store
 from ifru.training.newton import Plan, initial, minimise
 
 USERS, ITEMS, RANK = 40, 25, 4
@@ -100,9 +100,8 @@ def test_an_imported_model_scores_as_it_did_and_owes_nothing(files: Files) -> No
     config = version.manifest.model
     assert isinstance(config, IALSConfig)
     assert (config.l2, config.alpha, config.rank) == (L2, ALPHA, RANK)
-    offset = from_buffers(version, "offset")
-    assert offset is not None
-    engine = Engine(config, version.parameters, version.dataset, EngineSettings(), offset=offset)
+    engine = Engine(config, version.parameters, version.dataset, EngineSettings(), debt=debt_of(version))
+    assert engine.debt is not None
     assert engine.settle().influence == 0
     assert engine.state.total_decrement == 0
 
@@ -115,13 +114,14 @@ def test_an_answer_from_an_imported_base_comes_near_the_response_to_the_deletion
         version.parameters,
         version.dataset,
         EngineSettings(),
-        offset=from_buffers(version, "offset"),
+        debt=debt_of(version),
     )
     update = engine.apply(version.dataset.of_user(3))
     assert update.influence <= EngineSettings().tolerance
     assert not engine.parameters.user[3].any()
-    assert engine.offset is not None
-    assert not engine.offset.user[3].any()
+    assert engine.debt is not None
+    assert not engine.debt.user[3].any()
+    assert engine.debt.item.any()
 
 
 def test_a_polished_model_is_a_stationary_point_and_says_how_far_it_went(files: Files) -> None:

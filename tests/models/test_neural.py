@@ -90,5 +90,6 @@ def test_they_are_known_by_name_and_their_configurations_come_back_from_json(nam
     config = config_type(name).model_validate({"l2": 0.1, "user_features": USER_FEATURES})
     assert config_type(name).model_validate_json(config.model_dump_json()) == config
     assert hash(config) == hash(config.model_copy())
-    with pytest.raises(ValidationError):
-        config_type(name).model_validate({"l2": 0.1, "hidden": (0,)})
+    for wrong in ({"hidden": (0,)}, {"loss": "bpr"}):
+        with pytest.raises(ValidationError):
+            config_type(name).model_validate({"l2": 0.1, **wrong})

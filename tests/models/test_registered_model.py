@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
+from ifru.errors import IfruError
 from ifru.evaluation.verify import verify
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.generated import generate
@@ -107,6 +108,11 @@ def test_it_is_trained_warmed_up_and_checked_like_any_other(dataset: Dataset) ->
     assert found.rms.bound is None
     assert found.products > 0
     assert found.ndcg10.before is not None
+
+
+def test_a_loss_of_differences_is_refused_where_the_model_has_scores_alone(dataset: Dataset) -> None:
+    with pytest.raises(IfruError, match="the loss bpr is not offered by this model"):
+        model_of(BentConfig(rank=3, l2=0.2, loss="bpr")).objective(dataset.train, torch.device("cpu"), torch.float64)
 
 
 def test_an_installed_package_makes_its_model_known_to_the_commands(tmp_path: Path) -> None:

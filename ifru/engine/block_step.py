@@ -1,0 +1,50 @@
+"""The first answer of a model that answers by a response: one step of the touched rows' own blocks, without a product.
+
+It reads the deleted interactions alone, so what it costs does not depend on the size of the data. Users are coupled
+with items only, so that the step of both together leaves less than there was (of H + damping, M⁻¹H is between 0 and 2).
+Shared weights are coupled with everything and wait. What the step sets off in other rows is found when the debt is
+settled, after the answer is out, and is paid off in idle time, with what waits. How much it leaves of the debt on the
+rows it moves is predicted by what the step before it left there; the first one is settled.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ifru.engine.state import State
+
+
+class BlockStep:
+    """Block steps on a state, and what is known of how much they leave."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._share: float | None = None
+        self._open: tuple[float, float] | None = None
+
+    def run(self, rows: Tensor) -> tuple[Tensor, float]:
+        """Move rows [S], ascending, by −B⁻¹g, shared ones aside.
+
+        Returns the rows that moved, and the sum of the squared decrements that is predicted to be left.
+        """
+        state = self._state
+        table = state.objective.interactions
+        rows = rows[rows < table.users + table.items]
+        inside = float(state.decrements[rows].sum())
+        outside = max(state.total_decrement - inside, 0.0)
+        step = -state.preconditioner(rows).apply(state.point.gradient[rows])
+        state.move(rows, step)
+        self._open = outside, inside
+        if self._share is None:
+            state.settle_move()
+            self.learn()
+            return rows, state.total_decrement
+        return rows, outside + self._share * inside
+
+    def learn(self) -> None:
+        """Take up what the last step has left, once the debt is settled."""
+        if self._open is None:
+            return
+        (outside, inside), self._open = self._open, None
+        left = max(self._state.total_decrement - outside, 0.0)
+        self._share = left / inside if inside > 0 else self._share
