@@ -19,6 +19,7 @@ from ifru.models import ModelConfig, model_of
 from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
 from ifru.training import L2_GRID, Plan, Report, fit, minimise, select, silent
+from ifru.training.practised import tuned
 
 CPU = torch.device("cpu")
 
@@ -60,6 +61,8 @@ def trained(name: str, setup: Setup, dataset: Dataset, seed: int, kept: Kept, re
     """Train a setup's model on a data set to a stationary point in float64; deterministic under a seed."""
     config, tried = _configured(setup, dataset, seed, kept, report)
     train = dataset.train
+    if model_of(config).capabilities.response:
+        config = tuned(train, config, seed=seed, device=CPU, dtype=torch.float32, report=report)
 
     def compute() -> Tensor:
         return from_scratch(train, config, setup.stationary, seed, report)

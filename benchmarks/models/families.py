@@ -11,7 +11,10 @@ from benchmarks.lightgcn import practised as lightgcn_practised
 from benchmarks.methods import practised
 from benchmarks.methods.protocol import Budget, Point
 from ifru.models import MFConfig, ModelConfig
+from ifru.models.deepfm import DeepFMConfig
 from ifru.models.lightgcn import LightGCNConfig
+from ifru.models.neumf import NeuMFConfig
+from ifru.models.two_tower import TwoTowerConfig
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Family:
     practised: Callable[[Case, Budget], Iterator[Point]] | None = None
 
 
+_NEURAL = {"ml-100k": 0.05, "generated": 0.05, "ml-1m-implicit": 0.05, "amazon-digital-music": 0.05}
+
 FAMILIES = {
     "mf": Family(MFConfig, practised=practised.run),
     "lightgcn": Family(
@@ -34,5 +39,8 @@ FAMILIES = {
         {"ml-100k": 0.05, "generated": 0.05, "ml-1m-implicit": 0.02, "amazon-digital-music": 0.05},
         lightgcn_practised.run,
     ),
+    "neumf": Family(NeuMFConfig, _NEURAL),
+    "two-tower": Family(TwoTowerConfig, _NEURAL),
+    "deepfm": Family(DeepFMConfig, _NEURAL),
 }
 """Name -> what is compared under it."""

@@ -30,7 +30,7 @@ def compared(family: Family, case: str, **setup: object) -> Compared:
     return measure(base, family, case, Budget(seconds=1.0, repeats=1, coarse=True), 0, Kept())
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=["mf", "lightgcn"])
 def provable(request: pytest.FixtureRequest) -> Compared:
     """Models with one retrained model."""
     return compared(FAMILIES[request.param], "rows:20", rank=12)
