@@ -36,6 +36,9 @@ from ifru.objective.protocol import Capabilities, GradientChange, Linearised
 _CHUNK = 1 << 14
 """Interactions at a time."""
 
+_BENDS = 2.0
+"""L may bend so many times as much as the quadratic model along a step."""
+
 _JACOBIAN_BYTES = 1 << 26
 """Bound on derivatives by the shared weights that are held at a time."""
 
@@ -204,6 +207,15 @@ class ModuleObjective:
             tensor.add_(more[name])
 
 
+@dataclass(frozen=True)
+class _Start:
+    """L and ∇L [R, K] at a base, and the debt [R, K] that a solve began with."""
+
+    value: float
+    slope: Tensor
+    debt: Tensor
+
+
 class ModulePoint:
     """`Linearised` at θ. base: where the system is made; gradient: the debt, or at a point of its own ∇L."""
 
@@ -217,6 +229,8 @@ class ModulePoint:
     ) -> None:
         self.objective, self.theta, self.base = objective, theta, base
         self._debt, self._value = debt, value
+        self._start: _Start | None = None
+        self._excess = 0.0
 
     @property
     def gradient(self) -> Tensor:
@@ -237,11 +251,28 @@ class ModulePoint:
         return self.objective.curved(self.base, x).addcmul_(self.objective.ridge[:, None], x)
 
     def advance(self, x: Tensor) -> tuple[Self, float]:
-        """Gradient and change are those of the quadratic model: L itself has no say in a response."""
+        """Gradient and change are those of the quadratic model: L has no say in a response, but on how far it holds.
+
+        What L itself bends more than twice what the model does is added to the change: a step that long says nothing
+        of the response, and a trust region shortens it.
+        """
         image = self.product(x)
         change = float((x.double() * (self.gradient.double() + image.double() / 2)).sum())
-        theta, debt = self.theta + x, self.gradient + image
-        return type(self)(self.objective, theta, self.base, debt, self.value + change), change
+        new = type(self)(self.objective, self.theta + x, self.base, self.gradient + image, self.value + change)
+        new._start = start = self._begun() if self._start is None else self._start
+        new._excess = new._bent(start)
+        return new, change + new._excess - self._excess
+
+    def _begun(self) -> _Start:
+        slope = self.objective.data_gradient(self.base) + self.objective.decay[:, None] * self.base
+        return _Start(self.objective.value(self.base), slope, self.gradient)
+
+    def _bent(self, start: _Start) -> float:
+        """By how much L bends more between the base and here than the model allows for."""
+        moved = (self.theta - self.base).double()
+        bent = self.objective.value(self.theta) - start.value - float((moved * start.slope.double()).sum())
+        modelled = float((moved * (self.gradient - start.debt).double()).sum()) / 2
+        return max(bent - _BENDS * modelled, 0.0)
 
     def blocks(self, rows: Tensor) -> Tensor:
         """Of rows [S] of users and items."""

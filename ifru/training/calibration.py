@@ -7,6 +7,7 @@ raise their loss to that of held-out rows. The damping where it does is found by
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -55,7 +56,10 @@ def calibrated(config: C, parameters: Parameters, dataset: Dataset, seed: int) -
     def predicted(damping: float) -> float:
         trial = config.model_copy(update={"damping": damping})
         engine = Engine(trial, parameters, dataset.copy(), _SETTINGS)
-        engine.apply(Deletion(rows, np.empty(0, dtype=np.int64)))
+        update = engine.apply(Deletion(rows, np.empty(0, dtype=np.int64)))
+        if update.influence > _SETTINGS.tolerance:
+            # The step was held back, because the model does not hold as far as that.
+            return math.inf
         return _loss(config, engine.parameters, dataset, dataset.train, rows)
 
     low, high = (float(np.log2(end)) for end in RANGE)
