@@ -143,7 +143,8 @@ class CurvatureCache:
     def add_staleness(self, rows: Int64, share: NDArray[np.float64] | float) -> None:
         """A share of the inputs of rows' blocks [S] has moved: one for all, or one each [S]."""
         self._staleness[rows] += share
-        self._shared.add_staleness(float(np.max(share, initial=0)))
+        if isinstance(share, float):
+            self._shared.add_staleness(share)
 
     def remove(self, point: Linearised, interactions: Int64) -> None:
         """Take interactions [M] out of the blocks that hold them: already deleted, but the point still knows them."""
