@@ -32,8 +32,14 @@ def demo(
         ),
     ] = None,
     label: Annotated[
-        str, typer.Option(metavar="RULE", help="What a row's label is, as for `ifru train`.", rich_help_panel=_DATA)
-    ] = "rating>=4",
+        str | None,
+        typer.Option(
+            metavar="RULE",
+            help="What a row's label is, as for `ifru train`.",
+            rich_help_panel=_DATA,
+            show_default="what suits the model",
+        ),
+    ] = None,
     generated: Annotated[
         bool, typer.Option("--generated", help="Train on generated ratings; download nothing.", rich_help_panel=_DATA)
     ] = False,

@@ -10,7 +10,15 @@ from ifru.errors import IfruError
 from ifru.models import ModelConfig, config_type
 
 _ALL: Mapping[str, object] = {"rank": 16, "l2": 0.1}
-_OF: Mapping[str, Mapping[str, object]] = {"lightgcn": {"l2": 0.05}}
+_BY_MINI_BATCHES: Mapping[str, object] = {"l2": 0.05, "practice": {"batch": 2048, "step": 0.005, "epochs": 12}}
+_OF: Mapping[str, Mapping[str, object]] = {
+    "deepfm": _BY_MINI_BATCHES,
+    # λ counts once for a user or item, and not for each of its rows.
+    "ials": {"l2": 22.0},
+    "lightgcn": {"l2": 0.05},
+    "neumf": _BY_MINI_BATCHES,
+    "two-tower": _BY_MINI_BATCHES,
+}
 """Model -> what suits it better than what suits all."""
 
 

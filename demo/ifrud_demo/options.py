@@ -10,16 +10,16 @@ from ifru.errors import IfruError
 
 @dataclass(frozen=True)
 class Options:
-    """data: a file to train on; None for MovieLens-100K. generated: for generated ratings instead. label: a label rule.
+    """data: a file to train on; None for MovieLens-100K. generated: for generated ratings instead. label: a rule.
 
-    model: by name. rank, l2: None for what suits it. events: to be sent. rate: events a second.
+    model: by name. label, rank, l2: None for what suits it. events: to be sent. rate: events a second.
     folder: where everything stays; None for a temporary one.
     Raises IfruError for options that cannot be used.
     """
 
     data: Path | None
     generated: bool
-    label: str
+    label: str | None
     model: str
     rank: int | None
     l2: float | None

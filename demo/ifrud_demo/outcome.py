@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 
 from rich.table import Table
 
+from ifru.cli.beside import conclusion, side_by_side
+from ifru.evaluation.beside import Beside
 from ifru.evaluation.verify import Verification
 from ifru.training import TrainedModel
 from ifrud_demo.data import Data
@@ -15,16 +17,18 @@ from ifrud_demo.watch import Seen
 
 @dataclass(frozen=True)
 class Outcome:
-    """answered: the last version that answers a request, compared with retraining.
+    """answered: the last version that answers a request, compared with retraining; with several retrained models where
+    they have no unique outcome.
 
-    refined: the same for the version that idle time has made of it; None where nothing was left to gain.
+    refined: the same for the version that idle time has made of it; None where nothing was left to gain, and where
+    there are several.
     training_seconds, total_seconds: of the demo itself.
     """
 
     data: Data
     trained: TrainedModel
     seen: Seen
-    answered: Verification
+    answered: Verification | Beside
     refined: Verification | None
     training_seconds: float
     total_seconds: float
@@ -43,7 +47,6 @@ class Outcome:
             "versions": seen.counts,
             "latency_ms": {f"p{percent}": _ms(seen.latency(percent)) for percent in (50, 99)},
             **_figures(answered),
-            "floor": asdict(answered.floor),
             "refined": None if refined is None else _figures(refined) | {"seconds": refined.seconds.update},
             "seconds": {
                 "update": answered.seconds.update,
@@ -68,16 +71,19 @@ class Outcome:
 
     def comparison(self) -> Table:
         """For people: how near the versions are to the retrained model."""
-        versions = {"as answered": self.answered, "after idle time": self.refined}
+        answered = self.answered
+        if isinstance(answered, Beside):
+            return side_by_side(answered)
+        versions = {"as answered": answered, "after idle time": self.refined}
         compared = {name: found for name, found in versions.items() if found is not None}
         table = Table(box=None, pad_edge=False)
         for heading in ("", *compared, "retrained"):
             table.add_column(heading, overflow="fold")
         for name, called in {"forget": "forgotten", "neighbours": "neighbours", "holdout": "held out"}.items():
             left = (share(getattr(found.left, name)) for found in compared.values())
-            table.add_row(f"left, {called}", *left, share(getattr(self.answered.floor, name)))
+            table.add_row(f"left, {called}", *left, share(getattr(answered.floor, name)))
         auc = (_auc(found.auc.after) for found in compared.values())
-        table.add_row("AUC, held out", *auc, _auc(self.answered.auc.retrained))
+        table.add_row("AUC, held out", *auc, _auc(answered.auc.retrained))
         table.add_row("distance", *(f"{found.rms.true:.1e}" for found in compared.values()))
         if self.trained.proof is not None:
             table.add_row("proven", *(f"{found.rms.bound:.1e}" for found in compared.values()))
@@ -85,11 +91,17 @@ class Outcome:
 
     def sentences(self) -> list[str]:
         """For people: what the figures say."""
-        answered, last, seen, seconds = self.answered, self.refined or self.answered, self.seen, self.answered.seconds
+        answered, seen = self.answered, self.seen
+        latencies = (
+            f"Half of the requests were answered within {milliseconds(seen.latency(50))}, 99 of 100 within "
+            f"{milliseconds(seen.latency(99))}. No row that they name is in the model's data any more."
+        )
+        if isinstance(answered, Beside):
+            return [latencies, conclusion(answered)]
+        last, seconds = self.refined or answered, answered.seconds
         afterwards = "" if self.refined is None else f"; after idle time it was {_left(self.refined)}"
         said = [
-            f"Half of the requests were answered within {milliseconds(seen.latency(50))}, 99 of 100 within "
-            f"{milliseconds(seen.latency(99))}. No row that they name is in the model's data any more.",
+            latencies,
             "Retraining from scratch without these rows changes what the model says of a pair. Of that change the "
             f"daemon's answers left {_left(answered)}{afterwards}.",
             f"An update took {milliseconds(seconds.update)} on average, retraining took "
@@ -111,8 +123,9 @@ class Outcome:
         return said
 
 
-def _figures(found: Verification) -> dict[str, object]:
-    parts = {"left": asdict(found.left), "auc": asdict(found.auc), "rms": asdict(found.rms)}
+def _figures(found: Verification | Beside) -> dict[str, object]:
+    names = ("before", "after", "retrained", "within") if isinstance(found, Beside) else ("left", "auc", "rms", "floor")
+    parts = {name: asdict(found)[name] for name in names}
     return {"residual_influence": found.settled_influence, **parts}
 
 

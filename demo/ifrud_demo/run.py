@@ -18,6 +18,7 @@ from ifru.cli.options import dtype_of
 from ifru.cli.output import progress
 from ifru.cli.train import publish
 from ifru.errors import IfruError
+from ifru.evaluation.beside import Beside, verify_beside
 from ifru.evaluation.verify import Published, Verification, verify
 from ifru.interactions.labels import LabelRule
 from ifru.kernels.device import device_of
@@ -45,9 +46,12 @@ def run_demo(options: Options, screen: Screen, start: float) -> Outcome:
     start: when the program was started, as time.monotonic() tells. Raises IfruError.
     """
     config = configured(options.model, options.rank, options.l2)
+    rule = LabelRule.parse(
+        options.label or ("positive:0" if model_of(config).capabilities.positives_only else "rating>=4")
+    )
     with _folder(options.folder) as folder:
         files = Files(folder)
-        data = _data(options, files)
+        data = _data(options, rule, files)
         if data.remark:
             screen.say(data.remark)
         rows, holdout = data.dataset.train, data.dataset.holdout
@@ -82,8 +86,7 @@ def _folder(wanted: Path | None) -> Iterator[Path]:
     yield wanted.resolve()
 
 
-def _data(options: Options, files: Files) -> Data:
-    rule = LabelRule.parse(options.label)
+def _data(options: Options, rule: LabelRule, files: Files) -> Data:
     with progress() as report:
         if options.data is not None:
             return own(options.data, rule)
@@ -121,41 +124,41 @@ def _stream(rate: float, planned: Plan, files: Files, screen: Screen) -> Seen:
     return seen
 
 
-def _verify(planned: Plan, files: Files, seen: Seen) -> tuple[Verification, Verification | None]:
-    """The last version that answers a request, and what idle time has made of it, compared with retraining."""
+def _verify(planned: Plan, files: Files, seen: Seen) -> tuple[Verification | Beside, Verification | None]:
+    """The last version that answers a request, and what idle time has made of it, compared with retraining.
+
+    Where retraining has no unique outcome only the first, with several outcomes. Raises DemoError as `_check` does.
+    """
     reader = Reader(open_store(files.store.as_uri()))
     before, after = reader.load(1), reader.load(seen.last_answer.version)
-    answered = _compared(planned, before, after, seen.last_answer.settled, sum(seen.updates) / len(seen.updates))
-    refinement = seen.refinement
-    if refinement is None:
-        return answered, None
-    after = reader.advance(after, refinement.version)
-    return answered, _compared(planned, before, after, refinement.settled, refinement.seconds)
-
-
-def _compared(planned: Plan, before: Version, after: Version, settled: float, seconds: float) -> Verification:
-    """settled: the residual influence of `after`. seconds: that it took. Raises DemoError as `_check` does."""
     _check(before, after, planned)
-    residual = after.manifest.residual
+    config, device, refinement = before.manifest.model, device_of("auto"), seen.refinement
+    what = config, before.parameters, before.dataset, planned.requests
+    answer = _published(after, seen.last_answer.settled, sum(seen.updates) / len(seen.updates))
     with progress() as report:
-        return verify(
-            before.manifest.model,
-            before.parameters,
-            before.dataset,
-            planned.requests,
-            published=Published(
-                parameters=after.parameters,
-                method=residual.method,
-                reason=residual.reason,
-                products=0,
-                residual_influence=residual.influence or 0.0,
-                settled_influence=settled,
-                update=seconds,
-            ),
-            device=device_of("auto"),
-            seed=SEED,
-            report=report,
-        )
+        if not model_of(config).capabilities.unique_target:
+            return verify_beside(*what, published=answer, device=device, seed=SEED, report=report), None
+        compared = partial(verify, *what, device=device, seed=SEED, report=report)
+        answered = compared(published=answer)
+        if refinement is None:
+            return answered, None
+        after = reader.advance(after, refinement.version)
+        _check(before, after, planned)
+        return answered, compared(published=_published(after, refinement.settled, refinement.seconds))
+
+
+def _published(version: Version, settled: float, seconds: float) -> Published:
+    """settled: the residual influence of a version. seconds: that it took."""
+    residual = version.manifest.residual
+    return Published(
+        parameters=version.parameters,
+        method=residual.method,
+        reason=residual.reason,
+        products=0,
+        residual_influence=residual.influence or 0.0,
+        settled_influence=settled,
+        update=seconds,
+    )
 
 
 def _check(before: Version, after: Version, planned: Plan) -> None:

@@ -15,16 +15,8 @@ _MEASURES = {"loss": "loss", "auc": "AUC", "ndcg10": "NDCG@10"}
 
 
 def print_beside(found: Beside) -> None:
-    """The models side by side as a table, and what it comes to."""
-    versions = [found.before, found.after, *found.retrained]
-    names = ["before", "after", *(f"retrain {number}" for number in range(1, len(found.retrained) + 1))]
-    table = Table("pairs", "", *names, box=None, pad_edge=False)
-    for of, pairs in _SETS.items():
-        for measure, name in _MEASURES.items():
-            table.add_row(pairs, name, *(_number(getattr(getattr(each, of), measure)) for each in versions))
-    caught = f"found by the attack at {100 * FALSE_POSITIVES:g} % false positives"
-    table.add_row("forgotten", caught, *(_interval(each.attack) for each in versions))
-    console().print(table)
+    """The models side by side, and what it comes to."""
+    console().print(side_by_side(found))
     seconds = found.seconds
     refined = f", {readable(seconds.refine)} refinement" if seconds.refine else ""
     print_facts(
@@ -37,6 +29,19 @@ def print_beside(found: Beside) -> None:
         }
     )
     console().print(conclusion(found), soft_wrap=True, highlight=False)
+
+
+def side_by_side(found: Beside) -> Table:
+    """The model before and after, and the retrained ones."""
+    versions = [found.before, found.after, *found.retrained]
+    names = ["before", "after", *(f"retrain {number}" for number in range(1, len(found.retrained) + 1))]
+    table = Table("pairs", "", *names, box=None, pad_edge=False)
+    for of, pairs in _SETS.items():
+        for measure, name in _MEASURES.items():
+            table.add_row(pairs, name, *(_number(getattr(getattr(each, of), measure)) for each in versions))
+    caught = f"found by the attack at {100 * FALSE_POSITIVES:g} % false positives"
+    table.add_row("forgotten", caught, *(_interval(each.attack) for each in versions))
+    return table
 
 
 def conclusion(found: Beside) -> str:

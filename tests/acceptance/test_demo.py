@@ -135,9 +135,18 @@ def test_a_model_from_outside_forgets_in_it_without_a_proof(ratings: Path, tmp_p
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "no proof is known for models of this kind" in done.stdout
-    lines = done.stdout.splitlines()
-    assert [line.split()[0] for line in lines if line.startswith(("distance", "proven"))] == ["distance"]
+    assert "There is no proof for models of this kind" in done.stdout
+    head = next(line.split() for line in done.stdout.splitlines() if line.startswith("pairs"))
+    assert head == ["pairs", "before", "after", *(["retrain", "1", "retrain", "2", "retrain", "3"])]
+
+
+def test_neural_scores_are_held_against_several_retrained_models(ratings: Path) -> None:
+    done = run("ifrud", "demo", "--model", "neumf", "--data", str(ratings), "--rank", "8", "--events", "20", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["model"]["name"] == "neumf"
+    assert len(found["retrained"]) == 3
+    assert found["after"]["forget"]["loss"] > found["before"]["forget"]["loss"]
 
 
 def test_in_a_narrow_terminal_no_line_is_wider_than_it(ratings: Path) -> None:

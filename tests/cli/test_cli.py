@@ -344,6 +344,7 @@ WRONG = [
     (["train", "DATA", "--out", "memory://w", "--label", "a b"], "'a b'"),
     (["train", "DATA", "--out", "memory://w", "--label", "rating", "--l2", "1"], "--loss squared"),
     (["train", "DATA", "--out", "memory://w", "--loss", "bpr", "--l2", "1"], "use --label positive:1"),
+    (["train", "DATA", "--out", "memory://w", "--loss", "bpr", "--model", "neumf"], "--loss is 'bpr'"),
     (["train", "DATA", "--out", "memory://w", "--holdout", "1.5"], "1.5"),
     (["train", "DATA", "--out", "memory://w", "--device", "abacus"], "'abacus'"),
     (["train", "DATA", "--out", "ftp://w"], "ftp://w"),
