@@ -45,7 +45,9 @@ def train(
     out: Annotated[
         str, typer.Option("--out", metavar="URL", help="Where version 1 goes: an empty prefix.", show_default=False)
     ],
-    model: Annotated[str, typer.Option(metavar="|".join(known()), help="Which model.")] = "mf",
+    model: Annotated[
+        str, typer.Option(metavar="|".join(known()), help="Which model, or package.module:factory.")
+    ] = "mf",
     rank: Annotated[
         str,
         typer.Option(

@@ -8,6 +8,7 @@ from ifru.cli.candidates import candidates
 from ifru.errors import IfruError
 from ifru.models import MFConfig, UnknownModel
 from ifru.models.lightgcn import LightGCNConfig
+from ifru.models.module import ModuleConfig
 
 
 def test_there_is_a_configuration_for_each_penalty() -> None:
@@ -52,3 +53,13 @@ def test_a_value_that_is_not_allowed_is_named_with_its_option() -> None:
 def test_an_unknown_model_is_refused_with_those_that_are_known() -> None:
     with pytest.raises(UnknownModel, match=r"'abacus' is not known; known are .*mf"):
         candidates("abacus", 8, "bce", [0.2], {})
+
+
+def test_a_module_of_ones_own_is_named_by_its_factory() -> None:
+    factory = "tests.models.scored:make"
+    (found,) = candidates(factory, 4, "bce", [0.2], {})
+    assert isinstance(found, ModuleConfig)
+    assert (found.factory, found.columns, found.rank, found.l2) == (factory, {"embedding": 4}, 4, 0.2)
+    assert found.parameters is not None
+    with pytest.raises(IfruError, match="'no_such_package:make' cannot be imported"):
+        candidates("no_such_package:make", 4, "bce", [0.2], {})
