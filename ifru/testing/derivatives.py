@@ -66,7 +66,11 @@ class Derivatives(Subject):
             ahead = [self._ahead(theta, share * x) for share in (0.0, 0.5, 1.0)]
             close(there.gradient, ahead[2], "gradient after advance")
             expected = float(((ahead[0] + 4 * ahead[1] + ahead[2]) / 6 * x).sum())
-            assert abs(change - expected) <= 1e-2 * length * abs(expected), f"advance tells {change}, it is {expected}"
+            wrong = abs(change - expected)
+            if self.model.capabilities.response:
+                # Where L bends more than the model of a response, a step may be told to be worse than that model says.
+                wrong = expected - change
+            assert wrong <= 1e-2 * length * abs(expected), f"advance tells {change}, it is {expected}"
         assert torch.equal(start.theta, theta), "advance has moved the point that it starts from"
         assert torch.equal(start.gradient, gradient), "advance has changed the gradient where it starts"
 
