@@ -97,7 +97,8 @@ class CurvatureCache:
         self._penalty = np.zeros(rows)
         self._unfinished: list[Int64] = []
         self._tick = 0
-        self._shared = SharedCurvature(objective, STALENESS, EXACTNESS)
+        self._entities = table.users + table.items
+        self._shared = SharedCurvature(objective, STALENESS, EXACTNESS) if objective.layout.shared else None
 
     def preconditioner(self, point: Linearised, rows: Tensor) -> Preconditioner:
         """M⁻¹ of rows [S], ascending and unique, shared ones all or none; blocks that are not held are built at θ.
@@ -108,7 +109,7 @@ class CurvatureCache:
         at_hand = self._at_hand(numbers)
         if at_hand is not None:
             return at_hand
-        whole, numbers = numbers, numbers[: int(numbers.searchsorted(self._shared.first))]
+        whole, numbers = numbers, numbers[: int(numbers.searchsorted(self._entities))]
         degree = self._objective.interactions.degree[numbers]
         many, few = np.flatnonzero(degree >= self._smallest), np.flatnonzero(degree < self._smallest)
         few = few[np.cumsum(degree[few]) * self._row_bytes <= self._budget_bytes]
@@ -119,7 +120,7 @@ class CurvatureCache:
         parts: list[Part] = [Blocks.of(self._blocks, place[place >= 0], held)]
         if len(few) > 0:
             parts.append(gram_rows(point, numbers[few], few))
-        if len(whole) > len(numbers):
+        if self._shared and len(whole) > len(numbers):
             parts.append(self._shared.part(point, torch.arange(len(numbers), len(whole), device=rows.device)))
         if len(held) + len(few) == len(numbers):
             return Preconditioner(tuple(parts))
@@ -143,13 +144,14 @@ class CurvatureCache:
     def add_staleness(self, rows: Int64, share: NDArray[np.float64] | float) -> None:
         """A share of the inputs of rows' blocks [S] has moved: one for all, or one each [S]."""
         self._staleness[rows] += share
-        if isinstance(share, float):
+        if self._shared and isinstance(share, float):
             self._shared.add_staleness(share)
 
     def remove(self, point: Linearised, interactions: Int64) -> None:
         """Take interactions [M] out of the blocks that hold them: already deleted, but the point still knows them."""
         table = self._objective.interactions
-        self._shared.remove(point, interactions)
+        if self._shared:
+            self._shared.remove(point, interactions)
         if not self._objective.capabilities.own_blocks:
             self._rebuild_around(interactions)
             return
@@ -191,7 +193,8 @@ class CurvatureCache:
         """Hold nothing any more, as in the beginning; the counters go on."""
         self._vacate(self._owner[self._owner >= 0])
         self._blocks.zero_()
-        self._shared.clear()
+        if self._shared:
+            self._shared.clear()
         self._unfinished.clear()
         for each in (self._staleness, self._error, self._penalty):
             each[:] = 0
@@ -205,7 +208,8 @@ class CurvatureCache:
             self._error[waiting], self._penalty[waiting] = error.cpu().numpy(), 0
             self._blank(waiting[self._error[waiting] > EXACTNESS])
         self._unfinished.clear()
-        self._shared.finish_deletions()
+        if self._shared:
+            self._shared.finish_deletions()
 
     def _down_date(self, rows: Int64, factors: Factors) -> None:
         error = torch.from_numpy(self._error[rows]).to(self._blocks)

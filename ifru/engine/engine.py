@@ -127,7 +127,7 @@ class Engine:
         self._now, self._beat = now, beat
         self._seconds: dict[str, float] = {}
         self._supports, self._push = Supports(self.state, settings), Push(self.state, now, beat=beat)
-        self._block_step = BlockStep(self.state)
+        self._block_step = BlockStep(self.state) if objective.capabilities.response else None
         self._added, self._batch = carried.added, carried.batch
 
     @property
@@ -169,8 +169,7 @@ class Engine:
         self._seconds = {}
         try:
             with self._stage("settle"):
-                self.state.settle()
-                self._block_step.learn()
+                self._settle()
             with self._stage("debt"):
                 deleted = self.dataset.delete(deletion)
                 removal = self.state.remove(deleted.train)
@@ -186,8 +185,7 @@ class Engine:
 
     def settle(self) -> Settled:
         """Make the debt exact after an update; the next update does it otherwise."""
-        read = self.state.settle()
-        self._block_step.learn()
+        read = self._settle()
         left = self.state.total_decrement
         total = math.sqrt(left / self._added) if self._added > 0 else 0.0
         return Settled(self._influence(left), total, read)
@@ -201,14 +199,20 @@ class Engine:
         self._seconds = {}
         try:
             with self._stage("settle"):
-                self.state.settle()
-                self._block_step.learn()
+                self._settle()
             if self._influence(self.state.total_decrement) <= self.settings.refined:
                 return None
             answer = self._on_all_rows(self.settings.refined, stop)
         except ArithmeticError as error:
             raise UpdateFailed(str(error)) from error
         return self._update(Deletion.nothing(), answer.moved, answer)
+
+    def _settle(self) -> int:
+        """Make the debt exact; returns the number of interactions read."""
+        read = self.state.settle()
+        if self._block_step is not None:
+            self._block_step.learn()
+        return read
 
     def _answer(self, removal: Removal, deleted: Int64) -> _Answer:
         """By the support that was asked for; by `auto`, with the least predicted work."""
@@ -288,7 +292,7 @@ class Engine:
 
     def _pushed(self, touched: Tensor) -> _Answer:
         """One push; of a response, one block step. All rows where it leaves more than nothing done."""
-        if not self.state.objective.capabilities.response:
+        if self._block_step is None:
             return self._or_all_rows(partial(self._by_push, touched), settles=False)
         before = self.state.total_decrement
         with self._stage("solve"):

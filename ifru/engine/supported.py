@@ -13,7 +13,7 @@ class UnsupportedSupport(IfruError):
     def __init__(self, support: str, model: str, offered: str) -> None:
         super().__init__(
             f"engine.support is {support!r}, which needs a stationary base of a model whose scores depend on their own "
-            f"two rows; {model} allows {offered} here"
+            f"two rows; allowed here, with {model}, are {offered}"
         )
 
 
@@ -21,4 +21,4 @@ def check_support(support: SupportName, capabilities: Capabilities, model: str) 
     """Raises UnsupportedSupport. model: its name."""
     offered = ("auto", "push", "global") if capabilities.response else ("auto", "k_hop", "global")
     if not capabilities.row_local and support not in offered:
-        raise UnsupportedSupport(support, model, ", ".join(offered))
+        raise UnsupportedSupport(support, model, f"{', '.join(offered[:-1])} and {offered[-1]}")

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ifru.models.quality import scores
-from ifru.snapshots import FullState, Residual, Version, Writer, from_buffers, open_store
+from ifru.snapshots import FullState, Residual, Version, Writer, debt_of, open_store
 from ifrud.requests.submit import submit
 from tests.acceptance.running import Pair, Places, await_, daemon, distinct, drawn, erase_pair, lines, pairs, run
 from tests.models.modules import module_config, practised, ratings
@@ -57,7 +57,7 @@ def test_it_forgets_is_killed_and_goes_on(places: Places, tmp_path: Path) -> Non
     assert {name: len(different) for name, different in distinct(lines(places.receipts)).items()} == dict.fromkeys(
         chosen, 1
     )
-    assert from_buffers(after, "debt") is not None
+    assert debt_of(after) is not None
     assert all((manifest.residual.influence or 0.0) <= 0.01 for manifest in places.manifests())
     assert _loss(before, after, set(chosen.values())) > _loss(before, before, set(chosen.values()))
 

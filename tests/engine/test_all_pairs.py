@@ -116,5 +116,5 @@ def test_blocks_keep_nothing_of_rows_that_are_gone(world: World) -> None:
 
 @pytest.mark.parametrize("support", ["residual", "push"])
 def test_supports_of_few_rows_are_refused(world: World, support: str) -> None:
-    with pytest.raises(UnsupportedSupport, match="ials allows auto, k_hop and global"):
+    with pytest.raises(UnsupportedSupport, match="allowed here, with ials, are auto, k_hop and global"):
         world.engine(support=support)

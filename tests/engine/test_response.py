@@ -170,7 +170,7 @@ def test_frozen_weights_stay_as_they_are() -> None:
 
 @pytest.mark.parametrize("support", ["residual", "k_hop"])
 def test_a_module_allows_no_support_of_couplings(support: str) -> None:
-    with pytest.raises(UnsupportedSupport, match="auto, push, global"):
+    with pytest.raises(UnsupportedSupport, match="auto, push and global"):
         _engine(ratings(), EngineSettings.model_validate({"support": support}))
 
 
