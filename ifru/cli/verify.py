@@ -21,7 +21,7 @@ from ifru.kernels.device import device_of
 from ifru.models import model_of
 from ifru.models.factory import use_module
 from ifru.requests import Request, parse_request
-from ifru.snapshots import Reader, open_store
+from ifru.snapshots import Reader, debt_of, open_store
 
 
 def verify(
@@ -48,7 +48,8 @@ def verify(
 
     Publishes nothing. `left` is what the update leaves of the change that retraining makes (0: the retrained model,
     1: nothing forgotten); `floor` is the same for a second retraining from another seed. Models that have no unique
-    retrained one are held against several by loss, AUC, NDCG@10, and an attack that looks for what was forgotten.
+    retrained one, and those that were imported as they are, are held against several by loss, AUC, NDCG@10, and an
+    attack that looks for what was forgotten.
     """
     if model is not None:
         use_module(model)
@@ -58,11 +59,19 @@ def verify(
     with progress() as report:
         loaded = Reader(open_store(url)).load(version)
         what = loaded.manifest.model, loaded.parameters, loaded.dataset, asked
-        if model_of(loaded.manifest.model).capabilities.unique_target:
+        debt = debt_of(loaded)
+        if debt is None and model_of(loaded.manifest.model).capabilities.unique_target:
             found = verify_update(*what, settings=settings, refine=refine, device=where, seed=seed, report=report)
         else:
             found = verify_beside(
-                *what, settings=settings, refine=refine, retrains=retrains, device=where, seed=seed, report=report
+                *what,
+                debt=debt,
+                settings=settings,
+                refine=refine,
+                retrains=retrains,
+                device=where,
+                seed=seed,
+                report=report,
             )
     if json:
         print_json({"version": loaded.manifest.version} | asdict(found))

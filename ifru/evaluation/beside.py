@@ -97,6 +97,7 @@ def verify_beside(
     dataset: Dataset,
     requests: Sequence[Request],
     *,
+    debt: Parameters | None = None,
     published: Published | None = None,
     settings: EngineSettings | None = None,
     refine: bool = False,
@@ -108,8 +109,9 @@ def verify_beside(
 ) -> Beside:
     """Answer requests by one update, retrain several times without what they name, and compare. Changes nothing given.
 
-    Retraining is as the model was trained, else tuned first, which is not counted; from the seeds after `seed`. Other
-    arguments as in `verify`. Raises IfruError where the requests name nothing, or everything, and for too few retrains.
+    debt: what the version owes, as for `Engine`. Retraining is as the model was trained, else tuned first, which is not
+    counted; from the seeds after `seed`. Other arguments as in `verify`. Raises IfruError where the requests name
+    nothing, or everything, and for too few retrains.
     """
     if retrains < RETRAINS:
         raise IfruError(f"--retrains is {retrains}; allowed are numbers from {RETRAINS} on")
@@ -119,7 +121,7 @@ def verify_beside(
     if published is None:
         report("compiling", None)
         warm_up(config, device, (dtype,))
-        published = answered(task, parameters, dataset, deletion)
+        published = answered(task, parameters, dataset, deletion, debt)
     left = dataset.copy()
     left.delete(deletion)
     models = [Scored.trained_on(dataset.train, config, parameters)]

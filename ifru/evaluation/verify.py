@@ -255,10 +255,12 @@ def meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int]
     return meant, sum(len(deletion) == 0 for deletion in each)
 
 
-def answered(task: Task, parameters: Parameters, dataset: Dataset, deletion: Deletion) -> Published:
-    """The update of all requests together."""
+def answered(
+    task: Task, parameters: Parameters, dataset: Dataset, deletion: Deletion, debt: Parameters | None = None
+) -> Published:
+    """The update of all requests together. debt: as for `Engine`."""
     task.report("updating", None)
-    engine = Engine(task.config, parameters, dataset.copy(), task.settings, task.device)
+    engine = Engine(task.config, parameters, dataset.copy(), task.settings, task.device, debt=debt)
     marks = [task.clock()]
     update = engine.apply(deletion)
     marks.append(task.clock())

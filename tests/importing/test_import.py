@@ -253,3 +253,15 @@ def test_a_base_of_another_shape_is_refused(files: Files) -> None:
         polished=False,
     )
     assert base.before.auc is None
+
+
+def test_verify_holds_an_import_against_several_retrained_models(files: Files) -> None:
+    url = (files.folder / "verified").as_uri()
+    run("implicit", *files.arguments("verified"))
+    asked = files.folder / "requests.jsonl"
+    asked.write_text('{"id": "1", "type": "erase_user", "subject": "u3", "time": "2026-11-21T10:00:00Z"}\n')
+    result = CliRunner().invoke(app, ["verify", url, "--requests", str(asked), "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert len(document["retrained"]) == 3
+    assert document["settled_influence"] <= 0.02
