@@ -146,6 +146,7 @@ class Daemon:
     def pause(self) -> None:
         """As a machine does that is suspended, until `go_on`."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def go_on(self) -> None:
         self._process.send_signal(signal.SIGCONT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import random
 import signal
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -63,7 +65,7 @@ def test_a_daemon_that_was_stopped_and_continued_after_another_took_over_publish
         await_(one.ready, "the first daemon")
         send(places, *(erase_pair(f"r{n}", pair) for n, pair in enumerate(chosen)))
         await_(lambda: places.published() > 5, "some versions")
-        one.pause()
+        _pause_between_receipts(one, places)
         with daemon(tmp_path / "two", places, *alone, "--drain") as two:
             assert two.wait() == 0, two.log()[-1]
         published = places.published()
@@ -73,6 +75,23 @@ def test_a_daemon_that_was_stopped_and_continued_after_another_took_over_publish
         assert one.wait() == 3
     assert places.published() == published
     _assert_lost(places, one, before, chosen)
+
+
+def _pause_between_receipts(one: Daemon, places: Places) -> None:
+    """Whoever is stopped while it writes to a file of receipts keeps the lock on it, and everybody else waits."""
+    one.pause()
+    while _locked(places.receipts):
+        one.go_on()
+        one.pause()
+
+
+def _locked(url: str) -> bool:
+    with Path(urlsplit(url).path).open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _assert_lost(places: Places, loser: Daemon, before: Version, chosen: Sequence[Pair]) -> None:
