@@ -31,12 +31,11 @@ class ResponseObjective:
         self.capabilities = replace(objective.capabilities, response=True, **lost)
 
     def at(self, theta: Tensor) -> ResponsePoint:
-        plain = self.objective.at(theta)
-        return ResponsePoint(self, plain, plain.linear(), theta, plain.gradient, plain.value)
+        base = self.objective.at(theta)
+        return self._standing(base, base.gradient)
 
     def owing(self, theta: Tensor, debt: Tensor) -> ResponsePoint:
-        plain = self.objective.at(theta)
-        return ResponsePoint(self, plain, plain.linear(), theta, debt, plain.value)
+        return self._standing(self.objective.at(theta), debt)
 
     def serving(self, theta: Tensor) -> Tensor:
         return self.objective.serving(theta)
@@ -50,7 +49,10 @@ class ResponseObjective:
         if change.spillover is not None:
             debt += change.spillover
         debt[self.ridge == 0] = 0
-        return replace(change, point=self.owing(point.theta, debt))
+        return replace(change, point=self._standing(change.point, debt))
+
+    def _standing(self, base: Linearised, debt: Tensor) -> ResponsePoint:
+        return ResponsePoint(self, base, base.linear(), base.theta, debt, base.value)
 
 
 class ResponsePoint:
