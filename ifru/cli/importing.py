@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 import typer
 
+from ifru.cli.first_version import empty_store, first_version
 from ifru.cli.options import Json
 from ifru.cli.output import print_facts, print_json, progress
-from ifru.cli.train import empty_store
 from ifru.importing import Base, base_of, data_of, model_in, read_ids, read_implicit, read_recbole, renumbered
-from ifru.interactions.loading import read_file
+from ifru.interactions.loading import Recorded, read_file
 from ifru.models.ials import IALSConfig
 from ifru.objective.parameters import Parameters
-from ifru.snapshots import FullState, Manifest, Residual, Store, Writer, debt_buffers, serving_of
+from ifru.snapshots import FullState, Manifest, Store, debt_buffers, serving_of
 
 app = typer.Typer(help="Take over a model that another program trained: nothing in its file is run.")
 
@@ -70,11 +68,9 @@ def implicit(
     store = empty_store(out)
     with progress() as report:
         model = read_implicit(file)
-        ids = read_ids(user_ids, len(model.user)), read_ids(item_ids, len(model.item))
-        recorded = renumbered(read_file(data, weight), *ids, data)
-        tested = None if holdout is None else renumbered(read_file(holdout, None), *ids, holdout)
         config = IALSConfig(rank=model.user.shape[1], l2=model.l2, alpha=model.alpha)
         parameters = Parameters.of(model.user, model.item)
+        recorded, tested = _recorded(parameters, (user_ids, item_ids), data, weight, holdout)
         dataset = data_of(recorded, recorded.value, tested)
         base = base_of(config, parameters, dataset, polished=polish, seed=seed, report=report)
         report("publishing", None)
@@ -102,9 +98,7 @@ def recbole(
     store = empty_store(out)
     with progress() as report:
         config, parameters = model_in(read_recbole(file), l2, file)
-        ids = read_ids(user_ids, len(parameters.user)), read_ids(item_ids, len(parameters.item))
-        recorded = renumbered(read_file(data, None), *ids, data)
-        tested = None if holdout is None else renumbered(read_file(holdout, None), *ids, holdout)
+        recorded, tested = _recorded(parameters, (user_ids, item_ids), data, None, holdout)
         dataset = data_of(recorded, None, tested, negatives, seed)
         base = base_of(config, parameters, dataset, polished=polish, seed=seed, report=report)
         report("publishing", None)
@@ -112,27 +106,20 @@ def recbole(
     _print(base, manifest, out, json)
 
 
+def _recorded(
+    parameters: Parameters, ids: tuple[Path, Path], data: Path, weight: str | None, holdout: Path | None
+) -> tuple[Recorded, Recorded | None]:
+    """What a model was trained and is tested on, by the row numbers of its own tables."""
+    users, items = (read_ids(path, len(table)) for path, table in zip(ids, parameters.tables.values(), strict=True))
+    recorded = renumbered(read_file(data, weight), users, items, data)
+    return recorded, None if holdout is None else renumbered(read_file(holdout, None), users, items, holdout)
+
+
 def publish(store: Store, base: Base) -> Manifest:
     """Write an imported model as version 1 of an empty prefix."""
-    residual = Residual(
-        influence=None,
-        settled=None,
-        total=0.0,
-        batch_energy=0.0,
-        added_energy=0.0,
-        method="training",
-        reason=base.reason,
-    )
-    writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid4().hex)
-    state = FullState(
-        base.config,
-        base.parameters,
-        base.dataset,
-        serving_of(base.config, base.parameters, base.dataset.train),
-        debt_buffers(base.debt),
-    )
-    quality = {} if base.after.auc is None else {"auc": base.after.auc}
-    return writer.start(state, quality, residual)
+    serving = serving_of(base.config, base.parameters, base.dataset.train)
+    state = FullState(base.config, base.parameters, base.dataset, serving, debt_buffers(base.debt))
+    return first_version(store, state, base.reason, base.after.auc)
 
 
 def _print(base: Base, manifest: Manifest, out: str, json: bool) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +13,7 @@ import typer
 
 from ifru.cli.candidates import candidates
 from ifru.cli.features import add_features, check_features
+from ifru.cli.first_version import empty_store, first_version
 from ifru.cli.options import Json, Precision, dtype_of
 from ifru.cli.output import print_facts, print_json, progress
 from ifru.errors import IfruError
@@ -23,7 +22,7 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import load_dataset
 from ifru.kernels.device import device_of
 from ifru.models import known, model_of
-from ifru.snapshots import FullState, Manifest, NoVersion, Reader, Residual, Store, Writer, open_store, serving_of
+from ifru.snapshots import FullState, Manifest, Store, serving_of
 from ifru.training import L2_GRID, LARGEST_RANK, TrainedModel
 from ifru.training import train as train_model
 
@@ -155,20 +154,9 @@ def publish(
     store: Store, trained: TrainedModel, dataset: Dataset, features: Mapping[str, pa.Table] | None = None
 ) -> Manifest:
     """Write a trained model as version 1 of an empty prefix. features: by `user` and `item`, with a column `row`."""
-    residual = Residual(
-        influence=None,
-        settled=None,
-        total=0.0,
-        batch_energy=0.0,
-        added_energy=0.0,
-        method="training",
-        reason=trained.trained.reason,
-    )
-    quality = {} if trained.auc is None else {"auc": trained.auc}
-    writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
     serving = serving_of(trained.config, trained.parameters, dataset.train)
     state = FullState(trained.config, trained.parameters, dataset, serving, features=features or {})
-    return writer.start(state, quality, residual)
+    return first_version(store, state, trained.trained.reason, trained.auc)
 
 
 def _whole(rank: str) -> int:
@@ -185,16 +173,6 @@ def _grid(l2: float | None) -> tuple[float, ...]:
     if not 0 < l2 < float("inf"):
         raise IfruError(f"--l2 is {l2}; allowed are numbers above 0")
     return (l2,)
-
-
-def empty_store(url: str) -> Store:
-    """Open a store before any work is done for it. Raises IfruError where its prefix is in use."""
-    store = open_store(url)
-    try:
-        version = Reader(store).newest()
-    except NoVersion:
-        return store
-    raise IfruError(f"{url} is in use, it has version {version}; a model is trained into an empty prefix: name another")
 
 
 _PROVEN = ("gap", "relative_gap", "sigma_over_lambda", "rms_bound")

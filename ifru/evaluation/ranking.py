@@ -71,12 +71,11 @@ def unseen_auc(scores: Scores, train: Interactions, holdout: Interactions) -> fl
         wanted = positive[np.isin(positive // train.items, batch)]
         row, item = np.searchsorted(batch, wanted // train.items), wanted % train.items
         score = found[row, item]
-        first, last = (np.searchsorted(known, (batch + after) * train.items) for after in (0, 1))
-        seen = known[ranges(first, last)] % train.items
-        found[np.repeat(np.arange(len(batch)), last - first), seen] = torch.inf
+        seen = _cells(known, batch, train.items)
+        found[seen] = torch.inf
         ordered = found.sort(dim=1).values[row]
         below, up_to = (torch.searchsorted(ordered, score[:, None], right=right)[:, 0] for right in (False, True))
-        unseen = torch.from_numpy(train.items - (last - first))[row].clamp(min=1)
+        unseen = torch.from_numpy(train.items - np.bincount(seen[0], minlength=len(batch)))[row].clamp(min=1)
         won += float(((below + up_to) / 2 / unseen).sum())
     return won / len(positive)
 
@@ -88,15 +87,19 @@ def _pairs(table: Interactions, some: Bool) -> Int64:
     return pairs[np.diff(pairs, prepend=-1) > 0]
 
 
+def _cells(pairs: Int64, users: Int64, items: int) -> tuple[Int64, Int64]:
+    """Those of pairs [P], ascending, that are of users [n], as rows and columns of a table [n, I]."""
+    first, last = (np.searchsorted(pairs, (users + after) * items) for after in (0, 1))
+    return np.repeat(np.arange(len(users)), last - first), pairs[ranges(first, last)] % items
+
+
 def _ranked(scores: Scores, users: Int64, known: Int64, items: int, k: int) -> tuple[Int64, Int64, Int64]:
     """The first k items of users [n]: places in the batch, pairs and places in the ranking [E].
 
     known: pairs that are left out.
     """
     found = scores(torch.from_numpy(users)).cpu()
-    first, last = (np.searchsorted(known, (users + after) * items) for after in (0, 1))
-    left_out = known[ranges(first, last)]
-    found[np.repeat(np.arange(len(users)), last - first), left_out % items] = -torch.inf
+    found[_cells(known, users, items)] = -torch.inf
     lowest = found.topk(min(k, items)).values[:, -1:]
     row, item = np.nonzero((found >= lowest).numpy())
     order = np.lexsort((item, -found[row, item].numpy(), row))

@@ -130,6 +130,10 @@ class ModuleObjective:
             )
         return data + float((self.decay.double() * theta.double().square().sum(1)).sum() / 2)
 
+    def gradient(self, theta: Tensor) -> Tensor:
+        """∇L [R, K]."""
+        return self.data_gradient(theta) + self.decay[:, None] * theta
+
     def scores(self, part: Tensor, user: Tensor, item: Tensor, shared: Mapping[str, Tensor]) -> Tensor:
         """s [n] of rows [n, K] of some interactions."""
         return self.score(user, item, shared, *self.features_of(part))
@@ -235,7 +239,7 @@ class ModulePoint:
     @property
     def gradient(self) -> Tensor:
         if self._debt is None:
-            self._debt = self.objective.data_gradient(self.theta) + self.objective.decay[:, None] * self.theta
+            self._debt = self.objective.gradient(self.theta)
         return self._debt
 
     @property
@@ -264,8 +268,7 @@ class ModulePoint:
         return new, change + new._excess - self._excess
 
     def _begun(self) -> _Start:
-        slope = self.objective.data_gradient(self.base) + self.objective.decay[:, None] * self.base
-        return _Start(self.objective.value(self.base), slope, self.gradient)
+        return _Start(self.objective.value(self.base), self.objective.gradient(self.base), self.gradient)
 
     def _bent(self, start: _Start) -> float:
         """By how much L bends more between the base and here than the model allows for."""
