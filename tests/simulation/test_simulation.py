@@ -1,4 +1,4 @@
-"""Some hundreds of seeded worlds. `python -m tests.simulation` plays any number of them, or one again."""
+"""Many seeded worlds. `python -m tests.simulation` plays any number of them, or one again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.promises import check
 from tests.simulation.world import World
 
-SEEDS = 300
+SEEDS = 150
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
