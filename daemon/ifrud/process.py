@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
-from types import FrameType
 from uuid import uuid4
 
 import structlog
@@ -47,7 +44,6 @@ from ifrud.lookout import Lookout
 from ifrud.memory import Memory
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
-from ifrud.observe.logging import configure_logging
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
@@ -60,6 +56,7 @@ from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
 from ifrud.service import IdleWork, Service
 from ifrud.settings import AdminSettings, Settings
+from ifrud.stop_signals import StopSignals
 from ifrud.streams.outboxes import open_outbox
 from ifrud.streams.sources import open_source
 
@@ -78,10 +75,8 @@ def _utc() -> datetime:
     return datetime.now(UTC)
 
 
-def run_daemon(settings: Settings, drain: bool) -> Exit:
+def run_daemon(settings: Settings, drain: bool, stop: StopSignals) -> Exit:
     """Run until drained, told to stop, or unable to go on. The last line of the log says why it ended."""
-    configure_logging(settings.log.level, sys.stderr)
-    stop = StopSignals()
     try:
         with ExitStack() as stack:
             _serve(settings, drain, stop, stack)
@@ -100,22 +95,6 @@ def _failed(error: IfruError) -> Exit:
     return code
 
 
-class StopSignals:
-    """SIGTERM and SIGINT ask for a stop; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._received)
-
-    def __call__(self) -> bool:
-        return self.name is not None
-
-    def _received(self, number: int, frame: FrameType | None) -> None:
-        self.name = signal.Signals(number).name
-        signal.signal(number, signal.SIG_DFL)
-
-
 def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack) -> None:
     reporter = _reporter(settings)
     if settings.model is not None:
@@ -129,7 +108,9 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
         return_at_once()
     memory = Memory(limit, settings.engine.cache_bytes)
     prover = stack.enter_context(closing(Prover(memory)))
-    assemble(settings, store, streams, reporter, prover, memory=memory, check=admin.check).run(stop, drain)
+    service = assemble(settings, store, streams, reporter, prover, memory=memory, check=admin.check)
+    stop.started()
+    service.run(stop, drain)
 
 
 def assemble(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version as installed
+from typing import Annotated
 
 import typer
 
@@ -23,6 +25,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ifru {installed('ifru')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version of the package.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """What all commands share."""
+
+
 app.command()(train)
 app.add_typer(importing, name="import")
 app.command()(verify)
