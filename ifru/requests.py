@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -15,7 +16,7 @@ from pydantic import (
 )
 
 from ifru.errors import RequestError
-from ifru.interactions.dataset import Dataset, Deletion
+from ifru.interactions.dataset import Dataset, Deletion, Ids
 
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)]
 
@@ -24,13 +25,17 @@ Identity = tuple[str, str]
 
 
 class _Request(BaseModel):
-    """id, source: two requests are the same one if both agree; a source is only needed where ids of several clash."""
+    """id, source: two requests are the same one if both agree; a source is only needed where ids of several clash.
+
+    deadline: until when it has to be answered; it is shown, and changes nothing else.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: Name
     source: Annotated[str, StringConstraints(strict=True, max_length=1024)] = ""
     time: AwareDatetime
+    deadline: AwareDatetime | None = None
 
     @property
     def identity(self) -> Identity:
@@ -39,8 +44,8 @@ class _Request(BaseModel):
 
     @property
     def content(self) -> dict[str, object]:
-        """What is asked for: everything but id, source and time."""
-        return self.model_dump(exclude={"id", "source", "time"})
+        """What is asked for: everything but id, source, time and deadline."""
+        return self.model_dump(exclude={"id", "source", "time", "deadline"})
 
 
 class EraseUser(_Request):
@@ -48,6 +53,19 @@ class EraseUser(_Request):
 
     type: Literal["erase_user"]
     subject: Name
+
+
+class EraseBefore(_Request):
+    """Forget what a user did before a time: every such row of theirs, trained on or held out."""
+
+    type: Literal["erase_before"]
+    subject: Name
+    before: AwareDatetime
+
+    @property
+    def content(self) -> dict[str, object]:
+        """The same moment in another time zone asks for the same."""
+        return {**super().content, "before": self.before.astimezone(UTC).isoformat()}
 
 
 class EraseItem(_Request):
@@ -69,8 +87,9 @@ class EraseInteractions(_Request):
         return {**super().content, "interactions": sorted(set(self.interactions))}
 
 
-Request = EraseUser | EraseItem | EraseInteractions
-REQUEST_TYPES = ("erase_user", "erase_item", "erase_interactions")
+Request = EraseUser | EraseBefore | EraseItem | EraseInteractions
+REQUEST_TYPES = ("erase_user", "erase_before", "erase_item", "erase_interactions")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ADAPTER: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
 
@@ -102,6 +121,10 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
         case EraseUser():
             user = dataset.users.row(request.subject)
             return Deletion.nothing() if user is None else dataset.of_user(user)
+        case EraseBefore():
+            user = dataset.users.row(request.subject)
+            before = (request.before - _EPOCH) // timedelta(microseconds=1)
+            return Deletion.nothing() if user is None else dataset.of_user_before(user, before)
         case EraseItem():
             item = dataset.items.row(request.subject)
             return Deletion.nothing() if item is None else dataset.of_item(item)
@@ -110,3 +133,36 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
             return Deletion.union(
                 dataset.of_pair(user, item) for user, item in rows if user is not None and item is not None
             )
+
+
+def refusal(request: Request, dataset: Dataset) -> RequestError | None:
+    """Why a request cannot be carried out on a data set; None where it can."""
+    if isinstance(request, EraseBefore) and dataset.train.time is None:
+        return RequestError(
+            "before",
+            "the model's data has no times, so nothing tells which rows are older; send erase_user for all rows of the "
+            "user, or erase_interactions with the pairs",
+        )
+    return None
+
+
+def near_miss(request: Request, dataset: Dataset) -> bool:
+    """Whether a request that means no rows has ids that the data set knows in another spelling only.
+
+    Spellings differ in case, Unicode composition (NFC), surrounding blanks and leading zeros.
+    """
+    users, items = dataset.users, dataset.items
+    match request:
+        case EraseUser() | EraseBefore():
+            return _known(users, request.subject) == "near"
+        case EraseItem():
+            return _known(items, request.subject) == "near"
+        case EraseInteractions():
+            known = ((_known(users, user), _known(items, item)) for user, item in request.interactions)
+            return any("near" in pair and "no" not in pair for pair in known)
+
+
+def _known(ids: Ids, name: str) -> Literal["yes", "near", "no"]:
+    if ids.row(name) is not None:
+        return "yes"
+    return "near" if ids.near(name) else "no"

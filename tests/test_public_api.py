@@ -17,6 +17,7 @@ NAMES = [
     "Deletion",
     "Engine",
     "EngineSettings",
+    "EraseBefore",
     "EraseInteractions",
     "EraseItem",
     "EraseUser",

@@ -26,7 +26,7 @@ from ifru.interactions.table import Float32, Int32, Int64
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import Float64, auc, scores
 from ifru.objective.parameters import Parameters
-from ifru.requests import Request, resolve
+from ifru.requests import Request, refusal, resolve
 from ifru.training import Report, fit, polish, silent
 from ifru.training.warm_up import warm_up
 
@@ -242,7 +242,13 @@ def verify(
 
 
 def meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int]:
-    """The rows that requests name, and the number of requests that name none."""
+    """The rows that requests name, and the number of requests that name none.
+
+    Raises RequestError for one that the data has no answer to, IfruError where they name nothing, or everything.
+    """
+    for request in requests:
+        if (error := refusal(request, dataset)) is not None:
+            raise error
     each = [resolve(request, dataset) for request in requests]
     meant = Deletion.union(each)
     if len(meant.train) == 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ifru.interactions.near import Spellings
 from ifru.interactions.table import Int64, Interactions
 
 
@@ -19,6 +20,7 @@ class Ids:
     def __init__(self, names: Iterable[str | None]) -> None:
         self._names: list[str | None] = list(names)
         self._rows = {name: row for row, name in enumerate(self._names) if name is not None}
+        self._spellings: Spellings | None = None
 
     def __len__(self) -> int:
         """Number of rows, erased ones included."""
@@ -34,6 +36,15 @@ class Ids:
     def name(self, row: int) -> str | None:
         """The external id of a row; None once it was erased."""
         return self._names[row]
+
+    def near(self, name: str) -> bool:
+        """Whether an entity has the same id but for case, composition (NFC), surrounding blanks and leading zeros.
+
+        The first call reads all ids; later ones do not.
+        """
+        if self._spellings is None:
+            self._spellings = Spellings(self._names)
+        return self._spellings.has_other(name)
 
     def forget(self, row: int) -> None:
         """Drop the external id of a row. Dropping it twice is no error."""
@@ -85,6 +96,14 @@ class Dataset:
             self.train.with_companions(self.train.rows_of_user(user)),
             self.holdout.with_companions(self.holdout.rows_of_user(user)),
         )
+
+    def of_user_before(self, user: int, time: int) -> Deletion:
+        """What was recorded for a user before a time (microseconds since the epoch), with its negatives."""
+        parts = (
+            table.with_companions(table.recorded_before(table.rows_of_user(user), time))
+            for table in (self.train, self.holdout)
+        )
+        return Deletion(*parts)
 
     def of_item(self, item: int) -> Deletion:
         """Everything recorded for an item, with its negatives, and the negatives in which it was drawn."""

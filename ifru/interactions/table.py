@@ -141,6 +141,16 @@ class Interactions:
         recorded: Int64 = rows[self.origin[rows] == rows]
         return recorded
 
+    def recorded_before(self, rows: Int64, time: int) -> Int64:
+        """Those of listed rows that somebody recorded before a time (microseconds since the epoch).
+
+        None of them where the table has no times.
+        """
+        if self.time is None:
+            return rows[:0]
+        recorded: Int64 = rows[(self.time[rows] < time) & (self.origin[rows] == rows)]
+        return recorded
+
     def with_companions(self, rows: Int64) -> Int64:
         """Rows plus the retained negatives that were drawn for them, ascending and unique."""
         if len(self._sampled) == 0:
