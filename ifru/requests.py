@@ -1,9 +1,9 @@
-"""Requests to forget: how they are written, and which rows they mean."""
+"""Requests to forget, and to correct: how they are written, and which rows they mean."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import (
     AwareDatetime,
@@ -18,7 +18,13 @@ from pydantic import (
 from ifru.errors import RequestError
 from ifru.interactions.dataset import Dataset, Deletion, Ids
 
+if TYPE_CHECKING:
+    from ifru.models.config import ModelConfig
+
 Name = Annotated[str, StringConstraints(strict=True, min_length=1, max_length=1024)]
+
+_LARGEST = 3e38
+"""Labels are stored in single precision."""
 
 Identity = tuple[str, str]
 """(source, id) of a request."""
@@ -87,8 +93,21 @@ class EraseInteractions(_Request):
         return {**super().content, "interactions": sorted(set(self.interactions))}
 
 
-Request = EraseUser | EraseBefore | EraseItem | EraseInteractions
-REQUEST_TYPES = ("erase_user", "erase_before", "erase_item", "erase_interactions")
+class Rectify(_Request):
+    """Correct the label of single interactions, given as (user id, item id)."""
+
+    type: Literal["rectify"]
+    interactions: Annotated[list[tuple[Name, Name]], Field(min_length=1)]
+    label: Annotated[float, Field(strict=True, allow_inf_nan=False, ge=-_LARGEST, le=_LARGEST)]
+
+    @property
+    def content(self) -> dict[str, object]:
+        """As of `EraseInteractions`."""
+        return {**super().content, "interactions": sorted(set(self.interactions))}
+
+
+Request = EraseUser | EraseBefore | EraseItem | EraseInteractions | Rectify
+REQUEST_TYPES = ("erase_user", "erase_before", "erase_item", "erase_interactions", "rectify")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ADAPTER: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
@@ -128,21 +147,30 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
         case EraseItem():
             item = dataset.items.row(request.subject)
             return Deletion.nothing() if item is None else dataset.of_item(item)
-        case EraseInteractions():
+        case EraseInteractions() | Rectify():
             rows = ((dataset.users.row(user), dataset.items.row(item)) for user, item in request.interactions)
-            return Deletion.union(
-                dataset.of_pair(user, item) for user, item in rows if user is not None and item is not None
-            )
+            known = ((user, item) for user, item in rows if user is not None and item is not None)
+            if isinstance(request, Rectify):
+                return Deletion.union(dataset.relabelled(*pair, request.label) for pair in known)
+            return Deletion.union(dataset.of_pair(*pair) for pair in known)
 
 
-def refusal(request: Request, dataset: Dataset) -> RequestError | None:
-    """Why a request cannot be carried out on a data set; None where it can."""
+def refusal(request: Request, dataset: Dataset, config: ModelConfig) -> RequestError | None:
+    """Why a request cannot be carried out on a data set and a model of it; None where it can."""
     if isinstance(request, EraseBefore) and dataset.train.time is None:
         return RequestError(
             "before",
             "the model's data has no times, so nothing tells which rows are older; send erase_user for all rows of the "
             "user, or erase_interactions with the pairs",
         )
+    if isinstance(request, Rectify) and config.loss == "bpr":
+        return RequestError(
+            "type",
+            "is rectify, and labels say nothing to this model: its loss, bpr, knows only which interactions "
+            "there are; send erase_interactions for those that were none",
+        )
+    if isinstance(request, Rectify) and config.loss == "bce" and not 0 <= request.label <= 1:
+        return RequestError("label", "is not between 0 and 1, as labels of a model with the loss bce are")
     return None
 
 
@@ -157,7 +185,7 @@ def near_miss(request: Request, dataset: Dataset) -> bool:
             return _known(users, request.subject) == "near"
         case EraseItem():
             return _known(items, request.subject) == "near"
-        case EraseInteractions():
+        case EraseInteractions() | Rectify():
             known = ((_known(users, user), _known(items, item)) for user, item in request.interactions)
             return any("near" in pair and "no" not in pair for pair in known)
 

@@ -29,6 +29,7 @@ NAMES = [
     "Parameters",
     "Reader",
     "Recorded",
+    "Rectify",
     "generate",
     "load_dataset",
     "open_store",

@@ -15,11 +15,13 @@ from ifru.errors import RequestError
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
+from ifru.models import MFConfig, ModelConfig
 from ifru.requests import (
     EraseBefore,
     EraseInteractions,
     EraseItem,
     EraseUser,
+    Rectify,
     Request,
     near_miss,
     parse_request,
@@ -86,6 +88,15 @@ MALFORMED: list[tuple[str, str | bytes]] = [
     ("before", json.dumps({**USER, "type": "erase_before", "before": "2025-01-01T00:00:00"})),
     ("before", json.dumps({**USER, "type": "erase_before", "before": ["2025-01-01T00:00:00Z"]})),
     ("subject", json.dumps({**without(USER, "subject"), "type": "erase_before", "before": "2025-01-01T00:00:00Z"})),
+    ("label", json.dumps({**PAIRS, "type": "rectify"})),
+    ("label", json.dumps({**PAIRS, "type": "rectify", "label": "1"})),
+    ("label", json.dumps({**PAIRS, "type": "rectify", "label": True})),
+    ("label", json.dumps({**PAIRS, "type": "rectify", "label": 1e39})),
+    (
+        "label",
+        '{"id": "r", "type": "rectify", "interactions": [["u", "i"]], "time": "2026-11-21T10:00:00Z", "label": NaN}',
+    ),
+    ("interactions", json.dumps({**without(PAIRS, "interactions"), "type": "rectify", "label": 1})),
     ("interactions", json.dumps(without(PAIRS, "interactions"))),
     ("interactions", json.dumps({**PAIRS, "interactions": []})),
     ("interactions", json.dumps({**PAIRS, "interactions": {"196": "242"}})),
@@ -222,9 +233,10 @@ def test_before_the_first_row_and_of_an_unknown_user_means_nothing(timed: Datase
 
 
 def test_only_data_with_times_has_an_answer_to_before(dataset: Dataset, timed: Dataset) -> None:
-    assert refusal(before(2000), timed) is None
-    assert refusal(request(type="erase_user", subject="u3"), dataset) is None
-    error = refusal(before(2000), dataset)
+    config = MFConfig(rank=2, l2=0.1)
+    assert refusal(before(2000), timed, config) is None
+    assert refusal(request(type="erase_user", subject="u3"), dataset, config) is None
+    error = refusal(before(2000), dataset, config)
     assert error is not None
     assert error.field == "before"
     assert "erase_user" in str(error)
@@ -242,9 +254,43 @@ def test_only_data_with_times_has_an_answer_to_before(dataset: Dataset, timed: D
         ({"type": "erase_before", "subject": "u3", "before": "1960-01-01T00:00:00Z"}, False),
         ({"type": "erase_interactions", "interactions": [["x", "i1"], ["u3", "I1"]]}, True),
         ({"type": "erase_interactions", "interactions": [["U3", "x"]]}, False),
+        ({"type": "rectify", "interactions": [["u3", "I1"]], "label": 1}, True),
     ],
 )
 def test_a_near_miss_is_an_id_in_another_spelling(timed: Dataset, fields: dict[str, object], near: bool) -> None:
     asked = request(**fields)
     assert len(resolve(asked, timed)) == 0
     assert near_miss(asked, timed) == near
+
+
+@pytest.mark.parametrize(
+    ("config", "label", "field"),
+    [
+        (MFConfig(rank=2, l2=0.1), 0.5, None),
+        (MFConfig(rank=2, l2=0.1), 1.5, "label"),
+        (MFConfig(rank=2, l2=0.1, loss="squared"), -7, None),
+        (MFConfig(rank=2, l2=0.1, loss="bpr"), 1, "type"),
+    ],
+)
+def test_a_label_is_refused_where_it_says_nothing_to_the_model(
+    dataset: Dataset, config: ModelConfig, label: float, field: str | None
+) -> None:
+    asked = request(type="rectify", interactions=[["u0", "i0"]], label=label)
+    error = refusal(asked, dataset, config)
+    assert (None if error is None else error.field) == field
+
+
+def test_to_rectify_means_the_recorded_rows_of_the_pairs_that_have_another_label(timed: Dataset) -> None:
+    pairs = [["u3", f"i{n}"] for n in range(6)]
+    asked = request(type="rectify", interactions=[*pairs, ["u3", "i39"], ["nobody", "i1"]], label=0.5)
+    assert isinstance(asked, Rectify)
+    found = resolve(asked, timed)
+    assert (len(found.train), len(found.holdout)) == (0, 0)
+    for table, new in ((timed.train, found.train_labels), (timed.holdout, found.holdout_labels)):
+        assert new.rows.tolist() == np.flatnonzero((table.user == 3) & table.recorded).tolist()
+        assert set(new.label.tolist()) <= {0.5}
+    assert found.relabelled == 6
+    timed.delete(found)
+    assert len(resolve(asked, timed)) == 0
+    assert asked.content == request(type="rectify", interactions=asked.interactions[::-1], label=0.5).content
+    assert asked.content != request(type="rectify", interactions=asked.interactions, label=1).content

@@ -95,7 +95,7 @@ class Pipeline:
         # 1
         with watch.stage("decode"):
             intake = self.decoder.decode(batch.events)
-            refused = partial(refusal, dataset=self.model.dataset)
+            refused = partial(refusal, dataset=self.model.dataset, config=self.model.engine.config)
             recognised = recognise(intake, self.answered, self.decoder.letters, refused)
         self.reporter.open(request for request, _ in recognised.fresh.values())
         self.reporter.ignored(recognised.ignored)
@@ -261,5 +261,6 @@ def _counts(closed: Closed, answers: Answers, update: Update | None) -> BatchCou
         dead_letters=len(answers.recognised.letters),
         deleted_train=len(deleted.train),
         deleted_holdout=len(deleted.holdout),
+        relabelled=deleted.relabelled,
         ignored=answers.recognised.ignored,
     )

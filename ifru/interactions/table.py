@@ -166,6 +166,14 @@ class Interactions:
         np.subtract.at(self.degree, np.concatenate([self.user[rows], self.incidence.far[rows]]), 1)
         return rows
 
+    def relabel(self, rows: Int64, label: Float32) -> Bool:
+        """Give rows, unique, new labels [n]; returns which were retained and had another one. Copies keep theirs."""
+        changed: Bool = self.alive[rows] & (self.label[rows] != label)
+        if changed.any():
+            self.label = self.label.copy()
+            self.label[rows[changed]] = label[changed]
+        return changed
+
     def columns(self) -> Columns:
         """The retained rows alone; sampled negatives still point at their positive."""
         place = np.cumsum(self.alive) - 1

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+import torch
 from kafka import KafkaProducer
 
+from ifru.interactions import Dataset, Deletion
+from ifru.models import model_of
 from ifrud.observe.metrics import Metrics
 from ifrud.streams.outboxes import Record
-from tests.daemon.world import TIME, World, erase_pairs, erase_user, pairs, request
+from tests.daemon.world import TIME, Pair, World, erase_pairs, erase_user, pairs, request
 from tests.fixtures.kafka import Kafka
 from tests.fixtures.streams import Opener, Stream
 
@@ -33,6 +36,21 @@ def coded(*documents: object) -> list[bytes]:
     return [json.dumps(document).encode() for document in documents]
 
 
+def relabelled(dataset: Dataset, pair: Pair, label: float) -> Deletion:
+    user, item = dataset.users.row(pair[0]), dataset.items.row(pair[1])
+    assert user is not None
+    assert item is not None
+    return dataset.relabelled(user, item, label)
+
+
+def labels_of(dataset: Dataset, pair: Pair) -> set[float]:
+    user, item = dataset.users.row(pair[0]), dataset.items.row(pair[1])
+    assert user is not None
+    assert item is not None
+    tables = dataset.train, dataset.holdout
+    return {float(table.label[row]) for table in tables for row in table.rows_of_pair(user, item)}
+
+
 def by_request(receipts: Sequence[dict[str, Any]]) -> dict[str, str]:
     return {receipt["request_id"]: receipt["state"] for receipt in receipts}
 
@@ -44,6 +62,7 @@ def test_every_kind_of_event_gets_its_receipt_and_every_malformed_one_its_letter
     before = pairs(world.newest().dataset)
     of_five = [pair for pair in before if pair[0] == "user 5"]
     row, wrapped, listed = [next(pair for pair in before if pair[0] == f"user {n}") for n in (6, 7, 8)]
+    corrected = next(pair for pair in before if pair[0] == "user 9" and pair[1] != "item 2")
     train = world.newest().dataset.train
     assert train.time is not None
     older = datetime.fromtimestamp(int(train.time[train.rows_of_user(4)[2]]) / 1e6, UTC)
@@ -54,26 +73,30 @@ def test_every_kind_of_event_gets_its_receipt_and_every_malformed_one_its_letter
         ),
         request("item", type="erase_item", subject="item 2"),
         erase_pairs("listed", [listed]),
+        request("label", type="rectify", interactions=[corrected], label=0.25),
         *coded(deleted(*row), {"schema": {}, "payload": deleted(*wrapped)}),
         *coded(deleted(*of_five[0], op="c"), deleted(*of_five[1], op="u"), deleted(*of_five[2], op="r")),
         *coded(deleted("nobody", "nothing")),
         request("bad before", type="erase_before", subject="user 5", before="last year"),
         request("bad deadline", type="erase_user", subject="user 5", deadline="soon"),
+        request("bad label", type="rectify", interactions=[corrected], label="good"),
+        request("high label", type="rectify", interactions=[corrected], label=5),
         *coded(deleted(None, "item 1"), deleted("user 5", 1.5), deleted("user 5", "item 1", op="t")),
     )
     world.drain(events=stream.url, source=open_(stream.url), decode=DEBEZIUM)
     states = by_request(world.receipts())
     cdc = {name: state for name, state in states.items() if "@" in name}
     assert {name: states[name] for name in states.keys() - cdc} == dict.fromkeys(
-        ("whole", "old", "item", "listed"), "published"
+        ("whole", "old", "item", "listed", "label"), "published"
     )
     assert sorted(cdc.values()) == ["nothing_to_erase", "published", "published"]
     assert [letter["field"] for letter in world.dead_letters()] == [
-        "before", "deadline", "before.user_id", "before.item_id", "op",
+        "before", "deadline", "label", "before.user_id", "before.item_id", "op", "label",
     ]  # fmt: skip
     left = pairs(world.newest().dataset)
     assert not [pair for pair in left if pair[0] == "user 3" or pair[1] == "item 2" or pair in (row, wrapped, listed)]
     assert all(left[pair] for pair in of_five if pair[1] != "item 2")
+    assert labels_of(world.newest().dataset, corrected) == {0.25}
     kept = world.newest().dataset.train
     assert kept.time is not None
     rows = kept.rows_of_user(4)
@@ -229,3 +252,33 @@ def test_a_request_with_another_deadline_is_the_same_request(tmp_path: Path) -> 
     world.drain()
     assert world.dead_letters() == []
     assert by_request(world.receipts()) == {"r": "published"}
+
+
+@pytest.mark.parametrize("full_every", [1, 100])
+def test_a_corrected_label_stays_over_restarts_and_full_versions(tmp_path: Path, full_every: int) -> None:
+    world = World(tmp_path)
+    first, second = list(pairs(world.newest().dataset))[:2]
+    world.submit(request("r1", type="rectify", interactions=[first], label=0.25))
+    world.drain(full_every=full_every)
+    world.submit(request("r2", type="rectify", interactions=[second], label=0.75), erase_user("u", 39))
+    world.drain(full_every=full_every)
+    world.submit(request("r3", type="rectify", interactions=[first], label=0.25))
+    world.drain(full_every=full_every)
+    assert by_request(world.receipts()) == {
+        "r1": "published", "r2": "published", "u": "published", "r3": "nothing_to_erase",
+    }  # fmt: skip
+    newest = world.newest()
+    assert labels_of(newest.dataset, first) == {0.25}
+    assert labels_of(newest.dataset, second) == {0.75}
+    wrong = newest.dataset.copy()
+    wrong.delete(Deletion.union(relabelled(wrong, pair, 1 - label) for pair, label in ((first, 0.25), (second, 0.75))))
+    owed, owed_wrongly = [
+        float(
+            model_of(newest.manifest.model)
+            .objective(dataset.train, torch.device("cpu"), torch.float32)
+            .at(newest.parameters.stacked())
+            .gradient.norm()
+        )
+        for dataset in (newest.dataset, wrong)
+    ]
+    assert owed < owed_wrongly / 5

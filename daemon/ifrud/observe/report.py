@@ -28,7 +28,7 @@ log = structlog.stdlib.get_logger("ifrud")
 class BatchCounts:
     """What a batch held and deleted. duplicates: requests that had been answered before, or stood twice in it.
 
-    ignored: events that ask for nothing.
+    ignored: events that ask for nothing. relabelled: interactions whose label was corrected.
     """
 
     events: int
@@ -41,11 +41,14 @@ class BatchCounts:
     deleted_train: int
     deleted_holdout: int
     ignored: int = 0
+    relabelled: int = 0
 
     @property
     def sentence(self) -> str:
         """How its events were answered, and why it closed."""
         deleted = f"{self.deleted_train} training and {self.deleted_holdout} held-out interactions"
+        if self.relabelled:
+            deleted += f" and corrected {self.relabelled} labels"
         parts = {
             f"{self.published} deleted {deleted}": self.published,
             f"{self.nothing_to_erase} found nothing to erase": self.nothing_to_erase,
