@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from ifru.engine.engine import UpdateFailed
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
+from ifru.requests import refusal
 from ifru.snapshots import Event, Reader, Run
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
@@ -27,6 +29,10 @@ from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
 from ifrud.streams.positions import advanced
 from ifrud.streams.sources import Source, SourceError
+
+POSITIONS_DUE = timedelta(hours=1)
+"""So long the newest version may stand where nothing but events came that ask for nothing; then one says how far these
+were read. Before that a process that starts anew reads them again."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +82,8 @@ class Pipeline:
         """Publish the version that has forgotten what a batch asks for, and answer its requests.
 
         1. Decode the events, and tell requests that are new from those that were answered before.
-        2. Send dead letters for events that are no requests, or others under a used id: before the commit, so that
-        none is ever lost.
+        2. Send dead letters for events that are no requests, or others under a used id, or that the data has no answer
+        to: before the commit, so that none is ever lost. A batch that asks for nothing ends here.
         3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
         7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
         Raises what these raise; only 5 changes what the next process starts from.
@@ -88,10 +94,19 @@ class Pipeline:
         """
         # 1
         with watch.stage("decode"):
-            recognised = recognise(self.decoder.decode(batch.events), self.answered, self.decoder.letters)
+            intake = self.decoder.decode(batch.events)
+            refused = partial(refusal, dataset=self.model.dataset, config=self.model.engine.config)
+            recognised = recognise(intake, self.answered, self.decoder.letters, refused)
+        self.reporter.open(request for request, _ in recognised.fresh.values())
+        self.reporter.ignored(recognised.ignored)
         # 2
         with watch.stage("dead_letters"):
             self.streams.dead_letters.send([letter.record() for letter in recognised.letters])
+        if recognised.asks_nothing and self.utc() - self.model.manifest.time < POSITIONS_DUE:
+            self.positions = advanced(self.positions, batch.events)
+            self.reporter.board.update(positions=dict(self.positions))
+            self._acknowledge()
+            return
         # 3 to 7
         sizes = [len(recognised.fresh)]
         while sizes:
@@ -108,6 +123,7 @@ class Pipeline:
                 else:
                     recognised = self._failed(recognised, error)
                     sizes = sizes or [0]
+        self.reporter.open(())
         # 8
         with watch.stage("acknowledge"):
             self._acknowledge()
@@ -203,7 +219,7 @@ class Pipeline:
         lines = [receipt.line() for receipt in receipts]
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
         self.positions = positions
-        self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
+        self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
         return receipts
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
@@ -233,7 +249,10 @@ class Pipeline:
 def _counts(closed: Closed, answers: Answers, update: Update | None) -> BatchCounts:
     deleted = Deletion.nothing() if update is None else update.deletion
     return BatchCounts(
-        events=len(answers.recognised.accepted) + len(answers.recognised.letters) - len(answers.recognised.failed),
+        events=len(answers.recognised.accepted)
+        + len(answers.recognised.letters)
+        + answers.recognised.ignored
+        - len(answers.recognised.failed),
         closed=closed,
         published=answers.count("published"),
         nothing_to_erase=answers.count("nothing_to_erase"),
@@ -242,4 +261,6 @@ def _counts(closed: Closed, answers: Answers, update: Update | None) -> BatchCou
         dead_letters=len(answers.recognised.letters),
         deleted_train=len(deleted.train),
         deleted_holdout=len(deleted.holdout),
+        relabelled=deleted.relabelled,
+        ignored=answers.recognised.ignored,
     )

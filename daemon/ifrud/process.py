@@ -52,6 +52,7 @@ from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
 from ifrud.requests.answered_loading import load_answered
+from ifrud.requests.changes import Changes
 from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
 from ifrud.service import IdleWork, Service
@@ -152,7 +153,8 @@ def assemble(
         AttendedOutbox(streams.receipts, contacts["receipts"], patience),
         AttendedOutbox(streams.dead_letters, contacts["dead_letters"], patience),
     )
-    decoder = Decoder(letters, settings.max_event_bytes, settings.max_consecutive_bad)
+    changes = Changes(settings.decode, streams.source.name)
+    decoder = Decoder(letters, changes, settings.max_event_bytes, settings.max_consecutive_bad)
     prove = settings.prove and _provable(manifest.model)
     return Service(
         pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, utc),

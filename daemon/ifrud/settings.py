@@ -131,6 +131,38 @@ class KafkaSettings(_Group):
         return self
 
 
+class DecodeSettings(_Group):
+    """What other systems write to the stream besides requests.
+
+    tombstones: whose id the key of a record without a value is; none: such a record is a dead letter.
+    debezium_user, debezium_item: columns of a table whose deleted rows Debezium tells. Both: a row is an interaction;
+    one: it is a user, or an item.
+    values: whether records with a value are requests, or rows of somebody's table, which ask for nothing.
+    """
+
+    tombstones: Literal["none", "user", "item"] = "none"
+    debezium_user: str | None = Field(default=None, min_length=1)
+    debezium_item: str | None = Field(default=None, min_length=1)
+    values: Literal["requests", "ignored"] = "requests"
+
+    @property
+    def reads_debezium(self) -> bool:
+        return self.debezium_user is not None or self.debezium_item is not None
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> DecodeSettings:
+        if self.tombstones != "none" and self.reads_debezium:
+            raise ValueError(
+                f"tombstones is {self.tombstones!r}, and debezium_user or debezium_item is set; Debezium writes a "
+                "tombstone after each deletion, which is no request of its own: allowed is one of the two"
+            )
+        if self.values == "ignored" and self.tombstones == "none":
+            raise ValueError(
+                "values is 'ignored' and tombstones is 'none', so no request would be read; set tombstones"
+            )
+        return self
+
+
 class Common(BaseSettings):
     """What all commands read from the same file and environment.
 
@@ -146,6 +178,7 @@ class Common(BaseSettings):
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
     kafka: KafkaSettings = KafkaSettings()
+    decode: DecodeSettings = DecodeSettings()
     max_event_bytes: PositiveInt = 256 * 1024
     max_consecutive_bad: PositiveInt = 1000
     remember_days: PositiveInt = 90

@@ -1,4 +1,4 @@
-"""The `ifru` command: train, import, prove, verify, inspect, audit."""
+"""The `ifru` command: train, import, prove, verify, inspect, audit, request."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from ifru.cli.audit import audit
 from ifru.cli.importing import app as importing
 from ifru.cli.inspect import inspect
 from ifru.cli.prove import prove
+from ifru.cli.request import request
 from ifru.cli.train import train
 from ifru.cli.verify import verify
 from ifru.errors import IfruError
@@ -49,6 +50,7 @@ app.command()(verify)
 app.command()(prove)
 app.command()(inspect)
 app.command()(audit)
+app.command()(request)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

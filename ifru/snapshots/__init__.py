@@ -8,6 +8,7 @@ from ifru.snapshots.debt import debt_buffers, debt_of
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
+from ifru.snapshots.life import Answer, UnknownRequest, life, waits_for
 from ifru.snapshots.parts import Event, File, Held, Residual, Segment
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.sources import Position, Source
@@ -19,6 +20,7 @@ from ifru.stores.store import Store, open_store
 
 __all__ = [
     "AlreadyExists",
+    "Answer",
     "Audit",
     "Change",
     "CommitLost",
@@ -45,6 +47,7 @@ __all__ = [
     "State",
     "Store",
     "StoreError",
+    "UnknownRequest",
     "Version",
     "Writer",
     "audit",
@@ -54,9 +57,11 @@ __all__ = [
     "event_hash",
     "fingerprint",
     "key_id",
+    "life",
     "open_store",
     "probe",
     "read_hash_key",
     "restore",
     "serving_of",
+    "waits_for",
 ]

@@ -67,6 +67,10 @@ class Metrics:
     dead_letters = _counter(
         "ifrud_dead_letters_total", "Events that were no request, by the field that was wrong.", "field"
     )
+    ignored = _counter(
+        "ifrud_ignored_events_total",
+        "Events that ask for nothing, such as rows inserted into a followed table.",
+    )
     batches = _counter("ifrud_batches_total", "Batches committed.")
     refinements = _counter("ifrud_refinements_total", "Versions committed in idle time that moved the model.")
     proofs = _counter("ifrud_proofs_total", "Versions committed in idle time to carry a proof.")
@@ -117,6 +121,14 @@ class Metrics:
     retained = _gauge("ifrud_retained_interactions", "Interactions retained, by table.", "table", _TABLES)
     lag = _gauge(
         "ifrud_source_lag", "What the source holds beyond the newest version: events on Kafka, bytes in a file."
+    )
+    oldest_open = _gauge(
+        "ifrud_oldest_open_request_timestamp_seconds",
+        "The time of the oldest request that was read and is not answered; NaN while there is none.",
+    )
+    nearest_deadline = _gauge(
+        "ifrud_nearest_deadline_timestamp_seconds",
+        "The nearest deadline of requests that were read and are not answered; NaN while there is none.",
     )
     ready = _gauge("ifrud_ready", "1 while the daemon takes requests and can answer them, else 0.")
     source_connected = _gauge(

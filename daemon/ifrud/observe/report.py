@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -13,6 +13,7 @@ import structlog
 from ifru.curvature.cache import Counters
 from ifru.engine.update import Settled, Update
 from ifru.errors import IfruError
+from ifru.requests import Request
 from ifru.snapshots import Manifest
 from ifrud.batcher import Closed
 from ifrud.observe.metrics import Metrics, Stage
@@ -25,7 +26,10 @@ log = structlog.stdlib.get_logger("ifrud")
 
 @dataclass(frozen=True)
 class BatchCounts:
-    """What a batch held and deleted. duplicates: requests that had been answered before, or stood twice in it."""
+    """What a batch held and deleted. duplicates: requests that had been answered before, or stood twice in it.
+
+    ignored: events that ask for nothing. relabelled: interactions whose label was corrected.
+    """
 
     events: int
     closed: Closed
@@ -36,17 +40,22 @@ class BatchCounts:
     dead_letters: int
     deleted_train: int
     deleted_holdout: int
+    ignored: int = 0
+    relabelled: int = 0
 
     @property
     def sentence(self) -> str:
         """How its events were answered, and why it closed."""
         deleted = f"{self.deleted_train} training and {self.deleted_holdout} held-out interactions"
+        if self.relabelled:
+            deleted += f" and corrected {self.relabelled} labels"
         parts = {
             f"{self.published} deleted {deleted}": self.published,
             f"{self.nothing_to_erase} found nothing to erase": self.nothing_to_erase,
             f"the engine found no update for {self.failed}": self.failed,
             f"{self.duplicates} had been answered before": self.duplicates,
             f"{self.dead_letters} went to the dead letters": self.dead_letters,
+            f"{self.ignored} asked for nothing": self.ignored,
         }
         events = "1 event" if self.events == 1 else f"{self.events} events"
         answers = ", ".join(part for part, count in parts.items() if count)
@@ -146,6 +155,19 @@ class Reporter:
             self.metrics.latency.observe(max(0.0, now - arrival.event.received))
         for letter in batch.letters:
             self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
+
+    def open(self, requests: Iterable[Request]) -> None:
+        """All requests that were read and are not answered now."""
+        found = list(requests)
+        for gauge, times in (
+            (self.metrics.oldest_open, [request.time for request in found]),
+            (self.metrics.nearest_deadline, [request.deadline for request in found if request.deadline is not None]),
+        ):
+            gauge.set(min(times).timestamp() if times else math.nan)
+
+    def ignored(self, events: int) -> None:
+        """Events were read that ask for nothing."""
+        self.metrics.ignored.inc(events)
 
     def lag(self, lag: int | None) -> None:
         """How much the source holds beyond the newest version; None where that is not known."""

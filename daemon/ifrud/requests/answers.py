@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -10,8 +10,8 @@ from itertools import islice
 from ifru.engine.engine import UpdateFailed
 from ifru.errors import RequestError
 from ifru.interactions import Dataset, Deletion
-from ifru.requests import Identity, Request, resolve
-from ifru.snapshots import Event
+from ifru.requests import Identity, Request, near_miss, resolve
+from ifru.snapshots import Event, State
 from ifrud.requests.answered import Answered
 from ifrud.requests.dead_letters import DeadLetter, Letters
 from ifrud.requests.intake import Arrival, Intake
@@ -31,7 +31,8 @@ class Recognised:
 
     accepted: requests that get a receipt. fresh: those of them that were never answered, with hash and fingerprint.
     repeated: the first receipts of those that were. failed: those that the engine fails on. letters: for these, for
-    what is no request, and for another one under a used id.
+    what is no request, what the data has no answer to, and another one under a used id. ignored: how many events of
+    the batch ask for nothing.
     """
 
     accepted: Sequence[Arrival]
@@ -39,6 +40,12 @@ class Recognised:
     repeated: Mapping[Identity, Receipt]
     letters: Sequence[DeadLetter]
     failed: Mapping[Identity, Event] = field(default_factory=dict)
+    ignored: int = 0
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether there is nobody to answer, and nothing to answer for."""
+        return not self.accepted and not self.letters
 
     @property
     def events(self) -> list[Event]:
@@ -67,8 +74,13 @@ class Recognised:
         return replace(self, fresh=rest, failed={**self.failed, identity: event}, letters=[*self.letters, letter])
 
 
-def recognise(intake: Intake, answered: Answered, letters: Letters) -> Recognised:
-    """Tell requests that are new from those that were answered. Of several with one identity the first counts."""
+def recognise(
+    intake: Intake, answered: Answered, letters: Letters, refusal: Callable[[Request], RequestError | None]
+) -> Recognised:
+    """Tell requests that are new from those that were answered. Of several with one identity the first counts.
+
+    refusal(request): why a new one is a dead letter all the same; None where it is not.
+    """
     accepted: list[Arrival] = []
     fresh: dict[Identity, tuple[Request, Event]] = {}
     repeated: dict[Identity, Receipt] = {}
@@ -81,31 +93,39 @@ def recognise(intake: Intake, answered: Answered, letters: Letters) -> Recognise
         again = found is not None and found.state == "failed" and found.fits(event)
         first = None if again else found
         same = before.fingerprint == event.fingerprint if first is None else first.fits(event)
-        if not same:
-            refused.append(letters.of(arrival.event, CONFLICT))
+        reason = CONFLICT if not same else refusal(request) if first is None else None
+        if reason is not None:
+            refused.append(letters.of(arrival.event, reason))
             continue
         accepted.append(arrival)
         if first is None:
             fresh.setdefault(identity, (request, event))
         elif identity not in repeated:
             repeated[identity] = Receipt.first(identity, first)
-    return Recognised(accepted, fresh, repeated, [*intake.letters, *refused])
+    return Recognised(accepted, fresh, repeated, [*intake.letters, *refused], ignored=intake.ignored)
 
 
 @dataclass(frozen=True)
 class Answers:
     """What the fresh requests of a batch delete, and how each is answered.
 
-    states: of fresh requests and then of failed ones, in their order.
+    states: of fresh requests and then of failed ones, in their order. near_misses: those of them that mean no rows, but
+    would if an id were spelt otherwise.
     """
 
     recognised: Recognised
     deletion: Deletion
     states: Mapping[Identity, ReceiptState]
+    near_misses: Collection[Identity] = ()
+
+    @property
+    def remembered(self) -> dict[Identity, State]:
+        """The states, as they are remembered."""
+        return {**self.states, **dict.fromkeys(self.near_misses, "near_miss")}
 
     def receipts(self, version: int, time: datetime, residual: float | None) -> list[Receipt]:
         """A receipt for each request; those of `version` first, then the repeated ones."""
-        new = [Receipt.of(request, state, version, time, residual) for request, state in self.states.items()]
+        new = [Receipt.of(request, state, version, time, residual) for request, state in self.remembered.items()]
         return [*new, *self.recognised.repeated.values()]
 
     def count(self, state: ReceiptState) -> int:
@@ -119,4 +139,9 @@ def answer(recognised: Recognised, dataset: Dataset) -> Answers:
         identity: "published" if len(part) else "nothing_to_erase" for identity, part in parts.items()
     }
     failed: dict[Identity, ReceiptState] = dict.fromkeys(recognised.failed, "failed")
-    return Answers(recognised, Deletion.union(parts.values()), states | failed)
+    near = [
+        identity
+        for identity, (request, _) in recognised.fresh.items()
+        if len(parts[identity]) == 0 and near_miss(request, dataset)
+    ]
+    return Answers(recognised, Deletion.union(parts.values()), states | failed, near)
