@@ -4,12 +4,16 @@ from ifru.snapshots.answered import First, Remembered, Run, State
 from ifru.snapshots.audit import Audit, Finding, audit
 from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.checkpoint import restore
+from ifru.snapshots.collector import Collection, collect
 from ifru.snapshots.debt import debt_buffers, debt_of
+from ifru.snapshots.erasures import Erasure, erasures, waiting
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
 from ifru.snapshots.parts import Event, File, Held, Residual, Segment
+from ifru.snapshots.purge import Purge, newest_purge
 from ifru.snapshots.reader import Reader
+from ifru.snapshots.retention import Retention, duration
 from ifru.snapshots.sources import Position, Source
 from ifru.snapshots.version import Version
 from ifru.snapshots.writer import Writer
@@ -21,9 +25,11 @@ __all__ = [
     "AlreadyExists",
     "Audit",
     "Change",
+    "Collection",
     "CommitLost",
     "CommitUnknown",
     "CorruptFile",
+    "Erasure",
     "Event",
     "File",
     "Finding",
@@ -36,9 +42,11 @@ __all__ = [
     "NoVersion",
     "NotFound",
     "Position",
+    "Purge",
     "Reader",
     "Remembered",
     "Residual",
+    "Retention",
     "Run",
     "Segment",
     "Source",
@@ -48,15 +56,20 @@ __all__ = [
     "Version",
     "Writer",
     "audit",
+    "collect",
     "debt_buffers",
     "debt_of",
+    "duration",
     "encode_tombstone",
+    "erasures",
     "event_hash",
     "fingerprint",
     "key_id",
+    "newest_purge",
     "open_store",
     "probe",
     "read_hash_key",
     "restore",
     "serving_of",
+    "waiting",
 ]
