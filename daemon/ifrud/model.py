@@ -26,6 +26,7 @@ from ifru.snapshots import (
     Writer,
     debt_buffers,
 )
+from ifrud.full_versions import FullVersions
 
 NOTHING_DELETED = "nothing was deleted"
 PROVEN = "nothing moved, it was proven"
@@ -36,7 +37,7 @@ class Model:
     """The newest version in memory, with the writer of the next.
 
     reader: of the versions that the writer writes. engine_of: an engine on a version that was read. settled: what the
-    newest version owes. full_every: of so many versions one is full, the others are deltas.
+    newest version owes. full_versions: which are full; the others are deltas.
     """
 
     def __init__(
@@ -45,13 +46,13 @@ class Model:
         reader: Reader,
         writer: Writer,
         engine_of: Callable[[Version], Engine],
-        full_every: int,
+        full_versions: FullVersions,
     ) -> None:
         self.manifest = newest.manifest
         self._reader = reader
         self._writer = writer
         self._engine_of = engine_of
-        self._full_every = full_every
+        self.full_versions = full_versions
         self._counted = Counters()
         self._own(newest)
 
@@ -83,8 +84,10 @@ class Model:
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,
         answered: Remembered | None = None,
+        purged: int = 0,
     ) -> Manifest:
-        """Commit the version after the newest. answered: what it stores of older requests.
+        """Commit the version after the newest. answered: what it stores of older requests. purged: up to which version
+        its receipts say so.
 
         Raises StoreError, CommitLost or CommitUnknown.
         """
@@ -98,8 +101,16 @@ class Model:
                 receipts=receipts,
                 quality=quality,
                 answered=answered,
+                purged=purged,
             )
         )
+
+    def restate(self, receipts: Sequence[bytes], answered: Remembered | None, purged: int) -> Manifest:
+        """Commit a version that is the newest once more: for its receipts, or written anew without erased rows.
+
+        Raises as `publish` does.
+        """
+        return self._commit(replace(self._unchanged({}), receipts=receipts, answered=answered, purged=purged))
 
     def claim(self, positions: Mapping[str, Source]) -> Manifest:
         """Commit a version that is the newest once more, so that whoever wrote that commits nothing any more.
@@ -107,23 +118,24 @@ class Model:
         What was found out about the newest holds for it too. positions: where sources are read on, if somewhere else.
         Raises as `publish` does.
         """
-        owed = {"settled": self.settled.influence, "total": self.settled.total}
-        return self._commit(
-            Change(
-                update=ParameterUpdate({}),
-                deletion=Deletion.nothing(),
-                positions=positions,
-                events=(),
-                residual=self.manifest.residual.model_copy(update=owed),
-                quality=self.manifest.quality,
-                claim=True,
-            )
-        )
+        return self._commit(replace(self._unchanged(positions), claim=True))
 
     def settle(self) -> Settled:
         """Bring the debt up to date, and say what the newest version really owes."""
         self.settled = self.engine.settle()
         return self.settled
+
+    def _unchanged(self, positions: Mapping[str, Source]) -> Change:
+        """A version that is the newest once more. What was found out about that holds for it too."""
+        owed = {"settled": self.settled.influence, "total": self.settled.total}
+        return Change(
+            update=ParameterUpdate({}),
+            deletion=Deletion.nothing(),
+            positions=positions,
+            events=(),
+            residual=self.manifest.residual.model_copy(update=owed),
+            quality=self.manifest.quality,
+        )
 
     def _own(self, newest: Version) -> None:
         """Work on a version that was just read."""
@@ -147,7 +159,8 @@ class Model:
     def _commit(self, change: Change) -> Manifest:
         parameters, serving = self.engine.parameters, self.engine.serving
         buffers = self._changed_buffers()
-        full = self._full(parameters, serving) if self.full_is_due and not change.claim else None
+        due = self.full_is_due(erases=len(change.deletion) > 0) and not change.claim
+        full = self._full(parameters, serving) if due else None
         change = replace(change, serving=serving, buffers=buffers, full=full)
         self.manifest = self._writer.commit(self.manifest, change)
         return self.manifest
@@ -164,10 +177,9 @@ class Model:
             reason=otherwise if update is None else update.reason,
         )
 
-    @property
-    def full_is_due(self) -> bool:
-        """Whether the next version is a full one."""
-        return self.manifest.version + 1 - self.manifest.base >= self._full_every
+    def full_is_due(self, erases: bool) -> bool:
+        """Whether the next version is a full one. erases: whether it erases anything."""
+        return self.full_versions.due(self.manifest, erases)
 
     def _full(self, parameters: Parameters, serving: Parameters | None) -> FullState:
         return FullState(self.engine.config, parameters, self.dataset, serving, self._buffers, self._features)

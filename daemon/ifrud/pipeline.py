@@ -14,7 +14,7 @@ from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
 from ifru.requests import refusal
-from ifru.snapshots import Event, Reader, Run
+from ifru.snapshots import Event, Manifest, Reader, Remembered, Run
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
 from ifrud.memory import ProofTooLarge
@@ -25,6 +25,7 @@ from ifrud.prover import RMS_BOUND, Prover
 from ifrud.requests.answered import Answered
 from ifrud.requests.answers import Answers, Recognised, answer, recognise
 from ifrud.requests.intake import Decoder
+from ifrud.requests.purges import Purges
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
 from ifrud.streams.positions import advanced
@@ -59,6 +60,7 @@ class Pipeline:
     streams: Streams
     decoder: Decoder
     reporter: Reporter
+    purges: Purges
     utc: Callable[[], datetime]
     positions: Mapping[int, int] = field(default_factory=dict, init=False)
     """How far the newest version has read the source; after `resume` at least where reading goes on."""
@@ -146,7 +148,8 @@ class Pipeline:
         # 7
         with watch.stage("settle"):
             self.model.settle()
-        self._report(_counts(closed, answers, update), update, watch)
+        purged = sum(receipt.state == "purged" for receipt in receipts)
+        self._report(_counts(closed, answers, update), update, watch, purged)
 
     def _failed(self, recognised: Recognised, error: UpdateFailed) -> Recognised:
         """What is left to answer of a batch, after the engine has failed on its first fresh request alone."""
@@ -203,6 +206,22 @@ class Pipeline:
         self._proof_failed = self.model.manifest.version
         self.reporter.proof_failed(self._proof_failed, error)
 
+    @property
+    def restatement_is_due(self) -> bool:
+        """Whether a version is to be written that changes nothing: a full one, or one for receipts."""
+        return self.purges.overdue() or self.model.full_versions.overdue(self.model.manifest)
+
+    def restate(self, watch: Stopwatch) -> None:
+        """Publish the newest version once more, with the receipts of what was purged; full if it is time for that."""
+        with watch.stage("commit"):
+            purged = self.purges.receipts
+            lines = [receipt.line() for receipt in purged]
+            stored = self._to_store(erases=False)
+            self._published(self.model.restate(lines, stored, self.purges.read), stored)
+        with watch.stage("receipts"):
+            self.streams.receipts.send([receipt.record() for receipt in purged])
+        self._report(None, None, watch, purged=len(purged), restated=True)
+
     def _publish_idle(self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch) -> None:
         """Publish a version that answers nothing."""
         with watch.stage("commit"):
@@ -215,9 +234,9 @@ class Pipeline:
         # In single precision it takes half of the memory where requests are remembered.
         influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
-        receipts = answers.receipts(version, now, influence)
+        receipts = [*answers.receipts(version, now, influence), *self.purges.receipts]
         lines = [receipt.line() for receipt in receipts]
-        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
+        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, self.purges.read)
         self.positions = positions
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
         return receipts
@@ -233,16 +252,31 @@ class Pipeline:
         events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float],
+        purged: int = 0,
     ) -> None:
         """Commit a version, with what it stores of requests that were answered before."""
-        stored = self.answered.to_store(self.model.manifest, self.utc(), self.model.full_is_due)
-        manifest = self.model.publish(update, positions, events, receipts, quality, stored)
+        stored = self._to_store(erases=update is not None and len(update.deletion) > 0)
+        self._published(self.model.publish(update, positions, events, receipts, quality, stored, purged), stored)
+
+    def _to_store(self, erases: bool) -> Remembered | None:
+        return self.answered.to_store(self.model.manifest, self.utc(), self.model.full_is_due(erases))
+
+    def _published(self, manifest: Manifest, stored: Remembered | None) -> None:
         if stored is not None:
             self.answered.stored(manifest, stored)
+        if manifest.purged >= self.purges.read:
+            self.purges.sent()
 
-    def _report(self, batch: BatchCounts | None, update: Update | None, watch: Stopwatch) -> None:
+    def _report(
+        self,
+        batch: BatchCounts | None,
+        update: Update | None,
+        watch: Stopwatch,
+        purged: int = 0,
+        restated: bool = False,
+    ) -> None:
         model = self.model
-        new = NewVersion(model.manifest, batch, update, model.settled, model.counters, watch.seconds)
+        new = NewVersion(model.manifest, batch, update, model.settled, model.counters, watch.seconds, purged, restated)
         self.reporter.published(new, self.positions)
 
 

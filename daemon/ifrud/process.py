@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from uuid import uuid4
@@ -26,20 +26,26 @@ from ifru.snapshots import (
     Manifest,
     NoVersion,
     Reader,
+    Retention,
     Store,
     Version,
     Writer,
     debt_of,
+    duration,
     open_store,
     probe,
     read_hash_key,
 )
+from ifru.stores.versioned import VERSIONED, keeps_versions
 from ifru.training.warm_up import warm_up
 from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
 from ifrud.cgroup import memory_limit
+from ifrud.collecting import Collecting
 from ifrud.exits import Exit, exit_for
 from ifrud.freed import return_at_once
+from ifrud.full_versions import FullVersions, dated
+from ifrud.housekeeping import Housekeeping
 from ifrud.lookout import Lookout
 from ifrud.memory import Memory
 from ifrud.model import Model
@@ -55,9 +61,11 @@ from ifrud.requests.answered_loading import load_answered
 from ifrud.requests.changes import Changes
 from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
+from ifrud.requests.purges import Purges
 from ifrud.service import IdleWork, Service
 from ifrud.settings import AdminSettings, Settings
 from ifrud.stop_signals import StopSignals
+from ifrud.stored import Stored
 from ifrud.streams.outboxes import open_outbox
 from ifrud.streams.sources import open_source
 
@@ -103,6 +111,8 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     admin = _admin(settings.admin, reporter, stack)
     store = open_store(settings.store, RETRY_SECONDS, ANSWER_SECONDS)
     probe(store, _attempt())
+    if settings.collect.older_than is not None and keeps_versions(store, _attempt()):
+        log.warning(f"old versions are collected, but {VERSIONED}")
     streams = _streams(settings, stack)
     limit = settings.memory_bytes or memory_limit()
     if limit is not None:
@@ -139,12 +149,13 @@ def assemble(
     patience, memory = Patience(wait, beat), memory or Memory(None, settings.engine.cache_bytes)
     attended = AttendedStore(store, contacts["store"], patience)
     reader = Reader(attended)
-    newest = reader.load()
+    newest = dated(reader.load(), reader)
     manifest = newest.manifest
     reader.check_parent(manifest)
     writer = Writer(attended, utc, attempt, persist=patience)
     engine = partial(_engine, settings=settings.engine, memory=memory, beat=beat)
-    model = Model(newest, reader, writer, engine, settings.full_every)
+    full = FullVersions(settings.full_every, timedelta(seconds=settings.full_after_s), utc)
+    model = Model(newest, reader, writer, engine, full)
     answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
     memory.remembered = partial(getattr, answered, "nbytes")
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
@@ -156,16 +167,32 @@ def assemble(
     changes = Changes(settings.decode, streams.source.name)
     decoder = Decoder(letters, changes, settings.max_event_bytes, settings.max_consecutive_bad)
     prove = settings.prove and _provable(manifest.model)
+    housekeeping = _housekeeping(settings, AttendedStore(store, contacts["store"]), reporter, now, utc)
     return Service(
-        pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, utc),
+        pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, housekeeping.purges, utc),
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
         lookout=Lookout(AttendedStore(store, contacts["store"]), now),
+        housekeeping=housekeeping,
         patience=patience,
         now=now,
         check=check,
+    )
+
+
+def _housekeeping(
+    settings: Settings, store: Store, reporter: Reporter, now: Callable[[], float], utc: Callable[[], datetime]
+) -> Housekeeping:
+    stored = Stored(store, now, utc)
+    reporter.metrics.oldest_erased.set_function(stored.age)
+    older_than = settings.collect.older_than
+    retention = None if older_than is None else Retention(duration(older_than), settings.collect.keep)
+    return Housekeeping(
+        stored,
+        Collecting(store, retention, now, utc, reporter),
+        Purges(store, now, settings.purge_receipts_s, reporter.purges_failed),
     )
 
 

@@ -39,6 +39,7 @@ PREFIX = "IFRUD_"
 # Kubernetes sets these for a service that is called ifrud, in every pod of the namespace.
 _SERVICE_LINK = re.compile(r"^IFRUD(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)$")
 
+_DURATION = re.compile(r"\d{1,5}[mhd]|\d{1,9}s")
 STORES = "s3://BUCKET/PREFIX, file:///DIR or memory://NAME"
 _STORE_SHAPE = re.compile(r"s3://[^/@]+(/.*)?|file:///.+|memory://.*")
 
@@ -83,6 +84,20 @@ class BatchSettings(_Group):
                 f"max_backlog is {self.max_backlog}; at least max_requests, {self.max_requests}, is allowed"
             )
         return self
+
+
+class CollectSettings(_Group):
+    """Which old versions go in idle time. older_than: `30d`, `12h`, `5m` or `0s`; None: none go. keep: so many stay."""
+
+    older_than: str | None = None
+    keep: PositiveInt = 1
+
+    @field_validator("older_than")
+    @classmethod
+    def _duration(cls, text: str | None) -> str | None:
+        if text is not None and not _DURATION.fullmatch(text):
+            raise ValueError(f"{text!r} is no duration; allowed are 30d, 12h, 5m, 0s and the like")
+        return text
 
 
 class AdminSettings(_Group):
@@ -189,6 +204,9 @@ class Common(BaseSettings):
     refine_after_ms: NonNegativeFloat = 500
     prove: bool = True
     full_every: PositiveInt = 100
+    full_after_s: NonNegativeFloat = 86400
+    purge_receipts_s: NonNegativeFloat = 60
+    collect: CollectSettings = CollectSettings()
     model: str | None = None
 
 

@@ -1,4 +1,4 @@
-"""The `ifru` command: train, import, prove, verify, inspect, audit, request."""
+"""The `ifru` command: train, import, prove, verify, inspect, audit, request, collect."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from ifru.cli.audit import audit
+from ifru.cli.collect import collect
 from ifru.cli.importing import app as importing
 from ifru.cli.inspect import inspect
 from ifru.cli.prove import prove
@@ -51,6 +52,7 @@ app.command()(prove)
 app.command()(inspect)
 app.command()(audit)
 app.command()(request)
+app.command()(collect)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -4,13 +4,17 @@ from ifru.snapshots.answered import First, Remembered, Run, State
 from ifru.snapshots.audit import Audit, Finding, audit
 from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.checkpoint import restore
+from ifru.snapshots.collector import Collection, collect
 from ifru.snapshots.debt import debt_buffers, debt_of
+from ifru.snapshots.erasures import Erasure, erasures, waiting
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
 from ifru.snapshots.life import Answer, UnknownRequest, life, waits_for
 from ifru.snapshots.parts import Event, File, Held, Residual, Segment
+from ifru.snapshots.purge import Purge, newest_purge
 from ifru.snapshots.reader import Reader
+from ifru.snapshots.retention import Retention, duration
 from ifru.snapshots.sources import Position, Source
 from ifru.snapshots.version import Version
 from ifru.snapshots.writer import Writer
@@ -23,9 +27,11 @@ __all__ = [
     "Answer",
     "Audit",
     "Change",
+    "Collection",
     "CommitLost",
     "CommitUnknown",
     "CorruptFile",
+    "Erasure",
     "Event",
     "File",
     "Finding",
@@ -38,9 +44,11 @@ __all__ = [
     "NoVersion",
     "NotFound",
     "Position",
+    "Purge",
     "Reader",
     "Remembered",
     "Residual",
+    "Retention",
     "Run",
     "Segment",
     "Source",
@@ -51,17 +59,22 @@ __all__ = [
     "Version",
     "Writer",
     "audit",
+    "collect",
     "debt_buffers",
     "debt_of",
+    "duration",
     "encode_tombstone",
+    "erasures",
     "event_hash",
     "fingerprint",
     "key_id",
     "life",
+    "newest_purge",
     "open_store",
     "probe",
     "read_hash_key",
     "restore",
     "serving_of",
+    "waiting",
     "waits_for",
 ]

@@ -47,6 +47,7 @@ class Change:
     held: all requests that are held now; None where the parent's still are.
     answered: what is remembered of older requests; None where it is what the parent remembers.
     hash_key_id: None where it is the parent's.
+    purged: the version up to which its receipts say that requests are purged, where the parent's did not.
     claim: whether it changes nothing, and only shows that this writer has taken over.
     full: where it is given, the whole state is written anew, and update, deletion, serving and buffers are not read.
     """
@@ -63,6 +64,7 @@ class Change:
     held: Sequence[Held] | None = None
     answered: Remembered | None = None
     hash_key_id: str | None = None
+    purged: int = 0
     claim: bool = False
     full: FullState | None = None
 

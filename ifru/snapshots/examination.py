@@ -57,6 +57,7 @@ class Examiner:
         if ledger is not None and ledger.path in sound:
             self._check(lambda: self._chained(ledger, sound[ledger.path]))
         if isinstance(entry, Tombstone):
+            self._check(entry.check)
             self._version = None
         else:
             self._check(lambda: self._in_place(entry))

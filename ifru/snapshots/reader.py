@@ -50,7 +50,7 @@ class Reader:
 
     def manifest(self, version: int) -> Manifest:
         """Raises NoVersion where there is no such version (any more), CorruptFile, UnknownModel."""
-        found = self._entry(version)
+        found = self.entry(version)
         if isinstance(found, Tombstone):
             raise _collected(version)
         return found
@@ -60,7 +60,15 @@ class Reader:
 
         Raises NoVersion, CorruptFile, ForkedHistory, UnknownModel.
         """
-        target = self.manifest(self.newest() if version is None else version)
+        while version is None:
+            newest = self.newest()
+            try:
+                return self.load(newest)
+            except NoVersion:
+                # It may have been collected since it was the newest.
+                if self.newest() == newest:
+                    raise
+        target = self.manifest(version)
         base = target if target.kind == "full" else self.manifest(target.base)
         return self._replayed(self._full(base), target)
 
@@ -103,7 +111,7 @@ class Reader:
         if manifest.parent is None:
             return
         try:
-            parent = self._entry(manifest.parent)
+            parent = self.entry(manifest.parent)
         except NoVersion as error:
             raise ForkedHistory(manifest_path(manifest.version), f"follows none: {error}") from error
         manifest.check_follows(parent)
@@ -133,7 +141,7 @@ class Reader:
 
         Raises what `receipts` raises.
         """
-        found = self._entry(version)
+        found = self.entry(version)
         events, ledger = ((), found.ledger) if isinstance(found, Tombstone) else (found.events, found.file("ledger"))
         if ledger is None:
             raise _collected(version)
@@ -144,7 +152,8 @@ class Reader:
         for segment in manifest.answered:
             yield segment, decoded(segment, decode_answered, self._content(manifest.version, segment))
 
-    def _entry(self, version: int) -> Manifest | Tombstone:
+    def entry(self, version: int) -> Manifest | Tombstone:
+        """The manifest of a version, or what is left of it. Raises NoVersion where there never was one, CorruptFile."""
         path = manifest_path(version)
         try:
             return decode_manifest(self._store.get(path), version)

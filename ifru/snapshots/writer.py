@@ -133,7 +133,7 @@ class Writer:
         return delta_contents(change, parent, self._numbering) | besides
 
     def _successor(self, parent: Manifest, change: Change, contents: Mapping[Role, bytes]) -> Manifest:
-        version, attempt, full = parent.version + 1, self._attempts(), change.full
+        version, attempt, full, now = parent.version + 1, self._attempts(), change.full, self._clock()
         if full is None:
             retained = parent.retained - len(change.deletion.train)
             holdout = parent.holdout - len(change.deletion.holdout)
@@ -152,7 +152,7 @@ class Writer:
             # Whoever did not write the parent takes over.
             epoch=parent.epoch + (parent.sha256 != self._newest),
             claims=(parent.claims or parent.version) if change.claim else None,
-            time=self._clock(),
+            time=now,
             model=parent.model if full is None else full.config,
             tables=parent.tables if full is None else tables_of(full.parameters),
             files=tuple(files.values()),
@@ -161,6 +161,8 @@ class Writer:
             answered=parent.answered if change.answered is None else change.answered.segments(added),
             held=parent.held if change.held is None else tuple(change.held),
             hash_key_id=change.hash_key_id or parent.hash_key_id,
+            oldest_erasure=None if full else parent.oldest_erasure or (now if len(change.deletion) else None),
+            purged=max(parent.purged, change.purged),
             residual=change.residual,
             retained=retained,
             holdout=holdout,

@@ -206,8 +206,10 @@ class World:
         return Reader(self.store).load()
 
     def manifests(self) -> list[Manifest]:
+        """Of all versions that were not collected."""
         reader = Reader(self.store)
-        return [reader.manifest(number) for number in range(1, reader.newest() + 1)]
+        entries = [reader.entry(number) for number in range(1, reader.newest() + 1)]
+        return [entry for entry in entries if isinstance(entry, Manifest)]
 
     def done(self) -> list[Manifest]:
         """What was published, without the claims of those who started."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.promises import check
+from tests.simulation.purges import check_purges
 from tests.simulation.world import World
 
 SEEDS = 150
@@ -17,3 +18,4 @@ def test_nothing_is_lost_done_twice_torn_or_contradicted(seed: int, tmp_path: Pa
     world = World(seed, tmp_path)
     world.play()
     check(world)
+    check_purges(world)

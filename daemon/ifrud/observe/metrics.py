@@ -78,6 +78,7 @@ class Metrics:
     acknowledgement_failures = _counter(
         "ifrud_acknowledgement_failures_total", "Times that lag tools could not be shown how far events were read."
     )
+    collected = _counter("ifrud_collected_versions_total", "Old versions collected by the daemon itself.")
     deleted = _counter(
         "ifrud_deleted_interactions_total", "Interactions deleted, by table (train, holdout).", "table", _TABLES
     )
@@ -119,6 +120,10 @@ class Metrics:
         "AUC of the newest version on the held-out interactions that remain; NaN where it was not measured.",
     )
     retained = _gauge("ifrud_retained_interactions", "Interactions retained, by table.", "table", _TABLES)
+    oldest_erased = _gauge(
+        "ifrud_oldest_erased_age_seconds",
+        "Age of the oldest erasure whose rows some version in the store still holds; 0 where there is none.",
+    )
     lag = _gauge(
         "ifrud_source_lag", "What the source holds beyond the newest version: events on Kafka, bytes in a file."
     )

@@ -14,7 +14,7 @@ from ifru.curvature.cache import Counters
 from ifru.engine.update import Settled, Update
 from ifru.errors import IfruError
 from ifru.requests import Request
-from ifru.snapshots import Manifest
+from ifru.snapshots import Collection, Manifest
 from ifrud.batcher import Closed
 from ifrud.observe.metrics import Metrics, Stage
 from ifrud.observe.status import Board
@@ -66,7 +66,8 @@ class BatchCounts:
 class NewVersion:
     """A version that was published. batch: None for a refinement or a proof. update: None where nothing moved.
 
-    cache: what the curvature cache has done since the engine started. seconds: by stage.
+    cache: what the curvature cache has done since the engine started. seconds: by stage. purged: so many of its
+    receipts say that what a request erased is gone. restated: it is the version before it once more.
     """
 
     manifest: Manifest
@@ -75,6 +76,8 @@ class NewVersion:
     settled: Settled
     cache: Counters
     seconds: Mapping[Stage, float]
+    purged: int = 0
+    restated: bool = False
 
     @property
     def sentence(self) -> str:
@@ -84,12 +87,17 @@ class NewVersion:
             what = batch.sentence
         elif update is not None:
             what = "refines the model in idle time"
+        elif self.restated:
+            how = "is written anew, without what was erased" if self.manifest.kind == "full" else "changes nothing"
+            what = how
         else:
             bound = self.manifest.quality[RMS_BOUND]
             what = f"moves nothing; its predictions are proven to be within {bound:.2e} of the retrained model's"
         if update is not None:
             how = f"{update.method}, ended by {update.reason}"
             what += f"; the update ({how}) left {update.influence:.2%} of the influence"
+        if self.purged:
+            what += f"; {self.purged} requests were told that what they erased is gone from the store"
         return f"version {self.manifest.version} {what}"
 
     @property
@@ -188,6 +196,24 @@ class Reporter:
         """A version is as near to the retrained model as it was; it stays the newest."""
         log.warning(f"version {version} cannot be refined: {error}", version=version)
 
+    def collected(self, found: Collection) -> None:
+        """Old versions are gone."""
+        self.metrics.collected.inc(len(found.versions))
+        log.info(
+            f"{len(found.versions)} versions were collected, {len(found.files)} files deleted; version {found.oldest} "
+            f"is the oldest that is left, and stands on version {found.base}",
+            oldest=found.oldest,
+            base=found.base,
+        )
+
+    def collection_failed(self, error: IfruError) -> None:
+        """Old versions are still there. It is tried again."""
+        log.warning(f"old versions are not collected: {error}")
+
+    def purges_failed(self, error: IfruError) -> None:
+        """Nobody is told yet what was purged. It is tried again."""
+        log.warning(f"it cannot be found out what was purged: {error}")
+
     def published(self, new: NewVersion, positions: Mapping[int, int]) -> None:
         """A version is published, and its receipts are sent."""
         self._show(new.manifest, new.settled)
@@ -201,8 +227,9 @@ class Reporter:
             self._count(new.batch)
         elif new.update is not None:
             self.metrics.refinements.inc()
-        else:
+        elif not new.restated:
             self.metrics.proofs.inc()
+        self.metrics.requests.labels("purged").inc(new.purged)
         log.info(new.sentence, **new.fields)
 
     def _show(self, manifest: Manifest, settled: Settled) -> None:

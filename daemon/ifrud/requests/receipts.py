@@ -13,7 +13,7 @@ from ifru.requests import Identity
 from ifru.snapshots import First, State
 from ifrud.streams.outboxes import Record
 
-ReceiptState = Literal["published", "nothing_to_erase", "failed"]
+ReceiptState = Literal["published", "nothing_to_erase", "failed", "purged"]
 _NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
 
 
@@ -25,6 +25,7 @@ class Receipt(BaseModel):
     published: `version` is the first that does not hold the subject's rows any more, and it is durable.
     nothing_to_erase: there was nothing of the subject in `version`.
     failed: the engine found no update. Nothing was erased, and a dead letter says why; sent again, it is tried again.
+    purged: nothing stored holds any more what `version` erased for the request; `time`: since when, at the latest.
     residual_influence: of the batch that the request was in; 0 is the retrained model, 1 is nothing forgotten.
     near_miss: there was nothing of the subject, but of one whose id differs in spelling only. Left out where false.
     """
