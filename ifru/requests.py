@@ -69,8 +69,29 @@ class EraseInteractions(_Request):
         return {**super().content, "interactions": sorted(set(self.interactions))}
 
 
-Request = EraseUser | EraseItem | EraseInteractions
-REQUEST_TYPES = ("erase_user", "erase_item", "erase_interactions")
+class Named(BaseModel):
+    """What names a request: the id and the source that it was sent with."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: Name
+    source: Annotated[str, StringConstraints(strict=True, max_length=1024)] = ""
+
+
+class Approve(_Request):
+    """Have a request carried out that is held, because it would erase much. It erases nothing by itself."""
+
+    type: Literal["approve"]
+    request: Named
+
+    @property
+    def approved(self) -> Identity:
+        """The request that is meant."""
+        return self.request.source, self.request.id
+
+
+Request = EraseUser | EraseItem | EraseInteractions | Approve
+REQUEST_TYPES = ("erase_user", "erase_item", "erase_interactions", "approve")
 _ADAPTER: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
 
@@ -110,3 +131,5 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
             return Deletion.union(
                 dataset.of_pair(user, item) for user, item in rows if user is not None and item is not None
             )
+        case Approve():
+            return Deletion.nothing()

@@ -17,6 +17,7 @@ from ifru.snapshots import (
     Change,
     Event,
     FullState,
+    Holding,
     Manifest,
     Reader,
     Remembered,
@@ -83,8 +84,9 @@ class Model:
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,
         answered: Remembered | None = None,
+        holding: Holding | None = None,
     ) -> Manifest:
-        """Commit the version after the newest. answered: what it stores of older requests.
+        """Commit the version after the newest. answered: what it stores of older requests. holding: of the brake.
 
         Raises StoreError, CommitLost or CommitUnknown.
         """
@@ -98,6 +100,7 @@ class Model:
                 receipts=receipts,
                 quality=quality,
                 answered=answered,
+                holding=holding,
             )
         )
 

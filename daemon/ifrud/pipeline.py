@@ -12,7 +12,7 @@ from ifru.engine.engine import UpdateFailed
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
-from ifru.snapshots import Event, Reader, Run
+from ifru.snapshots import Event, Holding, Reader, Run
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
 from ifrud.memory import ProofTooLarge
@@ -22,6 +22,8 @@ from ifrud.observe.report import BatchCounts, NewVersion, Reporter
 from ifrud.prover import RMS_BOUND, Prover
 from ifrud.requests.answered import Answered
 from ifrud.requests.answers import Answers, Recognised, answer, recognise
+from ifrud.requests.approvals import approve
+from ifrud.requests.brake import Brake
 from ifrud.requests.intake import Decoder
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
@@ -50,6 +52,7 @@ class Pipeline:
     model: Model
     reader: Reader
     answered: Answered
+    brake: Brake
     streams: Streams
     decoder: Decoder
     reporter: Reporter
@@ -78,7 +81,8 @@ class Pipeline:
         1. Decode the events, and tell requests that are new from those that were answered before.
         2. Send dead letters for events that are no requests, or others under a used id: before the commit, so that
         none is ever lost.
-        3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
+        3. Find the rows, and hold what would erase too many. 4. Update the model. 5. Commit, receipts included.
+        6. Send the receipts.
         7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
         Raises what these raise; only 5 changes what the next process starts from.
 
@@ -88,7 +92,9 @@ class Pipeline:
         """
         # 1
         with watch.stage("decode"):
-            recognised = recognise(self.decoder.decode(batch.events), self.answered, self.decoder.letters)
+            letters, held = self.decoder.letters, self.brake.held
+            recognised = recognise(self.decoder.decode(batch.events), self.answered, letters, held)
+            recognised = approve(recognised, held, self.answered, letters)
         # 2
         with watch.stage("dead_letters"):
             self.streams.dead_letters.send([letter.record() for letter in recognised.letters])
@@ -116,7 +122,7 @@ class Pipeline:
         """Steps 3 to 7 for requests. Raises UpdateFailed before anything is published."""
         # 3
         with watch.stage("resolve"):
-            answers = answer(part, self.model.dataset)
+            answers = answer(part, self.model.dataset, self.brake, self.utc())
         # 4
         with watch.stage("update"):
             update = self.model.forget(answers.deletion)
@@ -201,8 +207,9 @@ class Pipeline:
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
         receipts = answers.receipts(version, now, influence)
         lines = [receipt.line() for receipt in receipts]
-        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
-        self.positions = positions
+        brake = answers.braked(self.brake, version, now)
+        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, brake.holding)
+        self.positions, self.brake = positions, brake
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
         return receipts
 
@@ -217,10 +224,11 @@ class Pipeline:
         events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float],
+        holding: Holding | None = None,
     ) -> None:
         """Commit a version, with what it stores of requests that were answered before."""
         stored = self.answered.to_store(self.model.manifest, self.utc(), self.model.full_is_due)
-        manifest = self.model.publish(update, positions, events, receipts, quality, stored)
+        manifest = self.model.publish(update, positions, events, receipts, quality, stored, holding)
         if stored is not None:
             self.answered.stored(manifest, stored)
 
@@ -232,12 +240,15 @@ class Pipeline:
 
 def _counts(closed: Closed, answers: Answers, update: Update | None) -> BatchCounts:
     deleted = Deletion.nothing() if update is None else update.deletion
+    # What an approval released came with no event of its own.
+    places = {(arrival.event.partition, arrival.event.offset) for arrival in answers.recognised.accepted}
     return BatchCounts(
-        events=len(answers.recognised.accepted) + len(answers.recognised.letters) - len(answers.recognised.failed),
+        events=len(places) + len(answers.recognised.letters) - len(answers.recognised.failed),
         closed=closed,
         published=answers.count("published"),
         nothing_to_erase=answers.count("nothing_to_erase"),
         failed=answers.count("failed"),
+        held=answers.count("held"),
         duplicates=answers.recognised.duplicates,
         dead_letters=len(answers.recognised.letters),
         deleted_train=len(deleted.train),

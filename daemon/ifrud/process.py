@@ -56,6 +56,7 @@ from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
 from ifrud.requests.answered_loading import load_answered
+from ifrud.requests.brake import Brake
 from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
 from ifrud.service import IdleWork, Service
@@ -165,6 +166,7 @@ def assemble(
     model = Model(newest, reader, writer, engine, settings.full_every)
     answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
     memory.remembered = partial(getattr, answered, "nbytes")
+    brake = Brake.load(reader, manifest, answered, settings.brake_share)
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
     streams = Streams(
         streams.source,
@@ -174,7 +176,7 @@ def assemble(
     decoder = Decoder(letters, settings.max_event_bytes, settings.max_consecutive_bad)
     prove = settings.prove and _provable(manifest.model)
     return Service(
-        pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, utc),
+        pipeline=Pipeline(model, reader, answered, brake, streams, decoder, reporter, utc),
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,

@@ -8,7 +8,8 @@ from ifru.snapshots.debt import debt_buffers, debt_of
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
-from ifru.snapshots.parts import Event, File, Held, Residual, Segment
+from ifru.snapshots.holding import Holding
+from ifru.snapshots.parts import ErasedRows, Event, File, Held, Residual, Segment
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.sources import Position, Source
 from ifru.snapshots.version import Version
@@ -24,6 +25,7 @@ __all__ = [
     "CommitLost",
     "CommitUnknown",
     "CorruptFile",
+    "ErasedRows",
     "Event",
     "File",
     "Finding",
@@ -32,6 +34,7 @@ __all__ = [
     "FullState",
     "Held",
     "HistoryReplaced",
+    "Holding",
     "Manifest",
     "NoVersion",
     "NotFound",

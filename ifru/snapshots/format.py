@@ -23,7 +23,7 @@ from pydantic import (
 from ifru.models import ModelConfig, UnknownModel, config_of
 from ifru.snapshots.documents import decode_json
 from ifru.snapshots.errors import CorruptFile, ForkedHistory
-from ifru.snapshots.parts import Event, File, Held, Part, Residual, Role, Segment, Sha256, Table
+from ifru.snapshots.parts import ErasedRows, Event, File, Held, Part, Residual, Role, Segment, Sha256, Table
 from ifru.snapshots.sources import Source
 from ifru.stores.errors import StoreError
 
@@ -47,7 +47,8 @@ class Manifest(Part):
     starts from, itself for a full one. epoch: raised by each writer that takes over.
     claims: of a version by which a writer only took over, the newest before it that is none such.
     tables: none where `base` is of format 1. sources: how far each was read. events: requests that the version
-    answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now.
+    answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now;
+    pending: the file of what they ask for. erased_recently: rows by minute, as far as they count against the brake.
     hash_key_id: of the key that hashes and fingerprints are made by.
     retained, holdout: rows that are left to train on and to test on.
     sha256: of the bytes that the store has, which do not hold it; empty before they are written.
@@ -70,6 +71,8 @@ class Manifest(Part):
     events: tuple[Event, ...]
     answered: tuple[Segment, ...] = ()
     held: tuple[Held, ...] = ()
+    pending: File | None = None
+    erased_recently: tuple[ErasedRows, ...] = ()
     hash_key_id: str | None = None
     residual: Residual
     retained: NonNegativeInt
@@ -89,6 +92,11 @@ class Manifest(Part):
     def hashes(self) -> tuple[str, ...]:
         """Keyed hashes of the requests that the version answers."""
         return tuple(event.hash for event in self.events)
+
+    @property
+    def shared(self) -> tuple[File, ...]:
+        """Files that belong to all versions that name them, not only to the one that wrote them."""
+        return (*self.answered, *([] if self.pending is None else [self.pending]))
 
     def find(self, role: Role) -> File | None:
         """The file with a role, where there is one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from ifrud.cli import dead_letters
+from ifrud.cli.approve import approve
 from ifrud.cli.run import run
 from ifrud.cli.status import status
 from ifrud.cli.submit import submit
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command()(submit)
+app.command()(approve)
 app.command()(status)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(demo)

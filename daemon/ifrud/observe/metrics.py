@@ -115,6 +115,10 @@ class Metrics:
         "AUC of the newest version on the held-out interactions that remain; NaN where it was not measured.",
     )
     retained = _gauge("ifrud_retained_interactions", "Interactions retained, by table.", "table", _TABLES)
+    held = _gauge("ifrud_held_requests", "Requests that are held until `ifrud approve` releases them.")
+    held_since = _gauge(
+        "ifrud_held_oldest_timestamp_seconds", "Since when the oldest of them is held; NaN where none is."
+    )
     lag = _gauge(
         "ifrud_source_lag", "What the source holds beyond the newest version: events on Kafka, bytes in a file."
     )

@@ -78,8 +78,7 @@ def _request(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> Request:
     if "type" in attributes:
         kind = attributes["type"]
         fields["type"] = kind.rpartition(".")[2] if isinstance(kind, str) else kind
-    if "interactions" in data:
-        fields["interactions"] = data["interactions"]
+    fields |= {name: data[name] for name in ("interactions", "request") if name in data}
     return parse_request(to_json(fields))
 
 

@@ -13,7 +13,7 @@ from ifru.requests import Identity
 from ifru.snapshots import First
 from ifrud.streams.outboxes import Record
 
-ReceiptState = Literal["published", "nothing_to_erase", "failed"]
+ReceiptState = Literal["published", "nothing_to_erase", "failed", "held"]
 _NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
 
 
@@ -25,6 +25,8 @@ class Receipt(BaseModel):
     published: `version` is the first that does not hold the subject's rows any more, and it is durable.
     nothing_to_erase: there was nothing of the subject in `version`.
     failed: the engine found no update. Nothing was erased, and a dead letter says why; sent again, it is tried again.
+    held: it would erase more than the brake allows, as `reason` says, and is carried out once somebody approves it;
+    then there is another receipt.
     residual_influence: of the batch that the request was in; 0 is the retrained model, 1 is nothing forgotten.
     """
 
@@ -37,10 +39,16 @@ class Receipt(BaseModel):
     version: int
     time: AwareDatetime
     residual_influence: float | None
+    reason: str | None = None
 
     @staticmethod
     def of(
-        request: Identity, state: ReceiptState, version: int, time: datetime, residual_influence: float | None
+        request: Identity,
+        state: ReceiptState,
+        version: int,
+        time: datetime,
+        residual_influence: float | None,
+        reason: str | None = None,
     ) -> Receipt:
         """A receipt with its id. time: when the version was computed. residual_influence: of the whole batch."""
         source, request_id = request
@@ -52,6 +60,7 @@ class Receipt(BaseModel):
             version=version,
             time=time.astimezone(UTC),
             residual_influence=residual_influence if state == "published" else None,
+            reason=reason,
         )
 
     @staticmethod
@@ -71,7 +80,7 @@ class Receipt(BaseModel):
 
     def line(self) -> bytes:
         """One line of JSON, without the newline. The same receipt gives the same bytes."""
-        return self.model_dump_json().encode()
+        return self.model_dump_json(exclude={"reason"} if self.reason is None else None).encode()
 
     def record(self) -> Record:
         """The record to send; receipts of one request share a key."""
