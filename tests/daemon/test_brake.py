@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ifru.requests import parse_request
 from ifru.snapshots import Reader
 from ifru.snapshots.audit import audit
-from tests.daemon.world import Pair, World, distinct, erase_pairs, erase_user, pairs, request
+from tests.daemon.world import NO_WEIGHTS, Pair, World, distinct, erase_pairs, erase_user, pairs, request, unbearable
 from tests.fixtures.failing_store import Crash, FailingStore
 
 SHARE = 0.03
@@ -23,10 +24,10 @@ _folders = itertools.count()
 Clock = Callable[[], datetime]
 
 
-def world_in(folder: Path) -> World:
+def world_in(folder: Path, weights: Mapping[int, float] = NO_WEIGHTS) -> World:
     inner = folder / str(next(_folders))
     inner.mkdir()
-    return World(inner)
+    return World(inner, weights=weights)
 
 
 @pytest.fixture
@@ -118,6 +119,31 @@ def test_a_held_request_that_is_sent_again_gets_its_receipt_again_and_after_the_
     drain(world)
     assert [receipt["state"] for receipt in world.receipts() if receipt["request_id"] == "big"][-1] == "published"
     assert {name: len(ids) for name, ids in distinct(world.receipts()).items()} == {"big": 2, "yes": 1}
+
+
+def test_a_held_request_that_is_sent_again_with_its_approval_is_only_told_that_it_is_done(world: World) -> None:
+    event = erase_item("big", popular(world))
+    world.submit(event)
+    drain(world)
+    world.submit(event, approve("yes", "big"), event)
+    drain(world)
+    told = [json.loads(line) for line in Reader(world.store).receipts(world.newest().manifest.version)]
+    assert {receipt["request_id"]: receipt["state"] for receipt in told} == {"big": "published", "yes": "published"}
+    assert len(told) == 2
+
+
+def test_a_request_is_known_for_as_long_as_it_is_held_though_others_are_forgotten_by_then(world: World) -> None:
+    event, later = erase_item("big", popular(world)), 3 * 24 * 60
+    world.submit(event)
+    drain(world, remember_days=1)
+    for name in ("r1", "r2"):
+        world.submit(erase_user(name, 1000))
+        drain(world, remember_days=1, utc=at(later), full_every=1)
+    assert [segment.count for segment in world.newest().manifest.answered] == [1]
+    world.submit(event)
+    drain(world, remember_days=1, utc=at(later))
+    assert distinct(world.receipts())["big"] == {world.receipts()[0]["id"]}
+    assert len(world.newest().manifest.held) == 1
 
 
 def test_another_request_under_the_id_of_a_held_one_is_refused_and_the_approval_is_for_the_first(world: World) -> None:
@@ -238,6 +264,45 @@ def test_a_full_version_and_a_refinement_keep_what_is_held(world: World) -> None
     world.submit(approve("yes", "big"))
     drain(world)
     assert states(world)["big"] == ["held", "published"]
+
+
+def test_a_batch_that_is_published_in_parts_leaves_no_approval_without_what_it_approves(tmp_path: Path) -> None:
+    weights, bad = unbearable(0)
+    for crash in itertools.count():
+        world = world_in(tmp_path, weights)
+        item = popular(world)
+        world.submit(approve("yes", "big"), erase_item("big", item), erase_pairs("bad", bad), erase_user("r1", 9))
+        store = FailingStore(world.store, crash=(crash, "before" if crash % 2 else "after"))
+        survived = False
+        try:
+            drain(world, store=store)
+            survived = True
+        except Crash:
+            drain(world)
+        told = states(world)
+        # Where the part with the request was published and the one with its approval was not, nothing is left for that.
+        assert told.pop("yes") in (["published"], ["nothing_to_erase"])
+        assert told == {"big": ["published"], "bad": ["failed"], "r1": ["published"]}
+        assert item not in {item for _, item in pairs(world.newest().dataset)}
+        assert world.newest().manifest.held == ()
+        if survived:
+            assert crash > 8, "the batch was not published in parts"
+            return
+
+
+def test_a_released_request_that_the_engine_fails_on_is_kept_in_its_dead_letter(tmp_path: Path) -> None:
+    weights, bad = unbearable(0)
+    world = world_in(tmp_path, weights)
+    event = erase_pairs("bad", bad)
+    world.submit(event)
+    drain(world, brake_share=0)
+    world.submit(approve("yes", "bad"))
+    drain(world)
+    assert states(world) == {"bad": ["held", "failed"], "yes": ["failed"]}
+    letter = world.dead_letters()[0]
+    assert letter["field"] == "engine"
+    assert parse_request(str(letter["payload"])) == parse_request(event)
+    assert world.newest().manifest.held == ()
 
 
 @pytest.mark.parametrize("released", [False, True], ids=["while it is held", "while it is released"])
