@@ -106,8 +106,29 @@ class Rectify(_Request):
         return {**super().content, "interactions": sorted(set(self.interactions))}
 
 
-Request = EraseUser | EraseBefore | EraseItem | EraseInteractions | Rectify
-REQUEST_TYPES = ("erase_user", "erase_before", "erase_item", "erase_interactions", "rectify")
+class Named(BaseModel):
+    """What names a request: the id and the source that it was sent with."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: Name
+    source: Annotated[str, StringConstraints(strict=True, max_length=1024)] = ""
+
+
+class Approve(_Request):
+    """Have a request carried out that is held, because it would erase much. It erases nothing by itself."""
+
+    type: Literal["approve"]
+    request: Named
+
+    @property
+    def approved(self) -> Identity:
+        """The request that is meant."""
+        return self.request.source, self.request.id
+
+
+Request = EraseUser | EraseBefore | EraseItem | EraseInteractions | Rectify | Approve
+REQUEST_TYPES = ("erase_user", "erase_before", "erase_item", "erase_interactions", "rectify", "approve")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ADAPTER: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
@@ -153,6 +174,8 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
             if isinstance(request, Rectify):
                 return Deletion.union(dataset.relabelled(*pair, request.label) for pair in known)
             return Deletion.union(dataset.of_pair(*pair) for pair in known)
+        case Approve():
+            return Deletion.nothing()
 
 
 def refusal(request: Request, dataset: Dataset, config: ModelConfig) -> RequestError | None:
@@ -188,6 +211,8 @@ def near_miss(request: Request, dataset: Dataset) -> bool:
         case EraseInteractions() | Rectify():
             known = ((_known(users, user), _known(items, item)) for user, item in request.interactions)
             return any("near" in pair and "no" not in pair for pair in known)
+        case Approve():
+            return False
 
 
 def _known(ids: Ids, name: str) -> Literal["yes", "near", "no"]:

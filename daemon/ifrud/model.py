@@ -17,6 +17,7 @@ from ifru.snapshots import (
     Change,
     Event,
     FullState,
+    Holding,
     Manifest,
     Reader,
     Remembered,
@@ -85,9 +86,10 @@ class Model:
         quality: Mapping[str, float] = NO_QUALITY,
         answered: Remembered | None = None,
         purged: int = 0,
+        holding: Holding | None = None,
     ) -> Manifest:
         """Commit the version after the newest. answered: what it stores of older requests. purged: up to which version
-        its receipts say so.
+        its receipts say so. holding: of the brake.
 
         Raises StoreError, CommitLost or CommitUnknown.
         """
@@ -102,6 +104,7 @@ class Model:
                 quality=quality,
                 answered=answered,
                 purged=purged,
+                holding=holding,
             )
         )
 

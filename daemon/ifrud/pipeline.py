@@ -14,7 +14,7 @@ from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.proof import ProofError
 from ifru.requests import refusal
-from ifru.snapshots import Event, Manifest, Reader, Remembered, Run
+from ifru.snapshots import Event, Holding, Manifest, Reader, Remembered, Run
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
 from ifrud.memory import ProofTooLarge
@@ -24,6 +24,8 @@ from ifrud.observe.report import BatchCounts, NewVersion, Reporter
 from ifrud.prover import RMS_BOUND, Prover
 from ifrud.requests.answered import Answered
 from ifrud.requests.answers import Answers, Recognised, answer, recognise
+from ifrud.requests.approvals import approve
+from ifrud.requests.brake import Brake
 from ifrud.requests.intake import Decoder
 from ifrud.requests.purges import Purges
 from ifrud.requests.receipts import Receipt
@@ -57,6 +59,7 @@ class Pipeline:
     model: Model
     reader: Reader
     answered: Answered
+    brake: Brake
     streams: Streams
     decoder: Decoder
     reporter: Reporter
@@ -86,7 +89,8 @@ class Pipeline:
         1. Decode the events, and tell requests that are new from those that were answered before.
         2. Send dead letters for events that are no requests, or others under a used id, or that the data has no answer
         to: before the commit, so that none is ever lost. A batch that asks for nothing ends here.
-        3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
+        3. Find the rows, and hold what would erase too many. 4. Update the model. 5. Commit, receipts included.
+        6. Send the receipts.
         7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
         Raises what these raise; only 5 changes what the next process starts from.
 
@@ -96,9 +100,10 @@ class Pipeline:
         """
         # 1
         with watch.stage("decode"):
-            intake = self.decoder.decode(batch.events)
+            intake, letters, held = self.decoder.decode(batch.events), self.decoder.letters, self.brake.held
             refused = partial(refusal, dataset=self.model.dataset, config=self.model.engine.config)
-            recognised = recognise(intake, self.answered, self.decoder.letters, refused)
+            recognised = recognise(intake, self.answered, letters, refused, held)
+            recognised = approve(recognised, held, self.answered, letters)
         self.reporter.open(request for request, _ in recognised.fresh.values())
         self.reporter.ignored(recognised.ignored)
         # 2
@@ -134,7 +139,7 @@ class Pipeline:
         """Steps 3 to 7 for requests. Raises UpdateFailed before anything is published."""
         # 3
         with watch.stage("resolve"):
-            answers = answer(part, self.model.dataset)
+            answers = answer(part, self.model.dataset, self.brake, self.utc())
         # 4
         with watch.stage("update"):
             update = self.model.forget(answers.deletion)
@@ -236,8 +241,9 @@ class Pipeline:
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
         receipts = [*answers.receipts(version, now, influence), *self.purges.receipts]
         lines = [receipt.line() for receipt in receipts]
-        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, self.purges.read)
-        self.positions = positions
+        brake = answers.braked(self.brake, version, now)
+        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, self.purges.read, brake.holding)
+        self.positions, self.brake = positions, brake
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
         return receipts
 
@@ -253,10 +259,12 @@ class Pipeline:
         receipts: Sequence[bytes],
         quality: Mapping[str, float],
         purged: int = 0,
+        holding: Holding | None = None,
     ) -> None:
         """Commit a version, with what it stores of requests that were answered before."""
         stored = self._to_store(erases=update is not None and len(update.deletion) > 0)
-        self._published(self.model.publish(update, positions, events, receipts, quality, stored, purged), stored)
+        manifest = self.model.publish(update, positions, events, receipts, quality, stored, purged, holding)
+        self._published(manifest, stored)
 
     def _to_store(self, erases: bool) -> Remembered | None:
         return self.answered.to_store(self.model.manifest, self.utc(), self.model.full_is_due(erases))
@@ -282,8 +290,10 @@ class Pipeline:
 
 def _counts(closed: Closed, answers: Answers, update: Update | None) -> BatchCounts:
     deleted = Deletion.nothing() if update is None else update.deletion
+    # What an approval released came with no event of its own.
+    places = {(arrival.event.partition, arrival.event.offset) for arrival in answers.recognised.accepted}
     return BatchCounts(
-        events=len(answers.recognised.accepted)
+        events=len(places)
         + len(answers.recognised.letters)
         + answers.recognised.ignored
         - len(answers.recognised.failed),
@@ -291,6 +301,7 @@ def _counts(closed: Closed, answers: Answers, update: Update | None) -> BatchCou
         published=answers.count("published"),
         nothing_to_erase=answers.count("nothing_to_erase"),
         failed=answers.count("failed"),
+        held=answers.count("held"),
         duplicates=answers.recognised.duplicates,
         dead_letters=len(answers.recognised.letters),
         deleted_train=len(deleted.train),

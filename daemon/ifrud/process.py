@@ -58,6 +58,7 @@ from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
 from ifrud.requests.answered_loading import load_answered
+from ifrud.requests.brake import Brake
 from ifrud.requests.changes import Changes
 from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
@@ -158,6 +159,7 @@ def assemble(
     model = Model(newest, reader, writer, engine, full)
     answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
     memory.remembered = partial(getattr, answered, "nbytes")
+    brake = Brake.load(reader, manifest, answered, settings.brake_share)
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
     streams = Streams(
         streams.source,
@@ -169,7 +171,7 @@ def assemble(
     prove = settings.prove and _provable(manifest.model)
     housekeeping = _housekeeping(settings, AttendedStore(store, contacts["store"]), reporter, now, utc)
     return Service(
-        pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, housekeeping.purges, utc),
+        pipeline=Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc),
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,

@@ -197,6 +197,7 @@ class Common(BaseSettings):
     max_event_bytes: PositiveInt = 256 * 1024
     max_consecutive_bad: PositiveInt = 1000
     remember_days: PositiveInt = 90
+    brake_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     dead_letters_payload: Literal["full", "digest"] = "full"
     memory_bytes: PositiveInt | None = None
     patience_s: PositiveFloat = 30

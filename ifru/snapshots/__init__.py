@@ -10,8 +10,9 @@ from ifru.snapshots.erasures import Erasure, erasures, waiting
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
+from ifru.snapshots.holding import Holding
 from ifru.snapshots.life import Answer, UnknownRequest, life, waits_for
-from ifru.snapshots.parts import Event, File, Held, Residual, Segment
+from ifru.snapshots.parts import ErasedRows, Event, File, Held, Residual, Segment
 from ifru.snapshots.purge import Purge, newest_purge
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.retention import Retention, duration
@@ -31,6 +32,7 @@ __all__ = [
     "CommitLost",
     "CommitUnknown",
     "CorruptFile",
+    "ErasedRows",
     "Erasure",
     "Event",
     "File",
@@ -40,6 +42,7 @@ __all__ = [
     "FullState",
     "Held",
     "HistoryReplaced",
+    "Holding",
     "Manifest",
     "NoVersion",
     "NotFound",

@@ -23,7 +23,7 @@ from pydantic import (
 from ifru.models import ModelConfig, UnknownModel, config_of
 from ifru.snapshots.documents import decode_json
 from ifru.snapshots.errors import CorruptFile, ForkedHistory
-from ifru.snapshots.parts import Event, File, Held, Part, Residual, Role, Segment, Sha256, Table
+from ifru.snapshots.parts import ErasedRows, Event, File, Held, Part, Residual, Role, Segment, Sha256, Table
 from ifru.snapshots.sources import Source
 from ifru.stores.errors import StoreError
 
@@ -47,7 +47,8 @@ class Manifest(Part):
     starts from, itself for a full one. epoch: raised by each writer that takes over.
     claims: of a version by which a writer only took over, the newest before it that is none such.
     tables: none where `base` is of format 1. sources: how far each was read. events: requests that the version
-    answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now.
+    answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now;
+    pending: the file of what they ask for. erased_recently: rows by minute, as far as they count against the brake.
     hash_key_id: of the key that hashes and fingerprints are made by.
     oldest_erasure: when the oldest of the rows was erased that files of `base` still hold; None where there is none.
     purged: requests of versions up to this one have got a receipt that nothing stored holds their rows any more.
@@ -72,6 +73,8 @@ class Manifest(Part):
     events: tuple[Event, ...]
     answered: tuple[Segment, ...] = ()
     held: tuple[Held, ...] = ()
+    pending: File | None = None
+    erased_recently: tuple[ErasedRows, ...] = ()
     hash_key_id: str | None = None
     oldest_erasure: AwareDatetime | None = None
     purged: NonNegativeInt = 0
@@ -97,7 +100,7 @@ class Manifest(Part):
     @property
     def shared(self) -> tuple[File, ...]:
         """Files that other versions name as well. A later version names them for a time, and then never again."""
-        return self.answered
+        return (*self.answered, *([] if self.pending is None else [self.pending]))
 
     def find(self, role: Role) -> File | None:
         """The file with a role, where there is one."""

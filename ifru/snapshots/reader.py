@@ -23,6 +23,7 @@ from ifru.snapshots.format import (
     manifest_path,
     manifest_version,
 )
+from ifru.snapshots.holding import decode_pending
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import decode_ledger
 from ifru.snapshots.parquet import decode_answered
@@ -151,6 +152,12 @@ class Reader:
         """What a version remembers of requests that older ones answered, the oldest first. Raises CorruptFile."""
         for segment in manifest.answered:
             yield segment, decoded(segment, decode_answered, self._content(manifest.version, segment))
+
+    def pending(self, manifest: Manifest) -> list[bytes]:
+        """What the requests ask for that a version holds, a line each. Raises CorruptFile."""
+        if manifest.pending is None:
+            return []
+        return decode_pending(self._content(manifest.version, manifest.pending))
 
     def entry(self, version: int) -> Manifest | Tombstone:
         """The manifest of a version, or what is left of it. Raises NoVersion where there never was one, CorruptFile."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ifru.errors import RequestError
-from ifru.requests import EraseInteractions, EraseItem, EraseUser
+from ifru.requests import Approve, EraseInteractions, EraseItem, EraseUser
 from ifrud.requests.envelope import decode
 from ifrud.streams.sources import Event
 
@@ -205,3 +205,14 @@ def test_a_reason_never_repeats_a_value(fields: dict[str, Any], name: str, value
     error = refused(event({**fields, name: value}))
     assert error.field == name
     assert "someone" not in str(error)
+
+
+def test_an_approval_names_its_request_bare_and_as_a_cloud_event() -> None:
+    named = {"id": "r-1", "source": "/crm"}
+    bare = {"id": "a-1", "type": "approve", "request": named, "time": TIME}
+    cloud = {**without(bare, "request"), "specversion": "1.0", "source": "/ops", "data": {"request": named}}
+    for payload in (bare, cloud):
+        found = decode(event(payload), 10_000)
+        assert isinstance(found, Approve)
+        assert found.approved == ("/crm", "r-1")
+    assert refused(event({**bare, "request": {"source": "/crm"}})).field == "request.id"

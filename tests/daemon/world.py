@@ -64,6 +64,7 @@ def trained_dataset() -> Dataset:
     return _trained()[1].copy()
 
 
+QUIET: Mapping[str, Any] = {"refine": False, "prove": False, "brake_share": 1}
 NO_WEIGHTS: Mapping[int, float] = {}
 
 
@@ -150,7 +151,7 @@ class World:
 
     def settings(self, **changes: Any) -> Settings:
         urls = {name: (self.folder / f"{name}.jsonl").as_uri() for name in ("events", "receipts", "dead_letters")}
-        return Settings.model_validate({**urls, "store": "memory://", "refine": False, "prove": False, **changes})
+        return Settings.model_validate({**urls, "store": "memory://", **QUIET, **changes})
 
     def submit(self, *payloads: bytes) -> None:
         with (self.folder / "events.jsonl").open("ab") as file:

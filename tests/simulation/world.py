@@ -36,6 +36,7 @@ from tests.simulation.broker import Broker
 from tests.simulation.bucket import NO_TROUBLE, Access, Bucket, Crash, Trouble
 from tests.simulation.chance import Chance
 from tests.simulation.events_file import EventsFile
+from tests.simulation.held import SHARES, to_approve
 from tests.simulation.outbox import Arrivals
 from tests.simulation.requests import Sender, Sent
 
@@ -74,6 +75,7 @@ class World:
         self.letters: list[bytes] = []
         self.log: list[str] = []
         self.seconds = 0.0
+        self._brake_share = self.random.choice(SHARES)
         self._healing = False
         self.committed_while_fenced: list[str] = []
         self._lives = self._taken_over = 0
@@ -88,6 +90,7 @@ class World:
             self.send: 6,
             self.live: 8,
             self.collect: 1,
+            self.approve: 3,
             self.follow: 2,
             **dict.fromkeys(self.stream.disturbances, 1),
             self.back_up: 1,
@@ -103,6 +106,13 @@ class World:
     def send(self) -> None:
         """Some records are sent."""
         records = [self.sender.next() for _ in range(self.random.randint(1, 6))]
+        self.sent |= {record.number: record for record in records}
+        self.stream.append(records)
+
+    def approve(self) -> None:
+        """Somebody approves what they were told is held."""
+        named = to_approve(self.random, self.eras[-1].receipts)
+        records = [self.sender.approval(each) for each in named]
         self.sent |= {record.number: record for record in records}
         self.stream.append(records)
 
@@ -228,7 +238,13 @@ class World:
         batch = {"max_requests": self.random.choice((1, 3, 50)), "max_backlog": 50}
         settings = Settings.model_validate(
             urls
-            | {"store": "memory://", "prove": False, "batch": batch, "refine": self.random.random() < 0.3}
+            | {
+                "store": "memory://",
+                "prove": False,
+                "brake_share": self._brake_share,
+                "batch": batch,
+                "refine": self.random.random() < 0.3,
+            }
             | {"full_every": self.random.choice((2, 5, 100)), "refine_after_ms": 0}
             | {"full_after_s": self.random.choice((0, 1, 10**6)), "purge_receipts_s": self.random.choice((0, 10**6))}
             | {"collect": {"older_than": self.random.choice((None, "0s", "5s"))}}

@@ -36,6 +36,7 @@ class BatchCounts:
     published: int
     nothing_to_erase: int
     failed: int
+    held: int
     duplicates: int
     dead_letters: int
     deleted_train: int
@@ -53,6 +54,7 @@ class BatchCounts:
             f"{self.published} deleted {deleted}": self.published,
             f"{self.nothing_to_erase} found nothing to erase": self.nothing_to_erase,
             f"the engine found no update for {self.failed}": self.failed,
+            f"{self.held} would erase too much and are held until they are approved": self.held,
             f"{self.duplicates} had been answered before": self.duplicates,
             f"{self.dead_letters} went to the dead letters": self.dead_letters,
             f"{self.ignored} asked for nothing": self.ignored,
@@ -113,8 +115,9 @@ class NewVersion:
         if batch is not None:
             found |= {
                 "events": batch.events,
-                "requests": batch.published + batch.nothing_to_erase + batch.failed,
+                "requests": batch.published + batch.nothing_to_erase + batch.failed + batch.held,
                 "failed": batch.failed,
+                "held": batch.held,
                 "duplicates": batch.duplicates,
                 "dead_letters": batch.dead_letters,
                 "deleted": batch.deleted_train + batch.deleted_holdout,
@@ -241,12 +244,18 @@ class Reporter:
         metrics.retained.labels("holdout").set(manifest.holdout)
         metrics.rms_bound.set(manifest.quality.get(RMS_BOUND, math.nan))
         metrics.auc.set(manifest.quality.get("auc", math.nan))
+        oldest = min(manifest.held, key=lambda each: each.since, default=None)
+        metrics.held.set(len(manifest.held))
+        metrics.held_since.set(math.nan if oldest is None else oldest.since.timestamp())
         self.board.update(
             version=manifest.version,
             retained_interactions=manifest.retained,
             holdout_interactions=manifest.holdout,
             residual_influence=settled.influence,
             residual_influence_total=settled.total,
+            held=len(manifest.held),
+            held_since=None if oldest is None else oldest.since,
+            held_reason=None if oldest is None else oldest.reason,
         )
 
     def _count(self, batch: BatchCounts) -> None:
@@ -256,12 +265,13 @@ class Reporter:
         metrics.requests.labels("published").inc(batch.published)
         metrics.requests.labels("nothing_to_erase").inc(batch.nothing_to_erase)
         metrics.requests.labels("failed").inc(batch.failed)
+        metrics.requests.labels("held").inc(batch.held)
         metrics.duplicates.inc(batch.duplicates)
         metrics.deleted.labels("train").inc(batch.deleted_train)
         metrics.deleted.labels("holdout").inc(batch.deleted_holdout)
         self.board.update(
             batches=old.batches + 1,
-            requests=old.requests + batch.published + batch.nothing_to_erase + batch.failed,
+            requests=old.requests + batch.published + batch.nothing_to_erase + batch.failed + batch.held,
             nothing_to_erase=old.nothing_to_erase + batch.nothing_to_erase,
             duplicates=old.duplicates + batch.duplicates,
             dead_letters=old.dead_letters + batch.dead_letters,

@@ -16,7 +16,7 @@ STRUCTURED = "application/cloudevents+json"
 _BINARY_PREFIX = "ce_"
 _ATTRIBUTES = ("specversion", "type", "id", "source", "subject", "time", "deadline")
 _COPIED = ("id", "source", "subject", "time", "deadline")
-_DATA = ("interactions", "before", "label", "deadline")
+_DATA = ("interactions", "before", "label", "request", "deadline")
 
 
 def decode(event: Event, max_bytes: int) -> Request:

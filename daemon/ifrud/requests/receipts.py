@@ -13,7 +13,7 @@ from ifru.requests import Identity
 from ifru.snapshots import First, State
 from ifrud.streams.outboxes import Record
 
-ReceiptState = Literal["published", "nothing_to_erase", "failed", "purged"]
+ReceiptState = Literal["published", "nothing_to_erase", "failed", "held", "purged"]
 _NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
 
 
@@ -26,6 +26,8 @@ class Receipt(BaseModel):
     nothing_to_erase: there was nothing of the subject in `version`.
     failed: the engine found no update. Nothing was erased, and a dead letter says why; sent again, it is tried again.
     purged: nothing stored holds any more what `version` erased for the request; `time`: since when, at the latest.
+    held: it would erase more than the brake allows, as `reason` says, and is carried out once somebody approves it;
+    then there is another receipt.
     residual_influence: of the batch that the request was in; 0 is the retrained model, 1 is nothing forgotten.
     near_miss: there was nothing of the subject, but of one whose id differs in spelling only. Left out where false.
     """
@@ -40,9 +42,17 @@ class Receipt(BaseModel):
     time: AwareDatetime
     residual_influence: float | None
     near_miss: bool = False
+    reason: str | None = None
 
     @staticmethod
-    def of(request: Identity, state: State, version: int, time: datetime, residual_influence: float | None) -> Receipt:
+    def of(
+        request: Identity,
+        state: State,
+        version: int,
+        time: datetime,
+        residual_influence: float | None,
+        reason: str | None = None,
+    ) -> Receipt:
         """A receipt with its id. state: as it is remembered. time: when the version was computed.
 
         residual_influence: of the whole batch.
@@ -59,6 +69,7 @@ class Receipt(BaseModel):
             time=time.astimezone(UTC),
             residual_influence=residual_influence if told == "published" else None,
             near_miss=near_miss,
+            reason=reason,
         )
 
     @staticmethod
@@ -83,7 +94,8 @@ class Receipt(BaseModel):
 
     def line(self) -> bytes:
         """One line of JSON, without the newline. The same receipt gives the same bytes."""
-        return self.model_dump_json(exclude=None if self.near_miss else {"near_miss"}).encode()
+        absent = {name for name in ("near_miss", "reason") if not getattr(self, name)}
+        return self.model_dump_json(exclude=absent).encode()
 
     def record(self) -> Record:
         """The record to send; receipts of one request share a key."""
