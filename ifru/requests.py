@@ -12,7 +12,9 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from ifru.errors import RequestError
 from ifru.interactions.dataset import Dataset, Deletion
@@ -69,8 +71,29 @@ class EraseInteractions(_Request):
         return {**super().content, "interactions": sorted(set(self.interactions))}
 
 
-Request = EraseUser | EraseItem | EraseInteractions
-REQUEST_TYPES = ("erase_user", "erase_item", "erase_interactions")
+class Release(_Request):
+    """A new consent: a user, or single interactions, may be trained on again. Erases nothing."""
+
+    type: Literal["release"]
+    subject: Name | None = None
+    interactions: Annotated[list[tuple[Name, Name]], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Release:
+        if (self.subject is None) == (self.interactions is None):
+            raise PydanticCustomError("subject", "names either a subject or interactions")
+        return self
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Neither the order of the pairs nor how often one is named changes what is released."""
+        if self.interactions is None:
+            return {"type": self.type, "subject": self.subject}
+        return {"type": self.type, "interactions": sorted(set(self.interactions))}
+
+
+Request = EraseUser | EraseItem | EraseInteractions | Release
+REQUEST_TYPES = ("erase_user", "erase_item", "erase_interactions", "release")
 _ADAPTER: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
 
@@ -110,3 +133,5 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
             return Deletion.union(
                 dataset.of_pair(user, item) for user, item in rows if user is not None and item is not None
             )
+        case Release():
+            return Deletion.nothing()

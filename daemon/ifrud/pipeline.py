@@ -11,8 +11,9 @@ import numpy as np
 from ifru.engine.engine import UpdateFailed
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
+from ifru.models import model_of
 from ifru.proof import ProofError
-from ifru.snapshots import Event, Reader, Run
+from ifru.snapshots import NOBODY, Event, Reader, Run, Suppressed, Version
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
 from ifrud.memory import ProofTooLarge
@@ -159,7 +160,8 @@ class Pipeline:
     def proof_is_due(self) -> bool:
         """Whether the newest version has no proof, and none was tried."""
         manifest = self.model.manifest
-        return RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
+        provable = model_of(manifest.model).capabilities.provable
+        return provable and RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
 
     def prove(self, prover: Prover) -> None:
         """Start the proof of the newest version, where there is room for it; `take` publishes it."""
@@ -187,10 +189,18 @@ class Pipeline:
         self._proof_failed = self.model.manifest.version
         self.reporter.proof_failed(self._proof_failed, error)
 
-    def _publish_idle(self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch) -> None:
-        """Publish a version that answers nothing."""
+    def adopt(self, candidate: Version, watch: Stopwatch) -> None:
+        """Publish the version that has forgotten in a candidate whatever was erased. Raises UnfitCandidate."""
+        with watch.stage("update"):
+            update = self.model.adopt(candidate)
+        self._publish_idle(update, NO_QUALITY, watch, candidate.manifest.attempt)
+
+    def _publish_idle(
+        self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch, candidate: str | None = None
+    ) -> None:
+        """Publish a version that answers nothing. candidate: the name of the one that it was made from."""
         with watch.stage("commit"):
-            self._publish(update, {}, (), (), quality)
+            self._publish(update, {}, (), (), quality, candidate=candidate)
         with watch.stage("settle"):
             self.model.settle()
         self._report(None, update, watch)
@@ -201,10 +211,16 @@ class Pipeline:
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
         receipts = answers.receipts(version, now, influence)
         lines = [receipt.line() for receipt in receipts]
-        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
+        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, self._added(answers))
         self.positions = positions
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
         return receipts
+
+    def _added(self, answers: Answers) -> Suppressed:
+        """What answered requests add to the suppression list."""
+        fresh, states = answers.recognised.fresh, answers.states
+        requests = (request for identity, (request, _) in fresh.items() if states[identity] not in ("failed", "held"))
+        return self.model.suppression.of(requests)
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
         source = self.streams.source
@@ -217,10 +233,13 @@ class Pipeline:
         events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float],
+        added: Suppressed = NOBODY,
+        candidate: str | None = None,
     ) -> None:
         """Commit a version, with what it stores of requests that were answered before."""
-        stored = self.answered.to_store(self.model.manifest, self.utc(), self.model.full_is_due)
-        manifest = self.model.publish(update, positions, events, receipts, quality, stored)
+        full = self.model.full_is_due or candidate is not None
+        stored = self.answered.to_store(self.model.manifest, self.utc(), full)
+        manifest = self.model.publish(update, positions, events, receipts, quality, stored, added, candidate)
         if stored is not None:
             self.answered.stored(manifest, stored)
 

@@ -33,11 +33,14 @@ from ifru.snapshots import (
     Version,
     Writer,
     debt_of,
+    hash_key_of,
     open_store,
+    outside_hash_key,
     probe,
-    read_hash_key,
 )
+from ifru.suppression import Suppression
 from ifru.training.warm_up import warm_up
+from ifrud.adoption import Adoption
 from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
 from ifrud.cgroup import memory_limit
@@ -162,8 +165,10 @@ def assemble(
     reader.check_parent(manifest)
     writer = Writer(attended, utc, attempt, persist=patience)
     engine = partial(_engine, settings=settings.engine, memory=memory, beat=beat)
-    model = Model(newest, reader, writer, engine, settings.full_every)
-    answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
+    key = hash_key_of(attended, manifest.hash_key_id, _outside_key(settings))
+    suppression = Suppression(key, (reader.suppressed(manifest),))
+    model = Model(newest, reader, writer, engine, settings.full_every, suppression)
+    answered = load_answered(reader, manifest, key, settings.remember_days, utc(), beat)
     memory.remembered = partial(getattr, answered, "nbytes")
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
     streams = Streams(
@@ -172,18 +177,26 @@ def assemble(
         AttendedOutbox(streams.dead_letters, contacts["dead_letters"], patience),
     )
     decoder = Decoder(letters, settings.max_event_bytes, settings.max_consecutive_bad)
-    prove = settings.prove and _provable(manifest.model)
+    prove = settings.prove and _proving(manifest.model)
+    pipeline = Pipeline(model, reader, answered, streams, decoder, reporter, utc)
+    quick = AttendedStore(store, contacts["store"])
     return Service(
-        pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, utc),
+        pipeline=pipeline,
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
-        lookout=Lookout(AttendedStore(store, contacts["store"]), now),
+        lookout=Lookout(quick, now),
+        adoption=Adoption(pipeline, attended, quick, patience, now, utc),
         patience=patience,
         now=now,
         check=check,
     )
+
+
+def _outside_key(settings: Settings) -> bytes | None:
+    key = None if settings.hash_key is None else settings.hash_key.get_secret_value()
+    return outside_hash_key(key, settings.hash_key_file)
 
 
 def _refined(reader: Reader, newest: Manifest) -> bool:
@@ -196,13 +209,12 @@ def _refined(reader: Reader, newest: Manifest) -> bool:
     return len(done.events) == 0
 
 
-def _provable(config: ModelConfig) -> bool:
-    provable = model_of(config).capabilities.provable
-    if not provable:
+def _proving(config: ModelConfig) -> bool:
+    if not model_of(config).capabilities.provable:
         log.info(f"versions of this model are not proven: there is no proof for {config.name!r}")
     elif not concurrent():
         log.warning("versions are not proven beside updates: install GNU OpenMP (libgomp1), which this machine lacks")
-    return provable and concurrent()
+    return concurrent()
 
 
 def _reporter(settings: Settings) -> Reporter:

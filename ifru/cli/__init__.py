@@ -1,4 +1,4 @@
-"""The `ifru` command: train, import, prove, verify, inspect, audit."""
+"""The `ifru` command: train, import, retrain, adopt, prove, verify, inspect, audit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Sequence
 
 import typer
 
+from ifru.cli.adopt import adopt
 from ifru.cli.audit import audit
 from ifru.cli.importing import app as importing
 from ifru.cli.inspect import inspect
 from ifru.cli.prove import prove
+from ifru.cli.retrain import retrain
 from ifru.cli.train import train
 from ifru.cli.verify import verify
 from ifru.errors import IfruError
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 app.command()(train)
 app.add_typer(importing, name="import")
+app.command()(retrain)
+app.command()(adopt)
 app.command()(verify)
 app.command()(prove)
 app.command()(inspect)

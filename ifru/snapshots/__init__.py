@@ -1,16 +1,33 @@
 """Versions of a model in a store: the only part of the library that touches storage."""
 
+from ifru.snapshots import candidates
 from ifru.snapshots.answered import First, Remembered, Run, State
 from ifru.snapshots.audit import Audit, Finding, audit
 from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.checkpoint import restore
 from ifru.snapshots.debt import debt_buffers, debt_of
-from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
+from ifru.snapshots.errors import (
+    CommitLost,
+    CommitUnknown,
+    CorruptFile,
+    ForkedHistory,
+    HistoryReplaced,
+    NoVersion,
+    WrongHashKey,
+)
 from ifru.snapshots.format import Manifest, encode_tombstone
-from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
+from ifru.snapshots.hash_key import (
+    event_hash,
+    fingerprint,
+    hash_key_of,
+    key_id,
+    outside_hash_key,
+    read_hash_key,
+)
 from ifru.snapshots.parts import Event, File, Held, Residual, Segment
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.sources import Position, Source
+from ifru.snapshots.suppressed import NO_TIME, NOBODY, Subject, Suppressed
 from ifru.snapshots.version import Version
 from ifru.snapshots.writer import Writer
 from ifru.stores.errors import AlreadyExists, NotFound, StoreError
@@ -18,6 +35,8 @@ from ifru.stores.probe import probe
 from ifru.stores.store import Store, open_store
 
 __all__ = [
+    "NOBODY",
+    "NO_TIME",
     "AlreadyExists",
     "Audit",
     "Change",
@@ -45,16 +64,22 @@ __all__ = [
     "State",
     "Store",
     "StoreError",
+    "Subject",
+    "Suppressed",
     "Version",
     "Writer",
+    "WrongHashKey",
     "audit",
+    "candidates",
     "debt_buffers",
     "debt_of",
     "encode_tombstone",
     "event_hash",
     "fingerprint",
+    "hash_key_of",
     "key_id",
     "open_store",
+    "outside_hash_key",
     "probe",
     "read_hash_key",
     "restore",

@@ -17,6 +17,7 @@ from ifru.snapshots.numbering import Numbering
 from ifru.snapshots.parquet import encode_features, encode_ids, encode_interactions
 from ifru.snapshots.parts import FEATURES, Event, Held, Residual, Role
 from ifru.snapshots.sources import Source
+from ifru.snapshots.suppressed import NOBODY, Suppressed
 from ifru.snapshots.tensors import Delta, encode_delta, encode_tensors, named_tensors
 
 
@@ -46,6 +47,8 @@ class Change:
     serving: what scores pairs now, where it is not the parameters themselves. buffers: all, where one has changed.
     held: all requests that are held now; None where the parent's still are.
     answered: what is remembered of older requests; None where it is what the parent remembers.
+    suppressed: who was erased and not yet on the list, or released; of a full version the whole list.
+    candidate: the name of the candidate that the whole state comes from.
     hash_key_id: None where it is the parent's.
     claim: whether it changes nothing, and only shows that this writer has taken over.
     full: where it is given, the whole state is written anew, and update, deletion, serving and buffers are not read.
@@ -62,6 +65,8 @@ class Change:
     buffers: Mapping[str, Tensor] | None = None
     held: Sequence[Held] | None = None
     answered: Remembered | None = None
+    suppressed: Suppressed = NOBODY
+    candidate: str | None = None
     hash_key_id: str | None = None
     claim: bool = False
     full: FullState | None = None

@@ -48,6 +48,7 @@ class Manifest(Part):
     claims: of a version by which a writer only took over, the newest before it that is none such.
     tables: none where `base` is of format 1. sources: how far each was read. events: requests that the version
     answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now.
+    candidate: the name of the candidate that the version was made from.
     hash_key_id: of the key that hashes and fingerprints are made by.
     retained, holdout: rows that are left to train on and to test on.
     sha256: of the bytes that the store has, which do not hold it; empty before they are written.
@@ -70,6 +71,7 @@ class Manifest(Part):
     events: tuple[Event, ...]
     answered: tuple[Segment, ...] = ()
     held: tuple[Held, ...] = ()
+    candidate: Attempt | None = None
     hash_key_id: str | None = None
     residual: Residual
     retained: NonNegativeInt
@@ -168,12 +170,12 @@ def encode_head(version: int, sha256: str | None) -> bytes:
     return json.dumps({"version": version, **known}).encode()
 
 
-def decode_manifest(data: bytes, version: int) -> Manifest | Tombstone:
-    """Read the manifest of a version.
+def decode_manifest(data: bytes, version: int, path: str | None = None) -> Manifest | Tombstone:
+    """Read the manifest of a version. path: where it is, if not among the versions.
 
     Raises CorruptFile where it is none, StoreError for a schema that this program does not know, and UnknownModel.
     """
-    path = manifest_path(version)
+    path = path or manifest_path(version)
     try:
         document = decode_json(data)
     except ValueError as error:

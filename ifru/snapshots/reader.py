@@ -25,8 +25,9 @@ from ifru.snapshots.format import (
 )
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import decode_ledger
-from ifru.snapshots.parquet import decode_answered
+from ifru.snapshots.parquet import decode_answered, decode_suppressed
 from ifru.snapshots.parts import Event, File, Role, Segment
+from ifru.snapshots.suppressed import NOBODY, Suppressed
 from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters
 from ifru.snapshots.version import Version, checked, replay
 from ifru.stores.errors import NotFound
@@ -144,6 +145,18 @@ class Reader:
         for segment in manifest.answered:
             yield segment, decoded(segment, decode_answered, self._content(manifest.version, segment))
 
+    def suppressed(self, manifest: Manifest) -> Suppressed:
+        """Who was erased up to a version, as far as versions say so. Raises NoVersion, CorruptFile."""
+        found = NOBODY
+        with ThreadPoolExecutor(READERS) as pool:
+            for part in pool.map(partial(self._suppressed, manifest), range(manifest.base, manifest.version + 1)):
+                found = found.then(part)
+        return found
+
+    def _suppressed(self, target: Manifest, version: int) -> Suppressed:
+        manifest = target if version == target.version else self.manifest(version)
+        return self._read(manifest, "suppressed", decode_suppressed) if manifest.find("suppressed") else NOBODY
+
     def _entry(self, version: int) -> Manifest | Tombstone:
         path = manifest_path(version)
         try:
@@ -218,7 +231,7 @@ class Reader:
             # A collector overwrites the manifest before it deletes files.
             self.manifest(version)
             raise CorruptFile(file.path, "is missing") from error
-        verify(file, data, version)
+        verify(file, data, manifest_path(version))
         return data
 
 

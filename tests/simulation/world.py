@@ -28,6 +28,7 @@ from tests.simulation.chance import Chance
 from tests.simulation.events_file import EventsFile
 from tests.simulation.outbox import Arrivals
 from tests.simulation.requests import Sender, Sent
+from tests.simulation.retraining import leave_candidate
 
 MAY_END_IT = (CommitLost, CommitUnknown, StoreError, OutboxError, SourceError)
 """Errors that may end a process in a world. Any other is a bug."""
@@ -65,7 +66,7 @@ class World:
         self.seconds = 0.0
         self._healing = False
         self.committed_while_fenced: list[str] = []
-        self._lives = self._taken_over = 0
+        self._lives = self._taken_over = self._candidates = 0
         self._accept: str | None = None
         self._held: Version | None = None
         self._held_era = 0
@@ -78,6 +79,7 @@ class World:
             self.live: 8,
             self.collect: 1,
             self.follow: 2,
+            self.retrain: 1,
             **dict.fromkeys(self.stream.disturbances, 1),
             self.back_up: 1,
             self.restore: 1,
@@ -141,6 +143,11 @@ class World:
             for file in manifest.files:
                 if file.role != "ledger" and file.path not in kept:
                     self.bucket.objects.pop(file.path, None)
+
+    def retrain(self) -> None:
+        """Somebody leaves a model that was trained on the data from before the first request."""
+        self._candidates += 1
+        leave_candidate(self.random, self.store, self._candidates)
 
     def back_up(self) -> None:
         """Somebody copies the bucket."""

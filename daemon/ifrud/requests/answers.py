@@ -10,7 +10,7 @@ from itertools import islice
 from ifru.engine.engine import UpdateFailed
 from ifru.errors import RequestError
 from ifru.interactions import Dataset, Deletion
-from ifru.requests import Identity, Request, resolve
+from ifru.requests import Identity, Release, Request, resolve
 from ifru.snapshots import Event
 from ifrud.requests.answered import Answered
 from ifrud.requests.dead_letters import DeadLetter, Letters
@@ -116,7 +116,8 @@ def answer(recognised: Recognised, dataset: Dataset) -> Answers:
     """Find the rows that fresh requests mean."""
     parts = {identity: resolve(request, dataset) for identity, (request, _) in recognised.fresh.items()}
     states: dict[Identity, ReceiptState] = {
-        identity: "published" if len(part) else "nothing_to_erase" for identity, part in parts.items()
+        identity: "published" if len(part) or isinstance(recognised.fresh[identity][0], Release) else "nothing_to_erase"
+        for identity, part in parts.items()
     }
     failed: dict[Identity, ReceiptState] = dict.fromkeys(recognised.failed, "failed")
     return Answers(recognised, Deletion.union(parts.values()), states | failed)
