@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Iterator, Set
+from contextlib import suppress
 from random import Random
 
 import torch
 
 from ifru.objective.parameters import Parameters
-from ifru.snapshots import FullState, Reader, Store, candidates
+from ifru.snapshots import FullState, NoVersion, Reader, Store, candidates
 from ifru.suppression import Suppression
 from tests.daemon.world import CONFIG, ITEMS, TIME, USERS, Pair, pairs, trained_dataset
 from tests.simulation.requests import Sent
@@ -34,7 +35,7 @@ def released_users(sent: Iterable[Sent], answered: Set[Identity]) -> set[str]:
 
 
 def check_nobody_came_back(store: Store, initial: Counter[Pair]) -> None:
-    """Nobody on the suppression list is in the newest version, or in one that is trained on the original data."""
+    """Nobody on the suppression list is in the newest version, and no candidate became two versions."""
     newest, suppression = Reader(store).load(), Suppression.read(store)
     assert len(suppression.rows(newest.dataset)) == 0, "somebody on the suppression list is in the newest version"
     data = trained_dataset()
@@ -42,3 +43,13 @@ def check_nobody_came_back(store: Store, initial: Counter[Pair]) -> None:
     gone = set(initial) - set(pairs(data))
     back = gone & set(pairs(newest.dataset))
     assert not back, f"resurrected: {sorted(back)[0]}"
+    names = Counter(_candidates(Reader(store), newest.manifest.version))
+    assert set(names.values()) <= {1}, f"adopted twice: {names.most_common(1)}"
+
+
+def _candidates(reader: Reader, newest: int) -> Iterator[str]:
+    """Those that versions were made from."""
+    for version in range(1, newest + 1):
+        with suppress(NoVersion):
+            if name := reader.manifest(version).candidate:
+                yield name

@@ -55,7 +55,7 @@ class BatchCounts:
 
 @dataclass(frozen=True)
 class NewVersion:
-    """A version that was published. batch: None for a refinement, a proof or an adoption. update: None where nothing moved.
+    """A version that was published. batch: None where it answers nothing. update: None where nothing moved.
 
     cache: what the curvature cache has done since the engine started. seconds: by stage.
     """
