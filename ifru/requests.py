@@ -13,7 +13,9 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from ifru.errors import RequestError
 from ifru.interactions.dataset import Dataset, Deletion, Ids
@@ -127,8 +129,29 @@ class Approve(_Request):
         return self.request.source, self.request.id
 
 
-Request = EraseUser | EraseBefore | EraseItem | EraseInteractions | Rectify | Approve
-REQUEST_TYPES = ("erase_user", "erase_before", "erase_item", "erase_interactions", "rectify", "approve")
+class Release(_Request):
+    """A new consent: a user, or single interactions, may be trained on again. Erases nothing."""
+
+    type: Literal["release"]
+    subject: Name | None = None
+    interactions: Annotated[list[tuple[Name, Name]], Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Release:
+        if (self.subject is None) == (self.interactions is None):
+            raise PydanticCustomError("subject", "names either a subject or interactions")
+        return self
+
+    @property
+    def content(self) -> dict[str, object]:
+        """Neither the order of the pairs nor how often one is named changes what is released."""
+        if self.interactions is None:
+            return {"type": self.type, "subject": self.subject}
+        return {"type": self.type, "interactions": sorted(set(self.interactions))}
+
+
+Request = EraseUser | EraseBefore | EraseItem | EraseInteractions | Rectify | Approve | Release
+REQUEST_TYPES = ("erase_user", "erase_before", "erase_item", "erase_interactions", "rectify", "approve", "release")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ADAPTER: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
@@ -174,7 +197,7 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
             if isinstance(request, Rectify):
                 return Deletion.union(dataset.relabelled(*pair, request.label) for pair in known)
             return Deletion.union(dataset.of_pair(*pair) for pair in known)
-        case Approve():
+        case Approve() | Release():
             return Deletion.nothing()
 
 
@@ -211,7 +234,7 @@ def near_miss(request: Request, dataset: Dataset) -> bool:
         case EraseInteractions() | Rectify():
             known = ((_known(users, user), _known(items, item)) for user, item in request.interactions)
             return any("near" in pair and "no" not in pair for pair in known)
-        case Approve():
+        case Approve() | Release():
             return False
 
 

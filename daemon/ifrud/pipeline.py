@@ -12,9 +12,10 @@ import numpy as np
 from ifru.engine.engine import UpdateFailed
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
+from ifru.models import model_of
 from ifru.proof import ProofError
 from ifru.requests import refusal
-from ifru.snapshots import Event, Holding, Manifest, Reader, Remembered, Run
+from ifru.snapshots import NOBODY, Event, Holding, Manifest, Reader, Remembered, Run, Suppressed, Version
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
 from ifrud.memory import ProofTooLarge
@@ -183,7 +184,8 @@ class Pipeline:
     def proof_is_due(self) -> bool:
         """Whether the newest version has no proof, and none was tried."""
         manifest = self.model.manifest
-        return RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
+        provable = model_of(manifest.model).capabilities.provable
+        return provable and RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
 
     def prove(self, prover: Prover) -> None:
         """Start the proof of the newest version, where there is room for it; `take` publishes it."""
@@ -227,10 +229,18 @@ class Pipeline:
             self.streams.receipts.send([receipt.record() for receipt in purged])
         self._report(None, None, watch, purged=len(purged), restated=True)
 
-    def _publish_idle(self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch) -> None:
-        """Publish a version that answers nothing."""
+    def adopt(self, candidate: Version, watch: Stopwatch) -> None:
+        """Publish the version that has forgotten in a candidate whatever was erased. Raises UnfitCandidate."""
+        with watch.stage("update"):
+            update = self.model.adopt(candidate)
+        self._publish_idle(update, NO_QUALITY, watch, candidate.manifest.attempt)
+
+    def _publish_idle(
+        self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch, candidate: str | None = None
+    ) -> None:
+        """Publish a version that answers nothing. candidate: the name of the one that it was made from."""
         with watch.stage("commit"):
-            self._publish(update, {}, (), (), quality)
+            self._publish(update, {}, (), (), quality, candidate=candidate)
         with watch.stage("settle"):
             self.model.settle()
         self._report(None, update, watch)
@@ -241,11 +251,17 @@ class Pipeline:
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
         receipts = [*answers.receipts(version, now, influence), *self.purges.receipts]
         lines = [receipt.line() for receipt in receipts]
-        brake = answers.braked(self.brake, version, now)
-        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, self.purges.read, brake.holding)
+        brake, added, purged = answers.braked(self.brake, version, now), self._added(answers), self.purges.read
+        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, purged, brake.holding, added)
         self.positions, self.brake = positions, brake
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
         return receipts
+
+    def _added(self, answers: Answers) -> Suppressed:
+        """What answered requests add to the suppression list."""
+        fresh, states = answers.recognised.fresh, answers.states
+        requests = (request for identity, (request, _) in fresh.items() if states[identity] not in ("failed", "held"))
+        return self.model.suppression.of(requests)
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
         source = self.streams.source
@@ -260,14 +276,18 @@ class Pipeline:
         quality: Mapping[str, float],
         purged: int = 0,
         holding: Holding | None = None,
+        added: Suppressed = NOBODY,
+        candidate: str | None = None,
     ) -> None:
         """Commit a version, with what it stores of requests that were answered before."""
-        stored = self._to_store(erases=update is not None and len(update.deletion) > 0)
-        manifest = self.model.publish(update, positions, events, receipts, quality, stored, purged, holding)
+        stored = self._to_store(update is not None and len(update.deletion) > 0, candidate is not None)
+        manifest = self.model.publish(
+            update, positions, events, receipts, quality, stored, purged, holding, added, candidate
+        )
         self._published(manifest, stored)
 
-    def _to_store(self, erases: bool) -> Remembered | None:
-        return self.answered.to_store(self.model.manifest, self.utc(), self.model.full_is_due(erases))
+    def _to_store(self, erases: bool, full: bool = False) -> Remembered | None:
+        return self.answered.to_store(self.model.manifest, self.utc(), full or self.model.full_is_due(erases))
 
     def _published(self, manifest: Manifest, stored: Remembered | None) -> None:
         if stored is not None:

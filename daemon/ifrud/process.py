@@ -32,12 +32,15 @@ from ifru.snapshots import (
     Writer,
     debt_of,
     duration,
+    hash_key_of,
     open_store,
+    outside_hash_key,
     probe,
-    read_hash_key,
 )
 from ifru.stores.versioned import VERSIONED, keeps_versions
+from ifru.suppression import Suppression
 from ifru.training.warm_up import warm_up
+from ifrud.adoption import Adoption
 from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
 from ifrud.cgroup import memory_limit
@@ -156,8 +159,10 @@ def assemble(
     writer = Writer(attended, utc, attempt, persist=patience)
     engine = partial(_engine, settings=settings.engine, memory=memory, beat=beat)
     full = FullVersions(settings.full_every, timedelta(seconds=settings.full_after_s), utc)
-    model = Model(newest, reader, writer, engine, full)
-    answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
+    key = hash_key_of(attended, manifest.hash_key_id, _outside_key(settings))
+    suppression = Suppression(key, (reader.suppressed(manifest),))
+    model = Model(newest, reader, writer, engine, full, suppression)
+    answered = load_answered(reader, manifest, key, settings.remember_days, utc(), beat)
     memory.remembered = partial(getattr, answered, "nbytes")
     brake = Brake.load(reader, manifest, answered, settings.brake_share)
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
@@ -168,16 +173,19 @@ def assemble(
     )
     changes = Changes(settings.decode, streams.source.name)
     decoder = Decoder(letters, changes, settings.max_event_bytes, settings.max_consecutive_bad)
-    prove = settings.prove and _provable(manifest.model)
-    housekeeping = _housekeeping(settings, AttendedStore(store, contacts["store"]), reporter, now, utc)
+    prove = settings.prove and _proving(manifest.model)
+    quick = AttendedStore(store, contacts["store"])
+    housekeeping = _housekeeping(settings, quick, reporter, now, utc)
+    pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc)
     return Service(
-        pipeline=Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc),
+        pipeline=pipeline,
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
-        lookout=Lookout(AttendedStore(store, contacts["store"]), now),
+        lookout=Lookout(quick, now),
         housekeeping=housekeeping,
+        adoption=Adoption(pipeline, attended, quick, patience, now, utc),
         patience=patience,
         now=now,
         check=check,
@@ -198,6 +206,11 @@ def _housekeeping(
     )
 
 
+def _outside_key(settings: Settings) -> bytes | None:
+    key = None if settings.hash_key is None else settings.hash_key.get_secret_value()
+    return outside_hash_key(key, settings.hash_key_file)
+
+
 def _refined(reader: Reader, newest: Manifest) -> bool:
     """Whether the newest version, claims aside, is a training, a refinement or a proof, and answers no requests."""
     try:
@@ -208,13 +221,12 @@ def _refined(reader: Reader, newest: Manifest) -> bool:
     return len(done.events) == 0
 
 
-def _provable(config: ModelConfig) -> bool:
-    provable = model_of(config).capabilities.provable
-    if not provable:
+def _proving(config: ModelConfig) -> bool:
+    if not model_of(config).capabilities.provable:
         log.info(f"versions of this model are not proven: there is no proof for {config.name!r}")
     elif not concurrent():
         log.warning("versions are not proven beside updates: install GNU OpenMP (libgomp1), which this machine lacks")
-    return provable and concurrent()
+    return concurrent()
 
 
 def _reporter(settings: Settings) -> Reporter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ifrud.adoption import Adoption
 from ifrud.batcher import Batch, Batcher
 from ifrud.housekeeping import Housekeeping
 from ifrud.lookout import Lookout
@@ -53,6 +54,7 @@ class Service:
     prover: Prover
     lookout: Lookout
     housekeeping: Housekeeping
+    adoption: Adoption
     patience: Patience
     now: Callable[[], float]
     check: Callable[[], None]
@@ -72,8 +74,12 @@ class Service:
         must end then.
         """
         self.patience.last(stop)
+        # As with receipts, a version on top of one says that the candidate it was made from is gone.
+        self.adoption.finish()
         self.pipeline.resume()
         self._refined = not self.idle.refine or self.idle.refined
+        while drain and self.adoption.look(self._new_watch):
+            pass
         goal = Goal(self._source.end()) if drain else None
         try:
             while not stop() and not (goal and self._reached(goal)):
@@ -94,8 +100,11 @@ class Service:
         elif len(self.batcher) == 0:
             self.lookout.look(self.pipeline.model.manifest)
             self.housekeeping.look(self.pipeline.model.manifest)
-            if self._quiet() and not drain:
-                self._improve(stop)
+        if (batch is not None or len(self.batcher) == 0) and self.adoption.look(self._new_watch):
+            self.prover.give_up()
+            self._refined = not self.idle.refine
+        elif batch is None and len(self.batcher) == 0 and self._quiet() and not drain:
+            self._improve(stop)
         self._show_lag()
 
     def _finish(self) -> None:

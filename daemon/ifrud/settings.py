@@ -182,6 +182,7 @@ class Common(BaseSettings):
     """What all commands read from the same file and environment.
 
     model: `package.module:factory` that is imported for versions of the user's own module; no version causes that.
+    hash_key, hash_key_file: the key of hashes in versions, in hex or in a file, where it is not kept with them.
     """
 
     model_config = SettingsConfigDict(
@@ -209,6 +210,8 @@ class Common(BaseSettings):
     purge_receipts_s: NonNegativeFloat = 60
     collect: CollectSettings = CollectSettings()
     model: str | None = None
+    hash_key: SecretStr | None = None
+    hash_key_file: Path | None = None
 
 
 class Settings(Common):

@@ -1,4 +1,4 @@
-"""The `ifru` command: train, import, prove, verify, inspect, audit, request, collect."""
+"""The `ifru` command: train, import, retrain, adopt, prove, verify, inspect, audit, request, collect."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
+from ifru.cli.adopt import adopt
 from ifru.cli.audit import audit
 from ifru.cli.collect import collect
 from ifru.cli.importing import app as importing
 from ifru.cli.inspect import inspect
 from ifru.cli.prove import prove
 from ifru.cli.request import request
+from ifru.cli.retrain import retrain
 from ifru.cli.train import train
 from ifru.cli.verify import verify
 from ifru.errors import IfruError
@@ -47,6 +49,8 @@ def common(
 
 app.command()(train)
 app.add_typer(importing, name="import")
+app.command()(retrain)
+app.command()(adopt)
 app.command()(verify)
 app.command()(prove)
 app.command()(inspect)

@@ -87,18 +87,20 @@ class _Fetched:
     contents: Mapping[str, bytes] | None
 
 
-def audit(store: Store, report: Report = silent) -> Audit:
+def audit(store: Store, report: Report = silent, hash_key: bytes | None = None) -> Audit:
     """Check everything under a prefix. Publishes nothing, and takes a store in which others write as it is.
+
+    hash_key: of the hashes in versions, where it is not kept with them.
 
     Memory: the paths of all files, one version, its files, and AHEAD_BYTES for each of READERS versions after it.
     Raises NoVersion for an empty prefix, StoreError where the store fails.
     """
-    return _Walk(store, report).walk()
+    return _Walk(store, report, hash_key).walk()
 
 
 class _Walk:
-    def __init__(self, store: Store, report: Report) -> None:
-        self._store, self._report = store, report
+    def __init__(self, store: Store, report: Report, hash_key: bytes | None) -> None:
+        self._store, self._report, self._hash_key = store, report, hash_key
         self._problems: dict[Finding, None] = {}
         self._notes: list[Finding] = []
         self._examiner = Examiner(self._tell)
@@ -218,7 +220,7 @@ class _Walk:
         if isinstance(newest.entry, Tombstone) and self._get(manifest_path(newest.version + 1)) is None:
             self._tell(manifest_path(newest.version), "is the newest version, and was collected")
         try:
-            key = read_hash_key(self._store)
+            key = read_hash_key(self._store) if self._hash_key is None else self._hash_key
         except NotFound:
             self._tell(HASH_KEY, "is missing")
             return
@@ -228,7 +230,7 @@ class _Walk:
         wanted = newest.entry.hash_key_id if isinstance(newest.entry, Manifest) else None
         if wanted not in (None, key_id(key)):
             self._tell(HASH_KEY, f"holds the key {key_id(key)}; the newest version names {wanted}")
-        if self._get(HASH_KEY) != encode_hash_key(key):
+        if self._hash_key is None and self._get(HASH_KEY) != encode_hash_key(key):
             self._note(HASH_KEY, "holds its key in other bytes than it would be written")
 
     def _check_hint(self, newest: _Fetched) -> None:

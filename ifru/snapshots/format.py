@@ -49,6 +49,7 @@ class Manifest(Part):
     tables: none where `base` is of format 1. sources: how far each was read. events: requests that the version
     answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now;
     pending: the file of what they ask for. erased_recently: rows by minute, as far as they count against the brake.
+    candidate: the name of the candidate that the version was made from.
     hash_key_id: of the key that hashes and fingerprints are made by.
     oldest_erasure: when the oldest of the rows was erased that files of `base` still hold; None where there is none.
     purged: requests of versions up to this one have got a receipt that nothing stored holds their rows any more.
@@ -75,6 +76,7 @@ class Manifest(Part):
     held: tuple[Held, ...] = ()
     pending: File | None = None
     erased_recently: tuple[ErasedRows, ...] = ()
+    candidate: Attempt | None = None
     hash_key_id: str | None = None
     oldest_erasure: AwareDatetime | None = None
     purged: NonNegativeInt = 0
@@ -196,12 +198,12 @@ def encode_head(version: int, sha256: str | None) -> bytes:
     return json.dumps({"version": version, **known}).encode()
 
 
-def decode_manifest(data: bytes, version: int) -> Manifest | Tombstone:
-    """Read the manifest of a version.
+def decode_manifest(data: bytes, version: int, path: str | None = None) -> Manifest | Tombstone:
+    """Read the manifest of a version. path: where it is, if not among the versions.
 
     Raises CorruptFile where it is none, StoreError for a schema that this program does not know, and UnknownModel.
     """
-    path = manifest_path(version)
+    path = path or manifest_path(version)
     try:
         document = decode_json(data)
     except ValueError as error:

@@ -26,8 +26,9 @@ from ifru.snapshots.format import (
 from ifru.snapshots.holding import decode_pending
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import decode_ledger
-from ifru.snapshots.parquet import decode_answered
+from ifru.snapshots.parquet import decode_answered, decode_suppressed
 from ifru.snapshots.parts import Event, File, Role, Segment
+from ifru.snapshots.suppressed import NOBODY, Suppressed
 from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters
 from ifru.snapshots.version import Version, checked, replay
 from ifru.stores.errors import NotFound
@@ -159,6 +160,18 @@ class Reader:
             return []
         return decode_pending(self._content(manifest.version, manifest.pending))
 
+    def suppressed(self, manifest: Manifest) -> Suppressed:
+        """Who was erased up to a version, as far as versions say so. Raises NoVersion, CorruptFile."""
+        found = NOBODY
+        with ThreadPoolExecutor(READERS) as pool:
+            for part in pool.map(partial(self._suppressed, manifest), range(manifest.base, manifest.version + 1)):
+                found = found.then(part)
+        return found
+
+    def _suppressed(self, target: Manifest, version: int) -> Suppressed:
+        manifest = target if version == target.version else self.manifest(version)
+        return self._read(manifest, "suppressed", decode_suppressed) if manifest.find("suppressed") else NOBODY
+
     def entry(self, version: int) -> Manifest | Tombstone:
         """The manifest of a version, or what is left of it. Raises NoVersion where there never was one, CorruptFile."""
         path = manifest_path(version)
@@ -234,7 +247,7 @@ class Reader:
             # A collector overwrites the manifest before it deletes files.
             self.manifest(version)
             raise CorruptFile(file.path, "is missing") from error
-        verify(file, data, version)
+        verify(file, data, manifest_path(version))
         return data
 
 

@@ -39,6 +39,7 @@ from tests.simulation.events_file import EventsFile
 from tests.simulation.held import SHARES, to_approve
 from tests.simulation.outbox import Arrivals
 from tests.simulation.requests import Sender, Sent
+from tests.simulation.retraining import leave_candidate
 
 MAY_END_IT = (CommitLost, CommitUnknown, StoreError, OutboxError, SourceError)
 """Errors that may end a process in a world. Any other is a bug."""
@@ -78,7 +79,7 @@ class World:
         self._brake_share = self.random.choice(SHARES)
         self._healing = False
         self.committed_while_fenced: list[str] = []
-        self._lives = self._taken_over = 0
+        self._lives = self._taken_over = self._candidates = 0
         self._accept: str | None = None
         self._held: Version | None = None
         self._held_era = 0
@@ -92,6 +93,7 @@ class World:
             self.collect: 1,
             self.approve: 3,
             self.follow: 2,
+            self.retrain: 1,
             **dict.fromkeys(self.stream.disturbances, 1),
             self.back_up: 1,
             self.restore: 1,
@@ -161,6 +163,11 @@ class World:
             collect(access, retention, self._utc)
         except (Crash, StoreError) as error:
             self.log.append(f"  the collection ended: {type(error).__name__} {error}")
+
+    def retrain(self) -> None:
+        """Somebody leaves a model that was trained on the data from before the first request."""
+        self._candidates += 1
+        leave_candidate(self.random, self.store, self._candidates)
 
     def back_up(self) -> None:
         """Somebody copies the bucket."""

@@ -66,7 +66,7 @@ class BatchCounts:
 
 @dataclass(frozen=True)
 class NewVersion:
-    """A version that was published. batch: None for a refinement or a proof. update: None where nothing moved.
+    """A version that was published. batch: None where it answers nothing. update: None where nothing moved.
 
     cache: what the curvature cache has done since the engine started. seconds: by stage. purged: so many of its
     receipts say that what a request erased is gone. restated: it is the version before it once more.
@@ -87,6 +87,8 @@ class NewVersion:
         batch, update = self.batch, self.update
         if batch is not None:
             what = batch.sentence
+        elif self.manifest.candidate is not None:
+            what = f"adopts the candidate {self.manifest.candidate}"
         elif update is not None:
             what = "refines the model in idle time"
         elif self.restated:

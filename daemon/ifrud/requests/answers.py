@@ -10,7 +10,7 @@ from itertools import islice
 from ifru.engine.engine import UpdateFailed
 from ifru.errors import RequestError
 from ifru.interactions import Dataset, Deletion
-from ifru.requests import Approve, Identity, Request, near_miss, resolve
+from ifru.requests import Approve, Identity, Release, Request, near_miss, resolve
 from ifru.snapshots import Event, State
 from ifrud.requests.answered import Answered
 from ifrud.requests.brake import Brake, Verdict
@@ -166,7 +166,11 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
     verdict = brake.judge(parts, recognised.free, dataset, now)
     done = {identity: part for identity, part in parts.items() if identity not in verdict.held}
     states: dict[Identity, ReceiptState] = {
-        identity: "held" if identity in verdict.held else "published" if len(part) else "nothing_to_erase"
+        identity: "held"
+        if identity in verdict.held
+        else "published"
+        if len(part) or isinstance(recognised.fresh[identity][0], Release)
+        else "nothing_to_erase"
         for identity, part in parts.items()
     }
     failed: dict[Identity, ReceiptState] = dict.fromkeys(recognised.failed, "failed")
