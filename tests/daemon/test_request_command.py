@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ifru.cli import main
-from ifru.snapshots import open_store
+from ifru.snapshots import encode_tombstone, open_store
+from ifru.snapshots.format import manifest_path
 from tests.daemon.world import World, erase_pairs, erase_user, request, unbearable
 
 
@@ -57,6 +58,25 @@ def test_a_receipt_that_was_repeated_is_one_state(tmp_path: Path, url: str, capf
     found = json.loads(out)
     assert len(found["states"]) == 1
     assert "ifru collect" in found["waits_for"]
+
+
+def test_a_life_can_be_told_when_its_version_was_collected(
+    tmp_path: Path, url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store = open_store(url)
+    world = World(tmp_path, store)
+    world.submit(erase_user("r1", 3))
+    world.drain(full_every=1)
+    [answering] = [manifest for manifest in world.done() if manifest.events]
+    world.submit(erase_user("r2", 4))
+    world.drain(full_every=1)
+    store.put(manifest_path(answering.version), encode_tombstone(answering))
+    for file in answering.files:
+        if file.role != "ledger":
+            store.delete(file.path)
+    code, out, _ = run(capfd, url, "r1", "--json")
+    assert code == 0
+    assert [state["version"] for state in json.loads(out)["states"]] == [answering.version]
 
 
 def test_a_request_that_failed_and_was_sent_again_has_both_states(
