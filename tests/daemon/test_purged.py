@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 import pytest
@@ -17,7 +18,7 @@ from ifrud.collecting import Collecting
 from ifrud.requests.purges import CHUNK, Purges
 from tests.daemon.test_answered import lines
 from tests.daemon.world import World, erase_user
-from tests.fixtures.dying_store import contents, copied, dying
+from tests.fixtures.dying_store import contents, copied
 from tests.fixtures.failing_store import Crash, FailingStore, Fault
 
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -25,6 +26,9 @@ AT_ONCE = Retention(timedelta(0))
 ALONE = {"batch": {"max_requests": 1, "max_backlog": 1}}
 LATER = 4
 """Polls after which a process has looked at all that there is."""
+
+WRITES = 8
+"""Of a claim, and of the version that is written for receipts: delta, ledger, manifest and hint of each."""
 
 NOW = {"full_after_s": 0, "purge_receipts_s": 0}
 
@@ -141,23 +145,26 @@ def purged(world: World) -> set[object]:
     return {said["request_id"] for said in world.receipts() if said["state"] == "purged"}
 
 
-def test_a_process_that_dies_anywhere_is_followed_by_one_that_tells_it_once(tmp_path: Path) -> None:
-    world = World(tmp_path)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_that_dies_at_any_write_is_followed_by_one_that_tells_it_once(
+    world: World, when: Literal["before", "after"]
+) -> None:
     world.submit(erase_user("r1", 1))
     world.drain(**NOW)
     gone(world)
-    before, receipts = world.store, (tmp_path / "receipts.jsonl").read_bytes()
+    before, file = world.store, world.folder / "receipts.jsonl"
+    receipts = file.read_bytes()
     for number in range(100):
         world.store = copied(before, open_store(f"memory://{uuid4().hex}"))
-        (tmp_path / "receipts.jsonl").write_bytes(receipts)
+        file.write_bytes(receipts)
         try:
-            world.idle(lambda: len(purged(world)) == 1, store=dying(world.store, number), **NOW)
+            dead = FailingStore(world.store, crash=(number, when))
+            world.idle(lambda: len(purged(world)) == 1, store=dead, **NOW)
             break
         except Crash:
             world.idle(lambda: len(purged(world)) == 1, **NOW)
         assert (len(lines(world, "r1")), in_ledgers(world)) == (2, 1)
-    else:
-        raise AssertionError("it never came to its end")
+    assert number == WRITES
 
 
 def in_ledgers(world: World) -> int:
