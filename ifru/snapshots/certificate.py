@@ -15,7 +15,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from ifru.errors import IfruError
 from ifru.snapshots.erasures import erasures
 from ifru.snapshots.format import Tombstone
-from ifru.snapshots.hash_key import key_id, read_hash_key
 from ifru.snapshots.purge import newest_purge
 from ifru.snapshots.reader import Reader
 from ifru.stores.store import Store
@@ -62,7 +61,7 @@ def statement(store: Store, since: int, now: datetime) -> dict[str, Any]:
     return {
         "statement": "no object of the store holds any more what these requests have erased",
         "time": now.isoformat(),
-        "hash_key_id": key_id(read_hash_key(store)),
+        "hash_key_id": reader.manifest(reader.newest()).hash_key_id,
         "versions": [since + 1, purge.version],
         "manifest_sha256": purge.sha256,
         "requests": [{"source": one.source, "id": one.request_id, "version": one.version} for one in gone],

@@ -10,17 +10,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
+from ifru.snapshots.documents import decode_json
 from ifru.snapshots.errors import ForkedHistory
 from ifru.snapshots.format import Manifest, Tombstone, encode_tombstone, manifest_path
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.purge import PURGES, Purge, create_purge, newest_purge, purge_version
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.retention import Retention
+from ifru.stores.errors import NotFound
 from ifru.stores.local import STAGING
 from ifru.stores.store import Store
 
 CANDIDATES = "candidates"
-"""Folder of models that may become versions: `candidates/<version>-<name>/…`, of the rows that the version retains."""
+"""Folder of models that may become versions, in a folder each."""
 
 AT_ONCE = 8
 """Files that are deleted at once."""
@@ -145,11 +147,10 @@ class _Collector:
         """Files that no version names, but for those of attempts that may still become one."""
         self._pause()
         paths = self._store.list("")
-        named = [(path, *match.groups()) for path in paths if (match := _NAME.match(path))]
+        named = [(path, *match.groups()) for path in paths if (match := _NAME.match(path)) and match[1] != CANDIDATES]
         attempts: defaultdict[int, set[str]] = defaultdict(set)
-        for _, folder, version, attempt in named:
-            if folder != CANDIDATES:
-                attempts[int(version)].add(attempt)
+        for _, _, version, attempt in named:
+            attempts[int(version)].add(attempt)
         shared = {file.path for file in base.shared}
 
         @cache
@@ -160,12 +161,31 @@ class _Collector:
         def is_garbage(path: str, folder: str, version: int, attempt: str) -> bool:
             if version < base.version and folder != "ledger":
                 return path not in shared
-            if folder == CANDIDATES or version > newest.version or len(attempts[version]) == 1:
+            if version > newest.version or len(attempts[version]) == 1:
                 return False
             return committed(version) not in (None, attempt)
 
         found = [path for path, folder, version, attempt in named if is_garbage(path, folder, int(version), attempt)]
-        return [*found, *self._store.list(STAGING)]
+        return [*found, *self._old_candidates(paths, base), *self._store.list(STAGING)]
+
+    def _old_candidates(self, paths: Iterable[str], base: Manifest) -> Iterator[str]:
+        """Files of candidates that were made from an older version, or that nobody has finished; reasons for refusals
+        stay."""
+
+        @cache
+        def made_from(name: str) -> int:
+            self._pause()
+            if re.match(r"\d{12}-", name):
+                return int(name[:12])
+            try:
+                return int(decode_json(self._store.get(f"{CANDIDATES}/{name}/candidate.json"))["parent"])
+            except (NotFound, ValueError, KeyError, TypeError):
+                return 0
+
+        for path in paths:
+            folder, *inner = path.split("/")
+            if folder == CANDIDATES and inner[-1] != "rejected.json" and made_from(inner[0]) < base.version:
+                yield path
 
     def _delete(self, paths: Sequence[str], newest: Manifest) -> None:
         if self._dry_run or not paths:

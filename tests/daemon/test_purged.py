@@ -6,22 +6,29 @@ import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
+from ifru.errors import IfruError
 from ifru.snapshots import Manifest, Reader, Retention, collect, newest_purge, open_store
-from ifrud.requests.purges import CHUNK
+from ifrud.collecting import Collecting
+from ifrud.requests.purges import CHUNK, Purges
 from tests.daemon.test_answered import lines
 from tests.daemon.world import World, erase_user
-from tests.fixtures.dying_store import contents, copied, dying
-from tests.fixtures.failing_store import Crash
+from tests.fixtures.dying_store import contents, copied
+from tests.fixtures.failing_store import Crash, FailingStore, Fault
 
 START = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 AT_ONCE = Retention(timedelta(0))
 ALONE = {"batch": {"max_requests": 1, "max_backlog": 1}}
 LATER = 4
 """Polls after which a process has looked at all that there is."""
+
+WRITES = 8
+"""Of a claim, and of the version that is written for receipts: delta, ledger, manifest and hint of each."""
 
 NOW = {"full_after_s": 0, "purge_receipts_s": 0}
 
@@ -138,23 +145,26 @@ def purged(world: World) -> set[object]:
     return {said["request_id"] for said in world.receipts() if said["state"] == "purged"}
 
 
-def test_a_process_that_dies_anywhere_is_followed_by_one_that_tells_it_once(tmp_path: Path) -> None:
-    world = World(tmp_path)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_process_that_dies_at_any_write_is_followed_by_one_that_tells_it_once(
+    world: World, when: Literal["before", "after"]
+) -> None:
     world.submit(erase_user("r1", 1))
     world.drain(**NOW)
     gone(world)
-    before, receipts = world.store, (tmp_path / "receipts.jsonl").read_bytes()
+    before, file = world.store, world.folder / "receipts.jsonl"
+    receipts = file.read_bytes()
     for number in range(100):
         world.store = copied(before, open_store(f"memory://{uuid4().hex}"))
-        (tmp_path / "receipts.jsonl").write_bytes(receipts)
+        file.write_bytes(receipts)
         try:
-            world.idle(lambda: len(purged(world)) == 1, store=dying(world.store, number), **NOW)
+            dead = FailingStore(world.store, crash=(number, when))
+            world.idle(lambda: len(purged(world)) == 1, store=dead, **NOW)
             break
         except Crash:
             world.idle(lambda: len(purged(world)) == 1, **NOW)
         assert (len(lines(world, "r1")), in_ledgers(world)) == (2, 1)
-    else:
-        raise AssertionError("it never came to its end")
+    assert number == WRITES
 
 
 def in_ledgers(world: World) -> int:
@@ -188,6 +198,57 @@ def test_the_daemon_collects_by_itself_where_it_is_told_to(world: World) -> None
     world.idle(lambda: len(purged(world)) == 1, collect={"older_than": "0s"}, **NOW)
     assert not contents(world.store).keys() & {file.path for file in world.first.files if file.role != "ledger"}
     assert isinstance(world.newest().manifest, Manifest)
+
+
+def test_a_collection_ends_where_something_else_is_to_be_done_and_goes_on_the_next_time(world: World) -> None:
+    world.submit(erase_user("r1", 1))
+    world.drain(full_after_s=0)
+    before, polls = contents(world.store), itertools.count()
+    collecting = Collecting(world.store, AT_ONCE, lambda: 0.0, at(1000), world.reporter())
+    collecting.run(lambda: True)
+    assert contents(world.store) == before
+    collecting.run(lambda: next(polls) == LATER)
+    assert collecting.due
+    collecting.run(lambda: False)
+    assert not collecting.due
+    assert newest_purge(world.store) is not None
+
+
+def test_a_collection_that_fails_is_told_and_tried_again_and_requests_are_answered_meanwhile(world: World) -> None:
+    world.submit(erase_user("r1", 1))
+    world.drain(full_after_s=0)
+    failing, polls = FailingStore(world.store, [Fault("delete", "data/", "before")]), itertools.count()
+
+    def answered() -> bool:
+        if next(polls) == LATER:
+            world.submit(erase_user("r2", 2))
+        return bool(states(world, "r2"))
+
+    with capture_logs() as log:
+        world.idle(answered, store=failing, collect={"older_than": "0s"})
+    told = [line["event"] for line in log if line["event"].startswith("old versions are not collected: delete data/")]
+    assert len(told) == 1
+    assert newest_purge(world.store) is None
+
+
+def test_a_ledger_that_cannot_be_read_is_told_and_its_receipts_come_once_it_can(world: World) -> None:
+    world.submit(erase_user("r1", 1))
+    world.drain(full_after_s=0)
+    gone(world)
+    newest, seconds, told = world.newest().manifest, itertools.count(0, 100), list[IfruError]()
+    away = FailingStore(world.store, [Fault("get", "ledger/000000000003", "before", first=1)])
+    purges = Purges(away, lambda: float(next(seconds)), 0.0, told.append)
+    purges.look(newest)
+    assert (len(told), purges.receipts, purges.read) == (1, (), 0)
+    purges.look(newest)
+    assert [receipt.request_id for receipt in purges.receipts] == ["r1"]
+    assert (purges.read, purges.overdue()) == (3, True)
+
+
+@pytest.mark.parametrize("wrong", ["30", "1w", "-1d", "", "123456d"])
+def test_what_is_no_time_is_a_setting_that_is_wrong(world: World, wrong: str) -> None:
+    with pytest.raises(ValueError, match="allowed are 30d, 12h, 5m, 0s"):
+        world.settings(collect={"older_than": wrong})
 
 
 def test_the_age_of_the_oldest_erasure_that_is_stored_is_shown(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -188,11 +189,16 @@ def test_what_a_writer_of_a_collected_version_puts_afterwards_goes_with_the_next
 
 def test_a_candidate_of_a_version_that_is_collected_goes_and_a_younger_one_stays(memory: Store) -> None:
     history(memory)
-    memory.put("candidates/000000000006-old/train.parquet", b"rows")
-    memory.put("candidates/000000000008-young/train.parquet", b"rows")
-    found = collect(memory, AT_ONCE, clock)
-    assert "candidates/000000000006-old/train.parquet" in found.files
-    assert memory.list("candidates") == ["candidates/000000000008-young/train.parquet"]
+    for name, parent in (("old", 6), ("young", 8), ("odd", None)):
+        memory.put(f"candidates/{name}/train.parquet", b"rows")
+        memory.put(f"candidates/{name}/candidate.json", json.dumps({"parent": parent}).encode())
+        memory.put(f"candidates/{name}/rejected.json", b"why")
+    for name in ("000000000006-old", "000000000008-young", "unfinished"):
+        memory.put(f"candidates/{name}/train.parquet", b"rows")
+    collect(memory, AT_ONCE, clock)
+    left = {path.removeprefix("candidates/") for path in memory.list("candidates") if "rejected" not in path}
+    assert left == {"000000000008-young/train.parquet", "young/train.parquet", "young/candidate.json"}
+    assert len(memory.list("candidates")) == len(left) + 3
 
 
 def test_what_a_killed_process_was_writing_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
