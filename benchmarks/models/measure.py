@@ -19,11 +19,11 @@ from benchmarks.models.families import Family
 from benchmarks.timing import repeated
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
-from ifru.evaluation.ranking import all_items, ndcg
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.models import model_of
 from ifru.models.quality import auc, scores
+from ifru.models.ranking import all_items, ndcg
 from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Parameters
 from ifru.training import fit
