@@ -81,11 +81,11 @@ def main(
     base = run.base(setups=setups, rank=rank, l2=l2)
     iterations = (1, 2) if run.quick else _ITERATIONS
     asked = tolerance or _TOLERANCES
-    found = [_compared(base, each, asked, iterations, budget, run) for each in case or _CASES]
-    return of_cases(base, "cases", found, _markdown, _draw, clock="processor" if cpu else "wall")
+    found = [compare(base, each, asked, iterations, budget, run) for each in case or _CASES]
+    return of_cases(base, "cases", found, markdown, draw, clock="processor" if cpu else "wall")
 
 
-def _compared(
+def compare(
     base: Base, name: str, tolerances: Sequence[float], iterations: Sequence[int], budget: Budget, run: RunOnData
 ) -> Compared:
     run.report(f"{describe(name)}: retraining", None)
@@ -111,7 +111,7 @@ def _compared(
     return Compared(name, describe(name), tuple(ways), tuple(fits))
 
 
-def _markdown(found: Sequence[Compared]) -> str:
+def markdown(found: Sequence[Compared]) -> str:
     """A table for each case."""
     return "\n\n".join(f"## {each.description}\n\n{_table(each)}" for each in found) + "\n"
 
@@ -131,7 +131,7 @@ def _row(way: Way, fits: Sequence[float]) -> tuple[str, ...]:
     )
 
 
-def _draw(found: Sequence[Compared], title: str) -> Figure:
+def draw(found: Sequence[Compared], title: str) -> Figure:
     """What is left on held-out pairs against seconds. Raises IfruError where Matplotlib is not installed."""
     whole, ((*shown,),) = panels(title, 1, len(found), 6.0 * len(found), 4.5)
     for case, panel in zip(found, shown, strict=True):

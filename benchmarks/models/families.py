@@ -22,7 +22,7 @@ from ifru.models.two_tower import TwoTowerConfig
 @dataclass(frozen=True)
 class Family:
     """config: from rank and l2. l2: by data set, where it is another λ than the data set's own. label: of all data
-    sets, where it is another rule than their own; so is rank.
+    sets, where it is another rule than their own.
 
     practised(case, budget): retraining as practised, as a curve whose last point is where it ends; None where that is
     how this project trains it too.
@@ -32,13 +32,12 @@ class Family:
     l2: Mapping[str, float] = field(default_factory=dict)
     practised: Callable[[Case, Budget], Iterator[Point]] | None = None
     label: str | None = None
-    rank: int | None = None
 
 
 def setup_of(family: Family, data: str, setup: Setup) -> Setup:
     """A data set's setup with a kind of model."""
-    l2, label, rank = family.l2.get(data, setup.l2), family.label or setup.label, family.rank or setup.rank
-    return replace(setup, model=family.config, l2=l2, label=label, rank=rank)
+    l2, label = family.l2.get(data, setup.l2), family.label or setup.label
+    return replace(setup, model=family.config, l2=l2, label=label)
 
 
 _NEURAL = {"ml-100k": 0.05, "generated": 0.05, "ml-1m-implicit": 0.05, "amazon-digital-music": 0.05}
@@ -53,10 +52,9 @@ FAMILIES = {
     "bpr": Family(partial(MFConfig, loss="bpr"), label="positive:1"),
     "ials": Family(
         IALSConfig,
-        {"ml-100k": 20.0, "generated": 20.0, "ml-1m-implicit": 34.0, "amazon-digital-music": 5.0},
+        {"ml-100k": 20.0, "generated": 20.0, "ml-1m-implicit": 34.0, "amazon-digital-music": 11.0},
         implicit_als.run,
         "positive:0",
-        64,
     ),
     "neumf": Family(NeuMFConfig, _NEURAL),
     "two-tower": Family(TwoTowerConfig, _NEURAL),

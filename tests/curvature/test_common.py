@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ifru.curvature.cache import CurvatureCache
-from ifru.curvature.common import CommonRows
+from ifru.curvature.common import AlikeRows
 from ifru.curvature.factors import factor_counts
 from ifru.curvature.preconditioner import inverse_blocks, whole
 from ifru.interactions import Interactions
@@ -40,6 +40,17 @@ def table() -> Interactions:
     return train
 
 
+def compare(point: Linearised, rows: np.ndarray, x: torch.Tensor, close: float) -> None:
+    """Hold M⁻¹x of rows, as a whole and in two sets, and the decrements against the blocks."""
+    exact = torch.einsum("skj,sj->sk", inverse_blocks(point, torch.from_numpy(rows)), x)
+    found = whole(point, rows)
+    torch.testing.assert_close(found.apply(x), exact, rtol=close, atol=close)
+    torch.testing.assert_close(found.decrements(x), (x * exact).sum(1).double(), rtol=close, atol=close)
+    halves = found.split(17)
+    apart = torch.cat([half.apply(some) for half, some in zip(halves, (x[:17], x[17:]), strict=True)])
+    torch.testing.assert_close(apart, exact, rtol=close, atol=close)
+
+
 def point_of(table: Interactions, path: str, alpha: float, penalty: str, dtype: torch.dtype) -> Linearised:
     config = IALSConfig.model_validate({"rank": RANK, "l2": 2.0, "alpha": alpha, "penalty": penalty})
     with torch_only() if path == "torch" else nullcontext():
@@ -58,13 +69,7 @@ def test_they_are_inverted_as_if_they_were_built(
     point, rows = point_of(table, path, alpha, penalty, dtype), np.arange(0, 110, 2)
     x = torch.randn(len(rows), RANK, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
     with torch_only() if path == "torch" else nullcontext():
-        exact = torch.einsum("skj,sj->sk", inverse_blocks(point, torch.from_numpy(rows)), x)
-        found = whole(point, rows)
-        torch.testing.assert_close(found.apply(x), exact, rtol=close, atol=close)
-        torch.testing.assert_close(found.decrements(x), (x * exact).sum(1).double(), rtol=close, atol=close)
-        halves = found.split(17)
-        apart = torch.cat([half.apply(some) for half, some in zip(halves, (x[:17], x[17:]), strict=True)])
-    torch.testing.assert_close(apart, exact, rtol=close, atol=close)
+        compare(point, rows, x, close)
 
 
 def test_nothing_is_held_of_rows_whose_interactions_weigh_as_much_as_none(table: Interactions) -> None:
@@ -75,7 +80,10 @@ def test_nothing_is_held_of_rows_whose_interactions_weigh_as_much_as_none(table:
     cache = CurvatureCache(point.objective, 1 << 20)
     assert cache.capacity == 0
     parts = cache.preconditioner(point, torch.arange(110)).parts
-    assert sum(len(part.at) for part in parts if isinstance(part, CommonRows)) == 110
+    assert sum(len(part.at) for part in parts if isinstance(part, AlikeRows)) == 110
+    for rows in (np.arange(110), np.arange(1, 110, 2)):
+        x = torch.randn(len(rows), RANK, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        compare(point, rows, x, 1e-10)
 
 
 @WEIGHTINGS
