@@ -6,16 +6,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import combinations
+from statistics import mean
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
+from torch import Tensor
 
 from benchmarks.base import Base
-from benchmarks.cases import build, describe
+from benchmarks.cases import Case, build, describe
 from benchmarks.cells import duration, multiple, share, table
 from benchmarks.engines import ready, settings
 from benchmarks.figure import LOWEST, panels
-from benchmarks.left import Left, left
+from benchmarks.left import Left, left, scores, served
 from benchmarks.methods.implicit_als import confidences, fitted
 from benchmarks.methods.protocol import Budget
 from benchmarks.models.families import FAMILIES, setup_of
@@ -23,6 +26,8 @@ from benchmarks.runner import Result, RunOnData, benchmark, execute, of_cases
 from benchmarks.setups import SETUPS
 from benchmarks.timing import repeated
 from ifru.engine.engine import Engine
+from ifru.interactions import Interactions
+from ifru.interactions.table import Int64
 from ifru.models.ials import IALSConfig
 
 if TYPE_CHECKING:
@@ -31,6 +36,7 @@ if TYPE_CHECKING:
 _CASES = ("rows:100", "users:10")
 _TOLERANCES = (0.01, 0.1, 0.2, 0.3)
 _ITERATIONS = (15, 100)
+SEEDS = 5
 _HEAD = ("way", "left, forgotten / held-out", "time", "× faster than {0} iterations", "than {1}", "products")
 
 
@@ -108,7 +114,25 @@ def compare(
         seconds = budget.clock() - start
         ways.append(Way(f"implicit, {count} iterations", left(case, theta), seconds, None))
         fits.append((count, seconds))
+    run.report(f"{case.name}: other seeds of implicit", None)
+    others = [fitted(matrix, config, iterations[0], seed) for seed in range(SEEDS)]
+    name_of_spread = f"implicit, one seed to another, {iterations[0]} iterations"
+    ways.append(Way(name_of_spread, spread(case, others), fits[0][1], None))
     return Compared(name, describe(name), tuple(ways), tuple(fits))
+
+
+def spread(case: Case, fits: Sequence[Tensor]) -> Left:
+    """How far fits [R, K] are from each other, in the mean of all pairs of them, in the measure of `left`."""
+    base = case.base
+    train, holdout, rows = base.train, base.dataset.holdout, case.held_out(base.test)
+
+    def apart(table: Interactions, pairs: Int64) -> float | None:
+        before, exact = (scores(rows, table, pairs) for rows in (base.theta, served(case, case.exact)))
+        found = [scores(served(case, theta), table, pairs) for theta in fits]
+        whole = float((before - exact).norm())
+        return mean(float((a - b).norm()) for a, b in combinations(found, 2)) / whole if whole > 0 else None
+
+    return Left(apart(train, case.deletion.train), apart(holdout, rows), None)
 
 
 def markdown(found: Sequence[Compared]) -> str:

@@ -50,7 +50,7 @@ def confidences(table: Interactions) -> Any:
     return sparse.csr_matrix((table.weight[kept], (table.user[kept], table.item[kept])), shape=shape)
 
 
-def fitted(matrix: Any, config: IALSConfig, iterations: int) -> Tensor:
+def fitted(matrix: Any, config: IALSConfig, iterations: int, seed: int = 0) -> Tensor:
     """θ [R, K] after so many iterations, on as many threads as compiled loops take.
 
     Raises IfruError for an objective that `implicit` does not have, and where it is not installed.
@@ -67,7 +67,7 @@ def fitted(matrix: Any, config: IALSConfig, iterations: int) -> Tensor:
         alpha=config.alpha,
         iterations=iterations,
         num_threads=get_num_threads(),
-        random_state=0,
+        random_state=seed,
     )
     model.fit(matrix, show_progress=False)
     return torch.from_numpy(np.concatenate([model.user_factors, model.item_factors]))
