@@ -258,7 +258,7 @@ def _engine(newest: Version, settings: EngineSettings, memory: Memory, beat: Cal
         device = device_of(settings.device)
         warm_up(model, device, (newest.parameters.computed_in,))
         if device.type == "cpu":
-            cache_bytes = memory.for_cache(newest.parameters, newest.dataset)
+            cache_bytes = memory.for_cache(model, newest.parameters, newest.dataset)
             settings = settings.model_copy(update={"cache_bytes": cache_bytes})
         parameters, dataset, debt = newest.parameters, newest.dataset, debt_of(newest)
         return Engine(model, parameters, dataset, settings, device, carried, debt, beat=beat)

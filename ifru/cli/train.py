@@ -11,7 +11,7 @@ from typing import Annotated
 import pyarrow as pa
 import typer
 
-from ifru.cli.candidates import candidates
+from ifru.cli.candidates import candidates, in_their_units
 from ifru.cli.features import add_features, check_features
 from ifru.cli.first_version import empty_store, first_version
 from ifru.cli.options import HashKeyFile, Json, Precision, dtype_of, outside_key
@@ -144,6 +144,7 @@ def train(
     with progress() as report:
         dataset, left_out = load(data, LabelRule.parse(rule), holdout, seed, lists)
         models, features = add_features(dataset, models, files)
+        models = in_their_units(models, dataset.train) if l2 is None else models
         trained = train_model(
             dataset,
             models,

@@ -17,12 +17,12 @@ import torch
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.evaluation.membership import Figure, calibrated, successes
-from ifru.evaluation.ranking import all_items, ndcg
 from ifru.evaluation.verify import Pairs, Published, Scored, Seconds, Task, answered, compared, meant
 from ifru.interactions import Columns, Dataset, Interactions
 from ifru.interactions.table import Bool
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import Float64, auc
+from ifru.models.ranking import all_items, ndcg
 from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Parameters
 from ifru.requests import Request

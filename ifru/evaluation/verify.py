@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
-from ifru.evaluation.ranking import all_items, ndcg
 from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.table import Float32, Int32, Int64
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import Float64, auc, scores
+from ifru.models.ranking import all_items, ndcg
 from ifru.objective.parameters import Parameters
 from ifru.requests import Request, refusal, resolve
 from ifru.training import Report, fit, polish, silent
