@@ -51,8 +51,8 @@ _RADIUS = 2.0
 """Bound on a step, in lengths of the plain block step. Useful steps have 1.1 to 2 such lengths. On all rows the bound
 moves with what steps gain. A solve on a support cannot see rows outside, so nothing else limits its step."""
 
-_FEW, _REACHED = 1 << 14, 0.5
-"""Of interactions, so many are read in some milliseconds. Share of the debt that a block step has to reach."""
+_FEW, _REACHED, _DEAR = 1 << 14, 0.5, 0.3
+"""Interactions read in milliseconds; share of the debt that a block step of more reaches; influence all rows leave."""
 
 _EXACTEST = 0.01
 """No linear solve aims lower than this share of its right-hand side: re-linearising is worth more."""
@@ -235,12 +235,14 @@ class Engine:
 
     def _by_least_work(self, touched: Tensor) -> _Answer:
         """`auto`. A response without compiled loops waits for products where they read little, or where it must."""
-        model = self.state.objective.capabilities
+        model, tolerance = self.state.objective.capabilities, self.settings.tolerance
         if model.row_local:
             return self._cheapest(touched)
-        dear = not model.compiled and self.dataset.train.retained > _FEW
-        push = self._block_step is not None and dear and self._block_step.reaches(touched) >= _REACHED
-        return self._pushed(touched) if push else self._on_all_rows(self.settings.tolerance, self._beating)
+        if self._block_step is not None and not model.compiled and self.dataset.train.retained > _FEW:
+            if self._block_step.reaches(touched) >= _REACHED:
+                return self._pushed(touched)
+            tolerance = max(tolerance, _DEAR)
+        return self._on_all_rows(tolerance, self._beating)
 
     def _or_all_rows(self, local: Callable[[], _Answer], settles: bool = True) -> _Answer:
         """A local answer, settled. Where it leaves more than nothing done, all is put back, and all rows are moved."""
