@@ -42,6 +42,9 @@ def setup_of(family: Family, data: str, setup: Setup) -> Setup:
 
 _NEURAL = {"ml-100k": 0.05, "generated": 0.05, "ml-1m-implicit": 0.05, "amazon-digital-music": 0.05}
 
+NEURAL = ("neumf", "two-tower", "deepfm")
+"""Those that are trained as practised."""
+
 FAMILIES = {
     "mf": Family(MFConfig, practised=practised.run),
     "lightgcn": Family(

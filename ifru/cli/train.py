@@ -98,6 +98,14 @@ def train(
             show_default="plain",
         ),
     ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="Of neumf, two-tower and deepfm: widths of the hidden layers.",
+            show_default="16,8 of neumf, else 32,16",
+        ),
+    ] = None,
     user_features: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What is known of users: .csv, .csv.gz or .parquet."),
@@ -131,6 +139,7 @@ def train(
         "alpha": alpha,
         "unobserved": unobserved,
         "penalty": penalty,
+        "hidden": None if hidden is None else hidden.split(","),
     }
     dimensions = None if rank == AUTO else _whole(rank)
     models = candidates(model, dimensions, None if loss is None else loss.value, _grid(l2), own)
