@@ -5,6 +5,7 @@ from ifru.snapshots.audit import Audit, Finding, audit
 from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.checkpoint import restore
 from ifru.snapshots.debt import debt_buffers, debt_of
+from ifru.snapshots.erased import Erased, erased_by
 from ifru.snapshots.errors import CommitLost, CommitUnknown, CorruptFile, ForkedHistory, HistoryReplaced, NoVersion
 from ifru.snapshots.format import Manifest, encode_tombstone
 from ifru.snapshots.hash_key import event_hash, fingerprint, key_id, read_hash_key
@@ -24,6 +25,7 @@ __all__ = [
     "CommitLost",
     "CommitUnknown",
     "CorruptFile",
+    "Erased",
     "Event",
     "File",
     "Finding",
@@ -51,6 +53,7 @@ __all__ = [
     "debt_buffers",
     "debt_of",
     "encode_tombstone",
+    "erased_by",
     "event_hash",
     "fingerprint",
     "key_id",
