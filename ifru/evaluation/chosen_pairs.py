@@ -46,7 +46,10 @@ _TOLERANCE = 1e-12
 _STEPS, _PRODUCTS = 20, 400
 """Newton steps of a tilted solve, and products of each, at most."""
 
-_CURVATURE = Limits(tolerance=0.01, iterations=200, radius=10)
+_RADIUS = 1e5
+"""First trust region of a tilted solve, in lengths of the block step: what is left lies along soft directions."""
+
+_CURVATURE = Limits(tolerance=1e-3, iterations=200, radius=100)
 """Of the response to a reward. radius: in lengths of the blocks' response; the Hessian may be all but singular."""
 
 _MOST = 0.1
@@ -155,7 +158,7 @@ class PairProver:
     def _solved(self, pairs: ChosenPairs, response: Tensor, reward: float) -> Descent:
         start = tilted(self._objective, pairs, reward).at(self._point.theta + reward * response)
         # The blocks hardly change that far from the solution, and to build them takes longer than to solve.
-        return descend(start, lambda point: self._metric, _limits, _STEPS, self._stop)
+        return descend(start, lambda point: self._metric, _limits, _STEPS, self._stop, radius=_RADIUS)
 
     def _stop(self) -> bool:
         self._check()
