@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -159,7 +160,7 @@ class Engine:
         return replace(self.state.cache.counters)
 
     def apply(self, deletion: Deletion) -> Update:
-        """Delete rows and move the parameters towards the retrained model's.
+        """Delete rows, relabel others, and move the parameters towards the retrained model's.
 
         With `auto` and `global` it ends at a residual influence of at most `settings.tolerance`, unless steps run out
         (`reason` tells). Of a push that was asked for the influence is as predicted, and `settle` tells.
@@ -172,13 +173,15 @@ class Engine:
                 self._settle()
             with self._stage("debt"):
                 deleted = self.dataset.delete(deletion)
-                removal = self.state.remove(deleted.train)
+                removal, relabelled = self.state.remove(deleted.train), deleted.train_labels.rows
+                if len(relabelled) > 0:
+                    removal = removal.then(*self.state.relabel(relabelled))
             if len(removal.touched) > 0:
                 self._added += removal.added
                 self._batch = self.state.total_decrement
             if not math.isfinite(self._added + self._batch):
                 raise UpdateFailed("the gradient without these interactions is not finite")
-            answer = self._answer(removal, deleted.train)
+            answer = self._answer(removal, np.union1d(deleted.train, relabelled))
         except ArithmeticError as error:
             raise UpdateFailed(str(error)) from error
         return self._update(deleted, torch.cat([removal.emptied, answer.moved]), answer)

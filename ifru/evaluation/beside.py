@@ -117,7 +117,7 @@ def verify_beside(
         raise IfruError(f"--retrains is {retrains}; allowed are numbers from {RETRAINS} on")
     device, dtype = device or torch.device("cpu"), parameters.computed_in
     task = Task(config, settings or EngineSettings(), refine, device, dtype, clock, report)
-    deletion, unknown = meant(requests, dataset)
+    deletion, unknown = meant(requests, dataset, config)
     if published is None:
         report("compiling", None)
         warm_up(config, device, (dtype,))

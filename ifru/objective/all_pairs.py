@@ -72,10 +72,10 @@ class _Recorded(PairwiseObjective):
 
     def _weigh(self) -> None:
         """Take the weights and labels of all interactions."""
-        table, alpha = self.interactions, self._weighting.alpha
+        table = self.interactions
         self.bearing = _bearers(table, np.arange(len(table)))
         self.repeated = int(self.bearing.sum()) < table.retained
-        self.label.copy_(torch.from_numpy(alpha * table.weight.astype(np.float64) * table.label))
+        self.label.copy_(self.labels_of(np.arange(len(table))))
         self.weight.copy_(self._weights(np.arange(len(table))) * torch.from_numpy(table.alive))
 
     def losses(self, score: Tensor, part: Tensor) -> Tensor:
@@ -92,6 +92,10 @@ class _Recorded(PairwiseObjective):
         if isinstance(point, PairwisePoint) and self.repeated:
             self._pass_on(point, interactions)
         return super().remove(point, interactions)
+
+    def labels_of(self, interactions: Int64) -> Tensor:
+        table, alpha = self.interactions, self._weighting.alpha
+        return torch.from_numpy(alpha * table.weight[interactions].astype(np.float64) * table.label[interactions])
 
     def _pass_on(self, point: PairwisePoint, deleted: Int64) -> None:
         """Where bearers are deleted [M], others of their pairs give up w₀ in their place; the gradient stays."""
@@ -175,6 +179,9 @@ class AllPairsObjective:
         theta[emptied] = 0
         spillover = -self.weighting.unobserved * self.across(theta, self.grams(gone))
         return GradientChange(rows, direct, spillover, AllPairsPoint(self, theta, point.recorded, value=point.value))
+
+    def relabel(self, interactions: Int64) -> bool:
+        return self.recorded.relabel(interactions)
 
     def constant(self) -> float:
         """½·Σ c·y² over the retained interactions."""

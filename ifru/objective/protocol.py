@@ -140,6 +140,14 @@ class Objective(Protocol):
         """
         ...
 
+    def relabel(self, interactions: Int64) -> bool:
+        """Take the labels of interactions [M] anew from the table, where they have just changed.
+
+        Points made before are used up. Returns whether diagonal blocks are others at the same θ.
+        Raises ValueError where labels say nothing.
+        """
+        ...
+
 
 class Responding(Objective, Protocol):
     """What a model offers that stands where ∇L is not zero: the gradient of its points is a debt that they carry.

@@ -18,7 +18,7 @@ from pydantic import (
 
 Tensors = Literal["model", "delta", "serving", "buffers"]
 Rows = Literal["train", "holdout", "users", "items", "user_features", "item_features"]
-Role = Tensors | Rows | Literal["ledger", "answered", "pending"]
+Role = Tensors | Rows | Literal["ledger", "answered", "pending", "suppressed"]
 FEATURES: Final[dict[str, Role]] = {"user": "user_features", "item": "item_features"}
 DType = Literal["float32", "float16", "bfloat16"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -46,8 +46,8 @@ class File(Part):
         match role:
             case "ledger":
                 path = f"ledger/{name}.jsonl"
-            case "answered":
-                path = f"answered/{name}.parquet"
+            case "answered" | "suppressed":
+                path = f"{role}/{name}.parquet"
             case "pending":
                 path = f"pending/{name}.jsonl"
             case _:

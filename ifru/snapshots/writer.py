@@ -24,12 +24,12 @@ from ifru.snapshots.format import (
     encode_manifest,
     manifest_path,
 )
-from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, key_id, read_hash_key
+from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, hash_key_of, key_id
 from ifru.snapshots.holding import Holding, encode_pending
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import encode_ledger
 from ifru.snapshots.numbering import Numbering
-from ifru.snapshots.parquet import encode_answered
+from ifru.snapshots.parquet import encode_answered, encode_suppressed
 from ifru.snapshots.parts import Event, File, Residual, Role
 from ifru.snapshots.sources import merged
 from ifru.snapshots.tensors import tables_of
@@ -47,7 +47,8 @@ class Writer:
 
     clock: the time of day, with a time zone. attempts: a new name for each call, which no writer ever used before.
     random_bytes: so many unguessable bytes. persist(error): asked where the store failed within a commit whether the
-    same step is tried again, and again; it may wait before it answers.
+    same step is tried again, and again; it may wait before it answers. hash_key: of the hashes in versions, where it is
+    not to be kept with them; only read for version 1.
     """
 
     def __init__(
@@ -57,12 +58,14 @@ class Writer:
         attempts: Callable[[], str],
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         persist: Callable[[StoreError], bool] = lambda error: False,
+        hash_key: bytes | None = None,
     ) -> None:
         self._store = store
         self._persist = persist
         self._clock = clock
         self._attempts = attempts
         self._random_bytes = random_bytes
+        self._hash_key = hash_key
         self._numbering = Numbering.same()
         self._newest: str | None = None
 
@@ -77,7 +80,8 @@ class Writer:
                 f"the prefix is in use, {used[-1]} exists: a model is started on an empty prefix; "
                 "name another one, or continue with the versions of this one"
             )
-        create_hash_key(self._store, self._random_bytes(KEY_BYTES))
+        if self._hash_key is None:
+            create_hash_key(self._store, self._random_bytes(KEY_BYTES))
         contents = full_contents(state) | {"ledger": encode_ledger(None, ())}
         attempt = self._attempts()
         manifest = Manifest(
@@ -92,7 +96,7 @@ class Writer:
             files=tuple(File.of(role, 1, attempt, data) for role, data in contents.items()),
             sources={},
             events=(),
-            hash_key_id=key_id(read_hash_key(self._store)),
+            hash_key_id=key_id(hash_key_of(self._store, None, self._hash_key)),
             residual=residual,
             retained=state.dataset.train.retained,
             holdout=state.dataset.holdout.retained,
@@ -131,12 +135,14 @@ class Writer:
             besides["answered"] = encode_answered(change.answered.added)
         if change.holding is not None and change.holding.pending and tuple(change.holding.held) != parent.held:
             besides["pending"] = encode_pending(change.holding.pending)
+        if len(change.suppressed):
+            besides["suppressed"] = encode_suppressed(change.suppressed)
         if change.full is not None:
             return full_contents(change.full) | besides
         return delta_contents(change, parent, self._numbering) | besides
 
     def _successor(self, parent: Manifest, change: Change, contents: Mapping[Role, bytes]) -> Manifest:
-        version, attempt, full = parent.version + 1, self._attempts(), change.full
+        version, attempt, full, now = parent.version + 1, self._attempts(), change.full, self._clock()
         if full is None:
             retained = parent.retained - len(change.deletion.train)
             holdout = parent.holdout - len(change.deletion.holdout)
@@ -156,7 +162,7 @@ class Writer:
             # Whoever did not write the parent takes over.
             epoch=parent.epoch + (parent.sha256 != self._newest),
             claims=(parent.claims or parent.version) if change.claim else None,
-            time=self._clock(),
+            time=now,
             model=parent.model if full is None else full.config,
             tables=parent.tables if full is None else tables_of(full.parameters),
             files=tuple(files.values()),
@@ -166,7 +172,10 @@ class Writer:
             held=tuple(holding.held),
             pending=parent.pending if tuple(holding.held) == parent.held else pending,
             erased_recently=tuple(holding.erased_recently),
+            candidate=change.candidate,
             hash_key_id=change.hash_key_id or parent.hash_key_id,
+            oldest_erasure=None if full else parent.oldest_erasure or (now if len(change.deletion) else None),
+            purged=max(parent.purged, change.purged),
             residual=change.residual,
             retained=retained,
             holdout=holdout,

@@ -13,6 +13,7 @@ from ifru.snapshots.audit import audit
 from tests.daemon.world import Pair, pairs
 from tests.simulation.held import Answer, answers, check_held
 from tests.simulation.requests import Identity, Sent
+from tests.simulation.retraining import check_nobody_came_back, released_users
 
 _NUMBER = re.compile(r'"number": (\d+)|number (\d+)|\[(\d+)\]')
 
@@ -68,6 +69,7 @@ def check(world: World) -> None:
     for era in world.eras:
         _receipts_agree(era.receipts)
     assert not world.committed_while_fenced
+    check_nobody_came_back(world.store, world.initial)
     found = audit(world.store).problems
     assert not found, found[0]
 
@@ -116,11 +118,13 @@ def _erased_what_was_answered(world: World, refused: set[int], answered: set[Ide
         refusal_stands = len(world.eras) == 1 and sent.identity not in gone
         if sent.identity in answered and not (sent.number in refused and refusal_stands):
             by_identity[sent.identity].append(sent)
-    left = pairs(world.reader.load().dataset)
+    left, released = pairs(world.reader.load().dataset), released_users(world.sent.values(), answered)
     surely, perhaps = set(), set()
     for group in by_identity.values():
         (surely if len({sent.content for sent in group}) == 1 else perhaps).update(*(sent.pairs for sent in group))
     for pair, count in world.initial.items():
+        if pair[0] in released:
+            continue
         if pair in surely:
             assert left[pair] == 0, f"not erased: {pair}"
         elif pair not in perhaps:
@@ -137,11 +141,12 @@ def _receipts_arrived(world: World, refused: set[int], given: Mapping[Identity, 
 
 
 def _receipts_agree(receipts: list[bytes]) -> None:
-    """All receipts of a request are the same, to the byte, but for the one while it is held."""
+    """All receipts of a request are the same, to the byte, but for those while it is held and once it is purged."""
     said = defaultdict(set)
     for receipt in receipts:
         document = json.loads(receipt)
-        said[document["source"], document["request_id"], document["state"] == "held"].add(receipt)
+        state = document["state"] if document["state"] in ("held", "purged") else "answered"
+        said[document["source"], document["request_id"], state].add(receipt)
     contradictory = [sorted(different) for different in said.values() if len(different) > 1]
     assert not contradictory, contradictory[0]
 

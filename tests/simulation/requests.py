@@ -90,5 +90,7 @@ class Sender:
             return {"type": "erase_item", "subject": item}, frozenset(p for p in self._pairs if p[1] == item)
         if drawn < 0.4:
             return {"type": "erase_user", "subject": "nobody"}, frozenset()
+        if drawn < 0.45:
+            return {"type": "release", "subject": self._random.choice(self._users)}, frozenset()
         some = sorted(self._random.sample(self._pairs, self._random.randint(1, 3)))
         return {"type": "erase_interactions", "interactions": [list(pair) for pair in some]}, frozenset(some)

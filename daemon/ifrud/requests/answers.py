@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -10,8 +10,8 @@ from itertools import islice
 from ifru.engine.engine import UpdateFailed
 from ifru.errors import RequestError
 from ifru.interactions import Dataset, Deletion
-from ifru.requests import Approve, Identity, Request, resolve
-from ifru.snapshots import Event
+from ifru.requests import Approve, Identity, Release, Request, near_miss, resolve
+from ifru.snapshots import Event, State
 from ifrud.requests.answered import Answered
 from ifrud.requests.brake import Brake, Verdict
 from ifrud.requests.dead_letters import DeadLetter, Letters
@@ -33,7 +33,8 @@ class Recognised:
 
     accepted: requests that get a receipt. fresh: those of them that were never answered, with hash and fingerprint.
     repeated: the first receipts of those that were. failed: those that the engine fails on. letters: for these, for
-    what is no request, and for another one under a used id. approved: requests that approvals of the batch name.
+    what is no request, what the data has no answer to, and another one under a used id. ignored: how many events of
+    the batch ask for nothing. approved: requests that approvals of the batch name.
     """
 
     accepted: Sequence[Arrival]
@@ -41,7 +42,13 @@ class Recognised:
     repeated: Mapping[Identity, Receipt]
     letters: Sequence[DeadLetter]
     failed: Mapping[Identity, Event] = field(default_factory=dict)
+    ignored: int = 0
     approved: Mapping[Identity, Request] = field(default_factory=dict)
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether there is nobody to answer, and nothing to answer for."""
+        return not self.accepted and not self.letters
 
     @property
     def events(self) -> list[Event]:
@@ -82,9 +89,16 @@ class Recognised:
 
 
 def recognise(
-    intake: Intake, answered: Answered, letters: Letters, held: Mapping[Identity, HeldRequest] = NOTHING_HELD
+    intake: Intake,
+    answered: Answered,
+    letters: Letters,
+    refusal: Callable[[Request], RequestError | None],
+    held: Mapping[Identity, HeldRequest] = NOTHING_HELD,
 ) -> Recognised:
-    """Tell requests that are new from those that were answered. Of several with one identity the first counts."""
+    """Tell requests that are new from those that were answered. Of several with one identity the first counts.
+
+    refusal(request): why a new one is a dead letter all the same; None where it is not.
+    """
     accepted: list[Arrival] = []
     fresh: dict[Identity, tuple[Request, Event]] = {}
     repeated: dict[Identity, Receipt] = {}
@@ -98,33 +112,40 @@ def recognise(
         again = found is not None and found.state == "failed" and found.fits(event)
         first = None if again else found
         same = before.fingerprint == event.fingerprint if first is None else first.fits(event)
-        if not same:
-            refused.append(letters.of(arrival.event, CONFLICT))
+        reason = CONFLICT if not same else refusal(request) if first is None else None
+        if reason is not None:
+            refused.append(letters.of(arrival.event, reason))
             continue
         accepted.append(arrival)
         if first is None:
             fresh.setdefault(identity, (request, event))
         elif identity not in repeated:
             repeated[identity] = held[identity].receipt if identity in held else Receipt.first(identity, first)
-    return Recognised(accepted, fresh, repeated, [*intake.letters, *refused])
+    return Recognised(accepted, fresh, repeated, [*intake.letters, *refused], ignored=intake.ignored)
 
 
 @dataclass(frozen=True)
 class Answers:
     """What the fresh requests of a batch delete, and how each is answered.
 
-    states: of fresh requests and then of failed ones, in their order. verdict: of the brake.
+    states: of fresh requests and then of failed ones, in their order. verdict: of the brake. near_misses: those of them
+    that mean no rows, but would if an id were spelt otherwise.
     """
 
     recognised: Recognised
     deletion: Deletion
     states: Mapping[Identity, ReceiptState]
     verdict: Verdict
+    near_misses: Collection[Identity] = ()
+
+    @property
+    def remembered(self) -> dict[Identity, State]:
+        """The states, as they are remembered."""
+        return {**self.states, **dict.fromkeys(self.near_misses, "near_miss")}
 
     def receipts(self, version: int, time: datetime, residual: float | None) -> list[Receipt]:
         """A receipt for each request; those of `version` first, then the repeated ones."""
-        held = self.verdict.held
-        states = self.states.items()
+        held, states = self.verdict.held, self.remembered.items()
         new = [Receipt.of(each, state, version, time, residual, held.get(each)) for each, state in states]
         return [*new, *self.recognised.repeated.values()]
 
@@ -145,8 +166,17 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
     verdict = brake.judge(parts, recognised.free, dataset, now)
     done = {identity: part for identity, part in parts.items() if identity not in verdict.held}
     states: dict[Identity, ReceiptState] = {
-        identity: "held" if identity in verdict.held else "published" if len(part) else "nothing_to_erase"
+        identity: "held"
+        if identity in verdict.held
+        else "published"
+        if len(part) or isinstance(recognised.fresh[identity][0], Release)
+        else "nothing_to_erase"
         for identity, part in parts.items()
     }
     failed: dict[Identity, ReceiptState] = dict.fromkeys(recognised.failed, "failed")
-    return Answers(recognised, Deletion.union(done.values()), states | failed, verdict)
+    near = [
+        identity
+        for identity, (request, _) in recognised.fresh.items()
+        if len(parts[identity]) == 0 and near_miss(request, dataset)
+    ]
+    return Answers(recognised, Deletion.union(done.values()), states | failed, verdict, near)
