@@ -43,6 +43,8 @@ def _told(answer: Answer) -> str:
     parts = [answer.time.isoformat(timespec="seconds")]
     if answer.residual_influence is not None:
         parts.append(f"residual influence {readable(answer.residual_influence)}")
+    if answer.reason is not None:
+        parts.append(answer.reason)
     if answer.near_miss:
         parts.append("another spelling of the id is known: look at case, blanks, composition and leading zeros")
     return ", ".join(parts)

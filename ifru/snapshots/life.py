@@ -31,6 +31,7 @@ class Answer(Part):
     time: AwareDatetime
     residual_influence: float | None = None
     near_miss: bool = False
+    reason: str | None = None
 
 
 def life(store: Store, request_id: str, source: str | None = None) -> list[Answer]:

@@ -253,6 +253,13 @@ def test_what_finds_nothing_is_never_held(world: World) -> None:
     assert states(world) == {"r1": ["nothing_to_erase"], "r2": ["held"]}
 
 
+def test_a_corrected_label_erases_nothing_and_is_never_held(world: World) -> None:
+    pair = min(pairs(world.newest().dataset))
+    world.submit(*(request(f"r{label}", type="rectify", interactions=[pair], label=label) for label in (0.0, 1.0)))
+    drain(world, brake_share=0)
+    assert Counter(state for (state,) in states(world).values()) == {"published": 1, "nothing_to_erase": 1}
+
+
 def test_a_full_version_and_a_refinement_keep_what_is_held(world: World) -> None:
     world.submit(erase_item("big", popular(world)))
     drain(world)

@@ -119,3 +119,19 @@ def test_an_id_that_no_version_answers_is_an_error_that_says_where_to_look(
     assert (code, out) == (2, "")
     assert "'r1'" in err
     assert "dead-letters" in err
+
+
+def test_a_life_tells_why_a_request_is_held_and_that_it_was_carried_out_later(
+    tmp_path: Path, url: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world = World(tmp_path, open_store(url))
+    world.submit(erase_user("r1", 3))
+    world.drain(brake_share=0)
+    _, out, _ = run(capfd, url, "r1")
+    assert "brake_share allows" in out.replace("\n", " ")
+    _, out, _ = run(capfd, url, "r1", "--json")
+    assert json.loads(out)["waits_for"] == "an approval (ifrud approve)"
+    world.submit(request("a1", type="approve", request={"id": "r1"}))
+    world.drain(brake_share=0)
+    _, out, _ = run(capfd, url, "r1", "--json")
+    assert [state["state"] for state in json.loads(out)["states"]] == ["held", "published"]
