@@ -19,6 +19,7 @@ from ifru.snapshots import (
     Change,
     Event,
     FullState,
+    Holding,
     Manifest,
     Reader,
     Remembered,
@@ -30,6 +31,7 @@ from ifru.snapshots import (
     debt_buffers,
 )
 from ifru.suppression import Suppression
+from ifrud.full_versions import FullVersions
 
 NOTHING_DELETED = "nothing was deleted"
 ADOPTED = "nothing moved, it was adopted"
@@ -45,8 +47,8 @@ class Model:
     """The newest version in memory, with the writer of the next.
 
     reader: of the versions that the writer writes. engine_of: an engine on a version that was read. settled: what the
-    newest version owes. full_every: of so many versions one is full, the others are deltas. suppression: who was erased
-    up to the newest version.
+    newest version owes. full_versions: which are full; the others are deltas. suppression: who was erased up to the
+    newest version.
     """
 
     def __init__(
@@ -55,14 +57,14 @@ class Model:
         reader: Reader,
         writer: Writer,
         engine_of: Callable[[Version], Engine],
-        full_every: int,
+        full_versions: FullVersions,
         suppression: Suppression,
     ) -> None:
         self.manifest = newest.manifest
         self._reader = reader
         self._writer = writer
         self._engine_of = engine_of
-        self._full_every = full_every
+        self.full_versions = full_versions
         self.suppression = suppression
         self._counted = Counters()
         self._own(newest)
@@ -95,10 +97,13 @@ class Model:
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,
         answered: Remembered | None = None,
+        purged: int = 0,
+        holding: Holding | None = None,
         added: Suppressed = NOBODY,
         candidate: str | None = None,
     ) -> Manifest:
-        """Commit the version after the newest. answered: what it stores of older requests.
+        """Commit the version after the newest. answered: what it stores of older requests. purged: up to which version
+        its receipts say so. holding: of the brake.
 
         added: what it adds to the suppression list. candidate: the name of the one that was adopted.
 
@@ -114,10 +119,19 @@ class Model:
                 receipts=receipts,
                 quality=quality,
                 answered=answered,
+                purged=purged,
+                holding=holding,
                 suppressed=added,
                 candidate=candidate,
             )
         )
+
+    def restate(self, receipts: Sequence[bytes], answered: Remembered | None, purged: int) -> Manifest:
+        """Commit a version that is the newest once more: for its receipts, or written anew without erased rows.
+
+        Raises as `publish` does.
+        """
+        return self._commit(replace(self._unchanged({}), receipts=receipts, answered=answered, purged=purged))
 
     def adopt(self, candidate: Version) -> Update | None:
         """Go on from a candidate, and erase from it everybody on the suppression list; None where nobody is in it.
@@ -142,23 +156,24 @@ class Model:
         What was found out about the newest holds for it too. positions: where sources are read on, if somewhere else.
         Raises as `publish` does.
         """
-        owed = {"settled": self.settled.influence, "total": self.settled.total}
-        return self._commit(
-            Change(
-                update=ParameterUpdate({}),
-                deletion=Deletion.nothing(),
-                positions=positions,
-                events=(),
-                residual=self.manifest.residual.model_copy(update=owed),
-                quality=self.manifest.quality,
-                claim=True,
-            )
-        )
+        return self._commit(replace(self._unchanged(positions), claim=True))
 
     def settle(self) -> Settled:
         """Bring the debt up to date, and say what the newest version really owes."""
         self.settled = self.engine.settle()
         return self.settled
+
+    def _unchanged(self, positions: Mapping[str, Source]) -> Change:
+        """A version that is the newest once more. What was found out about that holds for it too."""
+        owed = {"settled": self.settled.influence, "total": self.settled.total}
+        return Change(
+            update=ParameterUpdate({}),
+            deletion=Deletion.nothing(),
+            positions=positions,
+            events=(),
+            residual=self.manifest.residual.model_copy(update=owed),
+            quality=self.manifest.quality,
+        )
 
     def _own(self, newest: Version) -> None:
         """Work on a version that was just read."""
@@ -188,8 +203,8 @@ class Model:
     def _commit(self, change: Change) -> Manifest:
         parameters, serving = self.engine.parameters, self.engine.serving
         buffers = self._changed_buffers()
-        wanted = change.candidate is not None or (self.full_is_due and not change.claim)
-        full = self._full(parameters, serving) if wanted else None
+        due = self.full_is_due(erases=len(change.deletion) > 0) and not change.claim
+        full = self._full(parameters, serving) if due or change.candidate is not None else None
         suppression = self.suppression.after(change.suppressed)
         suppressed = change.suppressed if full is None else suppression.whole
         change = replace(change, serving=serving, buffers=buffers, full=full, suppressed=suppressed)
@@ -209,10 +224,9 @@ class Model:
             reason=otherwise if update is None else update.reason,
         )
 
-    @property
-    def full_is_due(self) -> bool:
-        """Whether the next version is a full one."""
-        return self.manifest.version + 1 - self.manifest.base >= self._full_every
+    def full_is_due(self, erases: bool) -> bool:
+        """Whether the next version is a full one. erases: whether it erases anything."""
+        return self.full_versions.due(self.manifest, erases)
 
     def _full(self, parameters: Parameters, serving: Parameters | None) -> FullState:
         return FullState(self.engine.config, parameters, self.dataset, serving, self._buffers, self._features)

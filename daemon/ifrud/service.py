@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ifrud.adoption import Adoption
 from ifrud.batcher import Batch, Batcher
+from ifrud.housekeeping import Housekeeping
 from ifrud.lookout import Lookout
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import Reporter
@@ -52,6 +53,7 @@ class Service:
     reporter: Reporter
     prover: Prover
     lookout: Lookout
+    housekeeping: Housekeeping
     adoption: Adoption
     patience: Patience
     now: Callable[[], float]
@@ -97,6 +99,7 @@ class Service:
             self._process(batch)
         elif len(self.batcher) == 0:
             self.lookout.look(self.pipeline.model.manifest)
+            self.housekeeping.look(self.pipeline.model.manifest)
         if (batch is not None or len(self.batcher) == 0) and self.adoption.look(self._new_watch):
             self.prover.give_up()
             self._refined = not self.idle.refine
@@ -142,15 +145,25 @@ class Service:
         return self.now() - self._last_event >= self.idle.after
 
     def _improve(self, stop: Callable[[], bool]) -> None:
-        """Refine the newest version; once there is nothing more to gain, prove it."""
+        """Refine the newest version; once there is nothing more to gain, remove what is old, and prove it."""
         if not self._refined:
             self._refine(stop)
+        elif self.pipeline.restatement_is_due:
+            self.pipeline.restate(self._new_watch())
+        elif self.housekeeping.collecting.due:
+            self.housekeeping.collect(self._interrupted(stop))
         elif self.prover.busy:
             self.pipeline.take(self.prover, self._new_watch())
         elif self.idle.prove and self.pipeline.proof_is_due:
             self.pipeline.prove(self.prover)
 
     def _refine(self, stop: Callable[[], bool]) -> None:
+        self.pipeline.refine(self._interrupted(stop), self._new_watch())
+        # A refinement that was not interrupted leaves nothing to gain before the next batch.
+        self._refined = len(self.batcher) == 0
+
+    def _interrupted(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Whether idle work is to end, asked again and again: it looks for events now and then."""
         due = self.now() + LOOK_SECONDS
 
         def interrupted() -> bool:
@@ -160,9 +173,7 @@ class Service:
                 due = self.now() + LOOK_SECONDS
             return stop() or len(self.batcher) > 0
 
-        self.pipeline.refine(interrupted, self._new_watch())
-        # A refinement that was not interrupted leaves nothing to gain before the next batch.
-        self._refined = len(self.batcher) == 0
+        return interrupted
 
     def _new_watch(self) -> Stopwatch:
         return Stopwatch(self.reporter.metrics, self.now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import typer
@@ -57,6 +57,14 @@ def print_facts(facts: Mapping[str, object]) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, value in facts.items():
         table.add_row(name, readable(value))
+    console().print(table)
+
+
+def print_table(rows: Sequence[Mapping[str, object]]) -> None:
+    """Rows of the same names, which become the heads of columns."""
+    table = Table(*(name.replace("_", " ") for name in rows[0]), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*map(readable, row.values()))
     console().print(table)
 
 

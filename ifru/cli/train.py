@@ -11,7 +11,7 @@ from typing import Annotated
 import pyarrow as pa
 import typer
 
-from ifru.cli.candidates import candidates
+from ifru.cli.candidates import candidates, in_their_units
 from ifru.cli.features import add_features, check_features
 from ifru.cli.first_version import empty_store, first_version
 from ifru.cli.options import HashKeyFile, Json, Precision, dtype_of, outside_key
@@ -98,6 +98,14 @@ def train(
             show_default="plain",
         ),
     ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="Of neumf, two-tower and deepfm: widths of the hidden layers.",
+            show_default="16,8 of neumf, else 32,16",
+        ),
+    ] = None,
     user_features: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What is known of users: .csv, .csv.gz or .parquet."),
@@ -131,6 +139,7 @@ def train(
         "alpha": alpha,
         "unobserved": unobserved,
         "penalty": penalty,
+        "hidden": None if hidden is None else hidden.split(","),
     }
     dimensions = None if rank == AUTO else _whole(rank)
     models = candidates(model, dimensions, None if loss is None else loss.value, _grid(l2), own)
@@ -144,6 +153,7 @@ def train(
     with progress() as report:
         dataset, left_out = load(data, LabelRule.parse(rule), holdout, seed, lists)
         models, features = add_features(dataset, models, files)
+        models = in_their_units(models, dataset.train) if l2 is None else models
         trained = train_model(
             dataset,
             models,

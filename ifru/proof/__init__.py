@@ -3,6 +3,7 @@
 from ifru.proof.all_pairs import AllPairsDuality
 from ifru.proof.bilinear import BilinearDuality
 from ifru.proof.bpr import BPRDuality
+from ifru.proof.chosen_pairs import Interval, PairDual, interval
 from ifru.proof.direction import Direction
 from ifru.proof.dual import Dual
 from ifru.proof.duality import Duality
@@ -10,6 +11,7 @@ from ifru.proof.errors import ProofError
 from ifru.proof.proof import Proof, proof_of, uninterrupted
 from ifru.proof.propagated import PropagatedDuality
 from ifru.proof.stored import decode_dual, encode_dual
+from ifru.proof.stored_pairs import decode_pair_dual, encode_pair_dual
 from ifru.proof.trimming import trimmed
 
 __all__ = [
@@ -19,11 +21,16 @@ __all__ = [
     "Direction",
     "Dual",
     "Duality",
+    "Interval",
+    "PairDual",
     "Proof",
     "ProofError",
     "PropagatedDuality",
     "decode_dual",
+    "decode_pair_dual",
     "encode_dual",
+    "encode_pair_dual",
+    "interval",
     "proof_of",
     "trimmed",
     "uninterrupted",

@@ -10,7 +10,7 @@ Axes: as in `ifru.proof.duality`; r columns of the dual point's rows; m, n rows 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -70,6 +70,12 @@ class AllPairsDuality(BilinearDuality):
         first = float((of_users * of_items).sum() - (before * change)[pairs].sum())
         second = float((own_users * own_items).sum() - change[pairs].square().sum())
         return self.weighting.unobserved * first, 0.5 * self.weighting.unobserved * second
+
+    def joined(self, user: Tensor, item: Tensor) -> tuple[AllPairsDuality, Tensor]:
+        retained, place = self.retained.joined(user, item)
+        first = torch.zeros(len(place), dtype=torch.bool)
+        first[place[: len(self.first)]] = self.first
+        return replace(self, retained=retained, first=first), place
 
     def _squares(self, rows: Tensor) -> Sum:
         """Σ (r_u·r_i)² over the pairs without interaction, of rows [R, r]."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -64,6 +64,10 @@ class BilinearDuality(InteractionsAlone):
             for row, degree in ((retained.user, retained.user_degree), (retained.item, retained.item_degree)):
                 value = value + _bias_part(alpha, row, degree, self.l2, retained.additions)
         return value
+
+    def joined(self, user: Tensor, item: Tensor) -> tuple[BilinearDuality, Tensor]:
+        retained, place = self.retained.joined(user, item)
+        return replace(self, retained=retained), place
 
     def start(self, theta: Tensor) -> Tensor:
         factors = self.penalised.sqrt()[:, None] * theta[:, : self.rank]
@@ -137,9 +141,11 @@ def _root(square: float) -> float:
 def _bias_part(alpha: Tensor, row: Tensor, degree: Tensor, l2: float, additions: int) -> Sum:
     """What the biases of one side can lower the objective by: min_b Σ_z α_z b_row + (λ/2) Σ n b².
 
-    additions: see `Retained`.
+    A row without interactions has the bias zero. additions: see `Retained`.
     """
-    linear, moduli = (torch.zeros_like(degree).index_add_(0, row, a) for a in (alpha, alpha.abs()))
-    scale = 2 * l2 * degree.clamp_min(1)
-    error = EPS * (degree + 4 + additions) * moduli * (2 * linear.abs() + EPS * (degree + additions) * moduli)
+    one = torch.ones_like(alpha)
+    linear, moduli, entries = (torch.zeros_like(degree).index_add_(0, row, a) for a in (alpha, alpha.abs(), one))
+    linear, moduli = (torch.where(degree > 0, sums, 0.0) for sums in (linear, moduli))
+    scale, sums = 2 * l2 * degree.clamp_min(1), entries + additions
+    error = EPS * (sums + 4) * moduli * (2 * linear.abs() + EPS * sums * moduli)
     return total(-linear.square() / scale, error / scale)

@@ -68,11 +68,15 @@ class Terms(Retained):
 
 @dataclass(frozen=True)
 class BPRDuality(InteractionsAlone):
-    """See `Duality`. of_scores: that of the scores, whatever the loss."""
+    """See `Duality`. of_scores: that of the scores, whatever the loss.
+
+    alone [M]: where pairs that are no terms stand among the interactions; their numbers follow those of the terms.
+    """
 
     retained: Terms
     loss: Loss
     of_scores: BilinearDuality | PropagatedDuality
+    alone: Tensor
 
     @staticmethod
     def of(interactions: Interactions, of_scores: BilinearDuality | PropagatedDuality) -> BPRDuality:
@@ -80,7 +84,8 @@ class BPRDuality(InteractionsAlone):
         loss, pairs = loss_of("bpr"), of_scores.retained
         terms = Terms.among(interactions, pairs, loss)
         # What negatives add up to at their positive is rounded before it enters a matrix.
-        return BPRDuality(terms, loss, replace(of_scores, retained=replace(pairs, additions=terms.additions)))
+        of_scores = replace(of_scores, retained=replace(pairs, additions=terms.additions))
+        return BPRDuality(terms, loss, of_scores, torch.empty(0, dtype=torch.int64))
 
     @property
     def l2(self) -> float:
@@ -101,14 +106,35 @@ class BPRDuality(InteractionsAlone):
     def scores(self, theta: Tensor) -> Scores:
         """t [T]."""
         scores = self.of_scores.scores(theta)
-        t = self._differences(scores.value)
-        return Scores(t, scores.error[self.retained.liked] + scores.error[self.retained.drawn] + EPS * t.abs())
+        t, terms = self._differences(scores.value), self.retained
+        error = scores.error[terms.liked] + scores.error[terms.drawn]
+        return Scores(t, torch.cat([error, scores.error[self.alone]]) + EPS * t.abs())
 
     def along(self, columns: Tensor) -> Tensor:
         return self._differences(self.of_scores.along(columns))
 
     def bias_value(self, alpha: Tensor) -> Sum:
         return self.of_scores.bias_value(self._at_interactions(alpha))
+
+    def joined(self, user: Tensor, item: Tensor) -> tuple[BPRDuality, Tensor]:
+        of_scores, place = self.of_scores.joined(user, item)
+        terms, known = self.retained, place[: len(self.of_scores.retained)]
+        nothing = terms.label.new_zeros(len(user))
+        items = torch.cat([terms.item, item])
+        retained = replace(
+            terms,
+            user=torch.cat([terms.user, user]),
+            item=items,
+            by_item=torch.argsort(items, stable=True),
+            liked=known[terms.liked],
+            drawn=known[terms.drawn],
+            label=torch.cat([terms.label, nothing]),
+            weight=torch.cat([terms.weight, nothing]),
+            lowest=torch.cat([terms.lowest, nothing]),
+            highest=torch.cat([terms.highest, nothing]),
+        )
+        everything = torch.arange(len(retained))
+        return replace(self, retained=retained, of_scores=of_scores, alone=place[len(known) :]), everything
 
     def start(self, theta: Tensor) -> Tensor:
         return self.of_scores.start(theta)
@@ -125,11 +151,13 @@ class BPRDuality(InteractionsAlone):
         return self.of_scores.spectrum(self._at_interactions(alpha), start, random, enough, check)
 
     def _differences(self, of_interactions: Tensor) -> Tensor:
-        """C·s [T] of s [N]."""
-        difference: Tensor = of_interactions[self.retained.liked] - of_interactions[self.retained.drawn]
-        return difference
+        """C·s [T] of s [N], and the s of pairs alone."""
+        difference = of_interactions[self.retained.liked] - of_interactions[self.retained.drawn]
+        return torch.cat([difference, of_interactions[self.alone]])
 
     def _at_interactions(self, alpha: Tensor) -> Tensor:
-        """Cᵀα [N]: no α is positive, so that what adds up at a positive does not cancel."""
-        out = alpha.new_zeros(len(self.of_scores.retained))
-        return out.index_add_(0, self.retained.liked, alpha).index_add_(0, self.retained.drawn, -alpha)
+        """Cᵀα [N]: no α of a term is positive, so that what adds up at a positive does not cancel."""
+        out, terms = alpha.new_zeros(len(self.of_scores.retained)), self.retained
+        of_terms = alpha[: len(terms.liked)]
+        out.index_add_(0, terms.liked, of_terms).index_add_(0, terms.drawn, -of_terms)
+        return out.index_add_(0, self.alone, alpha[len(terms.liked) :])

@@ -74,6 +74,29 @@ def dual_value(alpha: Tensor, duality: Duality) -> Sum:
     return total(-term, 64 * EPS * (term.abs() + weight * size * (1 + size))) + duality.bias_value(alpha)
 
 
+@dataclass(frozen=True)
+class Bound:
+    """The lower bounds D(c·α) that one dual point gives. alpha [N]. elsewhere: Σ ℓ*(α) of pairs without interaction."""
+
+    alpha: Tensor
+    duality: Duality
+    elsewhere: Sum
+
+    @staticmethod
+    def of(alpha: Tensor, duality: Duality, rows: Tensor | None) -> Bound:
+        """rows: as in `Dual`."""
+        return Bound(alpha, duality, Sum(0.0, 0.0) if rows is None else duality.conjugate_elsewhere(rows))
+
+    def at(self, scale: float) -> Sum:
+        """D(c·α). Elsewhere losses are squares, and so are their conjugates."""
+        return dual_value(scale * self.alpha, self.duality) + self.elsewhere.times(-scale * scale)
+
+
+def feasible(l2: float, sigma: float) -> float:
+    """The largest c ≤ 1 with c·σ ≤ λ, rounding of c and of c·α included."""
+    return 1.0 if sigma <= l2 * (1 - 8 * EPS) else l2 / sigma * (1 - 8 * EPS)
+
+
 def best_scale(value: Callable[[float], float], highest: float) -> float:
     """The c in [0, highest] with the largest value(c), by golden-section search; never worse than `highest`.
 

@@ -139,6 +139,13 @@ class Duality(Protocol):
         """min over the biases of what they add to Σ α_z s_z and to the penalty; zero where there are none."""
         ...
 
+    def joined(self, user: Tensor, item: Tensor) -> tuple[Duality, Tensor]:
+        """The same problem, whose dual points have numbers for more pairs [M] as well, which have no loss.
+
+        Also where everything stands in them then [N + M], what was there before first.
+        """
+        ...
+
     def start(self, theta: Tensor) -> Tensor:
         """The span of θ [R, K] as a subspace [n, rank]: at an optimum, that of the eigenvectors to the eigenvalue λ."""
         ...

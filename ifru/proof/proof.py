@@ -17,11 +17,11 @@ from torch import Tensor
 
 from ifru.objective.parameters import Parameters
 from ifru.proof.direction import Direction, downhill
-from ifru.proof.dual import Dual, best_scale, dual_value
+from ifru.proof.dual import Bound, Dual, best_scale, feasible
 from ifru.proof.duality import Duality
 from ifru.proof.eigenvalue import Enough
 from ifru.proof.primal import in_float64, objective
-from ifru.proof.sums import EPS, Sum
+from ifru.proof.sums import Sum
 
 _ACCURACY = 1e-10
 """Relative accuracy of σ beyond which no work goes into it."""
@@ -82,10 +82,10 @@ def proof_of(
     primal = objective(theta, scores, duality)
     alpha = retained.weight * duality.loss.slope(scores.value, retained.label) if dual is None else dual.on(duality)
     rows = duality.rows_elsewhere(theta) if dual is None else dual.rows
-    bound = _Bound(alpha, duality, Sum(0.0, 0.0) if rows is None else duality.conjugate_elsewhere(rows))
+    bound = Bound.of(alpha, duality, rows)
     start = duality.start(theta) if dual is None else dual.subspace.double()
     spectrum = duality.spectrum(alpha, start, random, _enough(bound, primal, scores.value), check, rows)
-    scale = best_scale(lambda c: bound.at(c).value, _feasible(l2, spectrum.upper))
+    scale = best_scale(lambda c: bound.at(c).value, feasible(l2, spectrum.upper))
     below = bound.at(scale)
     gap = max(primal.value - below.value, 0.0) + primal.error + below.error
     direction = None
@@ -113,25 +113,7 @@ def proof_of(
     )
 
 
-@dataclass(frozen=True)
-class _Bound:
-    """The lower bounds D(c·α) that one dual point gives. alpha [N]. elsewhere: Σ ℓ*(α) of pairs without interaction."""
-
-    alpha: Tensor
-    duality: Duality
-    elsewhere: Sum
-
-    def at(self, scale: float) -> Sum:
-        """D(c·α). Elsewhere losses are squares, and so are their conjugates."""
-        return dual_value(scale * self.alpha, self.duality) + self.elsewhere.times(-scale * scale)
-
-
-def _feasible(l2: float, sigma: float) -> float:
-    """The largest c ≤ 1 with c·σ ≤ λ, rounding of c and of c·α included."""
-    return 1.0 if sigma <= l2 * (1 - 8 * EPS) else l2 / sigma * (1 - 8 * EPS)
-
-
-def _enough(bound: _Bound, primal: Sum, score: Tensor) -> Enough:
+def _enough(bound: Bound, primal: Sum, score: Tensor) -> Enough:
     """σ is known well enough where the gap would hardly gain from knowing it better."""
     # Near the optimum D(c·α) rises with c about this steeply.
     slope = abs(float((bound.alpha * score).sum()) + 2 * bound.elsewhere.value)
@@ -139,14 +121,14 @@ def _enough(bound: _Bound, primal: Sum, score: Tensor) -> Enough:
 
     @cache
     def gap(lower: float) -> float:
-        return primal.value - bound.at(_feasible(l2, lower)).value
+        return primal.value - bound.at(feasible(l2, lower)).value
 
     def enough(lower: float, upper: float) -> bool:
         if upper <= lower * (1 + _ACCURACY):
             return True
         if not math.isfinite(upper) or (lower <= 0 and upper > l2):
             return False
-        lost = _feasible(l2, lower) - _feasible(l2, upper)
+        lost = feasible(l2, lower) - feasible(l2, upper)
         return slope * lost <= _SHARE * gap(lower)
 
     return enough

@@ -12,7 +12,7 @@ Axes: as in `ifru.proof.duality`; n = R, L layers, K = rank, b columns of a bloc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -102,6 +102,10 @@ class PropagatedDuality(InteractionsAlone):
 
     def bias_value(self, alpha: Tensor) -> Sum:
         return Sum(0.0, 0.0)
+
+    def joined(self, user: Tensor, item: Tensor) -> tuple[PropagatedDuality, Tensor]:
+        retained, place = self.retained.joined(user, item)
+        return replace(self, retained=retained), place
 
     def start(self, theta: Tensor) -> Tensor:
         return self.retained.degree.sqrt()[:, None] * theta

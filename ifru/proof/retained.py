@@ -1,6 +1,7 @@
 """What a proof sees of the data: the retained interactions, in float64.
 
-Axes: N retained interactions in the order of their table (by user, then item), U users, I items, R = U + I rows.
+Axes: N retained interactions in the order of their table (by user, then item), U users, I items, R = U + I rows;
+M more pairs.
 """
 
 from __future__ import annotations
@@ -99,6 +100,30 @@ class Retained:
             highest=highest,
             additions=0,
         )
+
+    def joined(self, user: Tensor, item: Tensor) -> tuple[Retained, Tensor]:
+        """With places for more pairs [M], of weight zero, that count in no degree.
+
+        Also where everything stands then [N + M], the interactions first.
+        """
+        users, items = torch.cat([self.user, user]), torch.cat([self.item, item])
+        order = torch.argsort(users * self.shape[1] + items, stable=True)
+        nothing = self.label.new_zeros(len(user))
+        columns = (
+            torch.cat([column, nothing])[order] for column in (self.label, self.weight, self.lowest, self.highest)
+        )
+        label, weight, lowest, highest = columns
+        joined = replace(
+            self,
+            user=users[order],
+            item=items[order],
+            label=label,
+            weight=weight,
+            by_item=torch.argsort(items[order], stable=True),
+            lowest=lowest,
+            highest=highest,
+        )
+        return joined, torch.argsort(order)
 
     def fingerprint(self) -> str:
         """SHA-256 of the retained rows, their order included: equal for equal data, whatever table they stand in."""

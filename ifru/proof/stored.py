@@ -6,9 +6,12 @@ the retained rows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import safetensors.numpy
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from ifru.objective.losses import LossName
@@ -20,7 +23,20 @@ _LOSSES: dict[bytes, LossName] = {b"bce": "bce", b"squared": "squared", b"bpr": 
 
 def encode_dual(dual: Dual) -> bytes:
     """A dual point as a file that any reader of safetensors can open."""
-    arrays = {
+    return safetensors.numpy.save(arrays_of(dual))
+
+
+def decode_dual(data: bytes) -> Dual:
+    """Raises ProofError for bytes that hold no dual point. Whether it fits the data is seen by `prove`."""
+    try:
+        return dual_of(safetensors.numpy.load(data))
+    except (SafetensorError, KeyError) as error:
+        raise ProofError(f"no dual point can be read ({error!r}); write one with ifru prove --save-dual") from error
+
+
+def arrays_of(dual: Dual) -> dict[str, NDArray[np.generic]]:
+    """What the file of a dual point has."""
+    arrays: dict[str, NDArray[np.generic]] = {
         "alpha": np.ascontiguousarray(dual.alpha.double().numpy()),
         "subspace": np.ascontiguousarray(dual.subspace.float().numpy()),
         "loss": np.frombuffer(dual.loss.encode(), dtype=np.uint8),
@@ -28,16 +44,12 @@ def encode_dual(dual: Dual) -> bytes:
     }
     if dual.rows is not None:
         arrays["rows"] = np.ascontiguousarray(dual.rows.double().numpy())
-    return safetensors.numpy.save(arrays)
+    return arrays
 
 
-def decode_dual(data: bytes) -> Dual:
-    """Raises ProofError for bytes that hold no dual point. Whether it fits the data is seen by `prove`."""
-    try:
-        arrays = safetensors.numpy.load(data)
-        alpha, subspace = torch.from_numpy(arrays["alpha"]).reshape(-1), torch.from_numpy(arrays["subspace"])
-        loss, fingerprint = _LOSSES[arrays["loss"].tobytes()], arrays["data"].tobytes().hex()
-        rows = torch.from_numpy(arrays["rows"]).double() if "rows" in arrays else None
-    except (SafetensorError, KeyError) as error:
-        raise ProofError(f"no dual point can be read ({error!r}); write one with ifru prove --save-dual") from error
+def dual_of(arrays: Mapping[str, NDArray[np.generic]]) -> Dual:
+    """A dual point from what its file has. Raises KeyError where something is missing, or the loss is unknown."""
+    alpha, subspace = torch.from_numpy(arrays["alpha"]).reshape(-1), torch.from_numpy(arrays["subspace"])
+    loss, fingerprint = _LOSSES[arrays["loss"].tobytes()], arrays["data"].tobytes().hex()
+    rows = torch.from_numpy(arrays["rows"]).double() if "rows" in arrays else None
     return Dual(alpha, subspace, loss, fingerprint, rows)

@@ -29,6 +29,7 @@ from ifru.snapshots.format import (
 )
 from ifru.snapshots.hash_key import HASH_KEY, encode_hash_key, key_id, read_hash_key
 from ifru.snapshots.parts import File
+from ifru.snapshots.purge import Purge, newest_purge, purge_version
 from ifru.stores.errors import NotFound
 from ifru.stores.store import Store
 from ifru.training.report import Report, silent
@@ -106,7 +107,9 @@ class _Walk:
         self._files = self._bytes = self._collected = 0
         # Written before the listing was: it may name an older version than is listed, and never a newer one.
         self._hint = self._get(HEAD)
-        self._unnamed = set(store.list(""))
+        # Written after what it is about was deleted, so all of that is gone from the listing.
+        self._purge = self._purged()
+        self._unnamed = {path for path in store.list("") if not purge_version(path)}
 
     def walk(self) -> Audit:
         versions = self._listed()
@@ -132,6 +135,13 @@ class _Walk:
             notes=tuple(self._notes),
             leftovers=tuple(sorted(self._unnamed - {HEAD, HASH_KEY})),
         )
+
+    def _purged(self) -> Purge | None:
+        try:
+            return newest_purge(self._store)
+        except CorruptFile as error:
+            self._tell(error.path, error.reason)
+            return None
 
     def _listed(self) -> list[int]:
         """The versions that have a manifest, ascending."""
@@ -253,6 +263,10 @@ class _Walk:
             path = max(beyond, key=lambda path: (beyond[path], path))
             what = f"is of version {beyond[path]}, but {newest} is the newest: a backup was probably restored"
             self._note(path, what)
+        if self._purge is not None:
+            for path in sorted(path for path, version in of.items() if version < self._purge.version):
+                if not path.startswith("ledger/"):
+                    self._note(path, f"came after {self._purge.path} said that such files are gone: collect again")
 
     def _tell(self, path: str, what: str) -> None:
         self._problems[Finding(path, what)] = None

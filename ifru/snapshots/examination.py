@@ -36,13 +36,13 @@ class Examiner:
         self._before: Manifest | Tombstone | None = None
         self._version: Version | None = None
         # Paths of files that several versions name.
-        self._segments: set[str] = set()
+        self._shared: set[str] = set()
 
     def files(self, entry: Manifest | Tombstone) -> list[File]:
         """What is to be read of a version: the files that it names, without those that an older one named too."""
         if isinstance(entry, Tombstone):
             return [] if entry.ledger is None else [entry.ledger]
-        return [*entry.files, *(segment for segment in entry.answered if segment.path not in self._segments)]
+        return [*entry.files, *(file for file in entry.shared if file.path not in self._shared)]
 
     def lost(self) -> None:
         """The next version is not there, or cannot be read."""
@@ -57,13 +57,14 @@ class Examiner:
         if ledger is not None and ledger.path in sound:
             self._check(lambda: self._chained(ledger, sound[ledger.path]))
         if isinstance(entry, Tombstone):
+            self._check(entry.check)
             self._version = None
         else:
             self._check(lambda: self._in_place(entry))
             for segment in files:
                 if isinstance(segment, Segment) and segment.path in sound:
                     self._check(partial(_check_segment, segment, sound[segment.path]))
-            self._segments.update(segment.path for segment in entry.answered)
+            self._shared.update(file.path for file in entry.shared)
             version, self._version = self._version, None
             self._check(lambda: self._lead_on(entry, version, sound))
         self._before = entry

@@ -25,6 +25,7 @@ from ifru.snapshots.format import (
     manifest_path,
 )
 from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, hash_key_of, key_id
+from ifru.snapshots.holding import Holding, encode_pending
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import encode_ledger
 from ifru.snapshots.numbering import Numbering
@@ -132,6 +133,8 @@ class Writer:
         besides: dict[Role, bytes] = {"ledger": encode_ledger(parent.file("ledger").sha256, change.receipts)}
         if change.answered is not None and len(change.answered.added):
             besides["answered"] = encode_answered(change.answered.added)
+        if change.holding is not None and change.holding.pending and tuple(change.holding.held) != parent.held:
+            besides["pending"] = encode_pending(change.holding.pending)
         if len(change.suppressed):
             besides["suppressed"] = encode_suppressed(change.suppressed)
         if change.full is not None:
@@ -139,15 +142,16 @@ class Writer:
         return delta_contents(change, parent, self._numbering) | besides
 
     def _successor(self, parent: Manifest, change: Change, contents: Mapping[Role, bytes]) -> Manifest:
-        version, attempt, full = parent.version + 1, self._attempts(), change.full
+        version, attempt, full, now = parent.version + 1, self._attempts(), change.full, self._clock()
         if full is None:
             retained = parent.retained - len(change.deletion.train)
             holdout = parent.holdout - len(change.deletion.holdout)
         else:
             retained, holdout = full.dataset.train.retained, full.dataset.holdout.retained
         files = {role: File.of(role, version, attempt, data) for role, data in contents.items()}
-        # Later versions name it as well, so it is none of the files that go with this one.
-        added = files.pop("answered", None)
+        # Later versions name them as well, so they are none of the files that go with this one.
+        added, pending = files.pop("answered", None), files.pop("pending", None)
+        holding = change.holding or Holding(parent.held, (), parent.erased_recently)
         return Manifest(
             version=version,
             parent=parent.version,
@@ -158,16 +162,20 @@ class Writer:
             # Whoever did not write the parent takes over.
             epoch=parent.epoch + (parent.sha256 != self._newest),
             claims=(parent.claims or parent.version) if change.claim else None,
-            time=self._clock(),
+            time=now,
             model=parent.model if full is None else full.config,
             tables=parent.tables if full is None else tables_of(full.parameters),
             files=tuple(files.values()),
             sources=merged(parent.sources, change.positions),
             events=tuple(Event.model_validate(event) for event in change.events),
             answered=parent.answered if change.answered is None else change.answered.segments(added),
-            held=parent.held if change.held is None else tuple(change.held),
+            held=tuple(holding.held),
+            pending=parent.pending if tuple(holding.held) == parent.held else pending,
+            erased_recently=tuple(holding.erased_recently),
             candidate=change.candidate,
             hash_key_id=change.hash_key_id or parent.hash_key_id,
+            oldest_erasure=None if full else parent.oldest_erasure or (now if len(change.deletion) else None),
+            purged=max(parent.purged, change.purged),
             residual=change.residual,
             retained=retained,
             holdout=holdout,
@@ -182,7 +190,7 @@ class Writer:
         parent: Manifest | None = None,
     ) -> Manifest:
         # 2
-        paths = {file.role: file.path for file in (*manifest.files, *manifest.answered)}
+        paths = {file.role: file.path for file in (*manifest.files, *manifest.shared)}
         steps = [partial(self._store.put, paths[role], content) for role, content in contents.items()]
         self._all_at_once(steps if parent is None else [*steps, partial(check_kept, self._store, parent)])
         # 3, 4
