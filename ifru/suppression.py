@@ -24,7 +24,7 @@ from ifru.interactions.loading import Recorded, id_column, times
 from ifru.interactions.table import Bool, Int32, Int64
 from ifru.requests import Request
 from ifru.snapshots import NO_TIME, NOBODY, Reader, Store, Subject, Suppressed, hash_key_of
-from ifru.snapshots.hash_key import encoded_id, subject_hash
+from ifru.snapshots.hash_key import PAIR_BITS, encoded_id, pair_hash, subject_hash
 from ifru.snapshots.suppressed import KINDS, Kind, UInt64
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -92,13 +92,14 @@ class Suppression:
     def _known(self, users: Names, items: Names) -> _Known:
         entries = self.whole
         of_kind = {kind: entries.of_kind(kind) for kind in KINDS}
-        hashes = self._hashes("user", users) if len(of_kind["user"]) + len(of_kind["before"]) else _none(users)
+        hashes = self._hashes("user", users) if len(entries) > len(of_kind["item"]) else _none(users)
         of_items = self._hashes("item", items) if len(of_kind["item"]) else _none(items)
         return _Known(
             key=self.key,
             users=users,
             items=items,
             of_user=np.isin(hashes, of_kind["user"].hash),
+            of_pair=np.isin(hashes >> PAIR_BITS, of_kind["pair"].hash >> PAIR_BITS),
             of_item=np.isin(of_items, of_kind["item"].hash),
             until=_until(hashes, of_kind["before"]),
             pairs=of_kind["pair"].hash,
@@ -114,7 +115,8 @@ class Suppression:
 class _Known:
     """What is on a list of the users [U] and the items [I] of some data.
 
-    of_user: bool [U]. of_item: bool [I]. until: int64 [U], the time before which rows are erased, or NO_TIME.
+    of_user: bool [U]. of_pair: bool [U], whether a pair of theirs may be on it. of_item: bool [I].
+    until: int64 [U], the time before which rows are erased, or NO_TIME.
     pairs: keyed hashes of all that are erased.
     """
 
@@ -122,6 +124,7 @@ class _Known:
     users: Names
     items: Names
     of_user: Bool
+    of_pair: Bool
     of_item: Bool
     until: Int64
     pairs: UInt64
@@ -135,7 +138,7 @@ class _Known:
         until = self.until[user]
         found |= recorded & ((until != NO_TIME) if time is None else (time < until))
         if len(self.pairs):
-            rows = np.flatnonzero(recorded & ~found)
+            rows = np.flatnonzero(recorded & ~found & self.of_pair[user])
             found[rows] = np.isin(self._hashes(user[rows], item[rows]), self.pairs)
         return found
 
@@ -145,7 +148,7 @@ class _Known:
         )
         pairs, place = np.unique(user.astype(np.int64) * len(items) + item, return_inverse=True)
         numbers = (divmod(pair, len(items)) for pair in pairs.tolist())
-        hashes = (subject_hash(self.key, "pair", users[row], items[column]) for row, column in numbers)
+        hashes = (pair_hash(self.key, users[row], items[column]) for row, column in numbers)
         return np.fromiter(hashes, dtype=np.uint64, count=len(pairs))[place]
 
 
@@ -176,8 +179,11 @@ def _until(of_users: UInt64, before: Suppressed) -> Int64:
 def _entries(key: bytes, request: Request) -> Iterable[tuple[Subject, int | None]]:
     """What a request that was answered puts on the list (with a time, or NO_TIME), or takes off it (None)."""
 
-    def of(kind: str, *ids: str) -> int:
-        return subject_hash(key, kind, *map(encoded_id, ids))
+    def of(kind: str, name: str) -> int:
+        return subject_hash(key, kind, encoded_id(name))
+
+    def of_pair(user: str, item: str) -> int:
+        return pair_hash(key, encoded_id(user), encoded_id(item))
 
     match request.content:
         case {"type": "erase_user", "subject": str(user)}:
@@ -185,11 +191,11 @@ def _entries(key: bytes, request: Request) -> Iterable[tuple[Subject, int | None
         case {"type": "erase_item", "subject": str(item)}:
             yield ("item", of("item", item)), NO_TIME
         case {"type": "erase_interactions", "interactions": list(pairs)}:
-            yield from ((("pair", of("pair", *pair)), NO_TIME) for pair in pairs)
+            yield from ((("pair", of_pair(*pair)), NO_TIME) for pair in pairs)
         case {"type": "erase_before", "subject": str(user), "before": str(before)}:
             until = (datetime.fromisoformat(before) - _EPOCH) // timedelta(microseconds=1)
             yield ("before", of("user", user)), until
         case {"type": "release", "subject": str(user)}:
             yield from ((("user", of("user", user)), None), (("before", of("user", user)), None))
         case {"type": "release", "interactions": list(pairs)}:
-            yield from ((("pair", of("pair", *pair)), None) for pair in pairs)
+            yield from ((("pair", of_pair(*pair)), None) for pair in pairs)

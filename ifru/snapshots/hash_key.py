@@ -21,6 +21,9 @@ FINGERPRINT_DIGITS = 16
 SUBJECT_BYTES = 8
 """Of the hash of a user, an item or a pair."""
 
+PAIR_BITS = 48
+"""Those of a pair's hash that are the pair's own; the others are its user's."""
+
 
 def create_hash_key(store: Store, key: bytes) -> None:
     """Store the key of a prefix, unless it has one: the first one stays, whoever wrote it. Raises StoreError."""
@@ -123,6 +126,15 @@ def subject_hash(key: bytes, kind: str, *ids: bytes) -> int:
     """
     message = b'["suppressed","%b",%b]' % (kind.encode(), b",".join(ids))
     return int.from_bytes(hmac.digest(key, message, "sha256")[:SUBJECT_BYTES], "big")
+
+
+def pair_hash(key: bytes, user: bytes, item: bytes) -> int:
+    """Of a pair, as `subject_hash`; but the first bytes are those of the user's hash.
+
+    So the pairs of most users need not be hashed to know that they are not listed.
+    """
+    above, below = (subject_hash(key, "user", user), subject_hash(key, "pair", user, item))
+    return above >> PAIR_BITS << PAIR_BITS | below & (1 << PAIR_BITS) - 1
 
 
 def _keyed_hash(key: bytes, document: object) -> str:

@@ -55,6 +55,7 @@ def test_the_schema_allows_the_daemons_settings_without_the_secrets_and_nothing_
     assert allowed == settings, "mend the properties of config in values.schema.json"
     assert set(setting_names(Settings, secrets=True)) - settings == {
         "admin.token",
+        "hash_key",
         "kafka.sasl_password",
         "kafka.ssl_password",
     }
