@@ -67,6 +67,9 @@ class Stored:
             self._searched = version
             if isinstance(entry, Manifest):
                 self._rows = entry.retained + entry.holdout
-                if before is not None and self._rows < before:
+                # Another label erases the one before, and leaves as many rows.
+                if entry.oldest_erasure is not None:
+                    self._oldest = entry.oldest_erasure, version
+                elif before is not None and self._rows < before:
                     self._oldest = entry.time, version
         self._complete = self._searched == newest.version
