@@ -34,12 +34,14 @@ class Removal:
     """What a deletion did to the debt.
 
     touched [T]: rows that lost interactions and have some left. emptied: rows that have none left, now zero.
-    added: sum of the squared decrements of what the deletion added to the gradient.
+    added: sum of the squared decrements of what the deletion added to the gradient. scaled
+    [T, K]: M⁻¹g of the touched rows.
     """
 
     touched: Tensor
     emptied: Tensor
     added: float
+    scaled: Tensor
 
 
 class State:
@@ -96,16 +98,17 @@ class State:
         for table in (self.point.theta, gradient, self.decrements):
             table[emptied] = 0
         if change.spillover is None:
-            preconditioner = self.preconditioner(touched)
-            added = preconditioner.decrements(change.direct[~empty])
-            self.decrements[touched] = preconditioner.decrements(gradient[touched])
+            preconditioner, debt = self.preconditioner(touched), gradient[touched]
+            added, scaled = preconditioner.decrements(change.direct[~empty]), preconditioner.apply(debt)
+            self.decrements[touched] = preconditioner.decrements(debt, scaled)
         else:
             self.cache.add_staleness(self.rows.cpu().numpy(), change.staleness)
             preconditioner = self.preconditioner(self.rows)
             changed = change.spillover.index_add(0, change.rows, change.direct)
             added = preconditioner.decrements(changed.masked_fill(self.objective.ridge[:, None] == 0, 0))
-            self.decrements = preconditioner.decrements(gradient)
-        return Removal(touched, emptied, float(added.sum()))
+            scaled = preconditioner.apply(gradient)
+            self.decrements, scaled = preconditioner.decrements(gradient, scaled), scaled[touched]
+        return Removal(touched, emptied, float(added.sum()), scaled)
 
     def move(self, rows: Tensor, step: Tensor, changed: Tensor | None = None) -> None:
         """θ [S] += step [S, K] for rows, ascending; what that does to the gradient waits for `settle`.
