@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _HEAD = (
-    "",
+    "answered",
     "rows",
     "loss, forgotten: before, after, retrained",
     "within",

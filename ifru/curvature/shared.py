@@ -81,6 +81,7 @@ class SharedCurvature:
         """Hold nothing."""
         self._inverse: Tensor | None = None
         self._sampled: Bool = np.zeros(0, dtype=np.bool_)
+        self._waiting: list[Tensor] = []
         self._scale = self._staleness = self._error = 0.0
 
     def part(self, point: Linearised, at: Tensor) -> Part:
@@ -94,7 +95,10 @@ class SharedCurvature:
         self._staleness += share
 
     def remove(self, point: Linearised, interactions: Int64) -> None:
-        """Take interactions out, which have just been deleted from the table but not from the point."""
+        """Take interactions out, which have just been deleted from the table but not from the point.
+
+        They leave the inverse with `finish_deletions`, for which a local answer does not wait.
+        """
         if self._inverse is None:
             return
         listed = interactions[self._sampled[interactions]]
@@ -103,11 +107,13 @@ class SharedCurvature:
             self.clear()
         elif len(listed) > 0:
             self._sampled[listed] = False
-            for factors in self._factors(point, listed):
-                self._take_out(math.sqrt(self._scale) * factors)
+            self._waiting += [math.sqrt(self._scale) * factors for factors in self._factors(point, listed)]
 
     def finish_deletions(self) -> None:
-        """Hold nothing where deletions have left a trace."""
+        """Finish what `remove` began, and hold nothing where deletions have left a trace even then."""
+        for factors in self._waiting:
+            self._take_out(factors)
+        self._waiting = []
         if self._error > self._inexact:
             self.clear()
 

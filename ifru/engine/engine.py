@@ -226,24 +226,24 @@ class Engine:
             return self._nothing()
         match self.settings.support:
             case "push":
-                return self._pushed(removal.touched)
+                return self._pushed(removal)
             case "k_hop":
                 return self._or_all_rows(partial(self._by_importance, deleted))
             case "residual":
                 return self._or_all_rows(lambda: self._by_residual(self._chosen(removal.touched)))
             case "auto":
-                return self._by_least_work(removal.touched)
+                return self._by_least_work(removal)
             case "global":
                 return self._on_all_rows(self.settings.tolerance, self._beating)
 
-    def _by_least_work(self, touched: Tensor) -> _Answer:
+    def _by_least_work(self, removal: Removal) -> _Answer:
         """`auto`. A response without compiled loops waits for products where they read little, or where it must."""
         model, tolerance = self.state.objective.capabilities, self.settings.tolerance
         if model.row_local:
-            return self._cheapest(touched)
+            return self._cheapest(removal.touched)
         if self._block_step is not None and not model.compiled and self.dataset.train.retained > _FEW:
-            if self._block_step.reaches(touched) >= _REACHED:
-                return self._pushed(touched)
+            if self._block_step.reaches(removal.touched) >= _REACHED:
+                return self._pushed(removal)
             tolerance = max(tolerance, _DEAR)
         return self._on_all_rows(tolerance, self._beating)
 
@@ -307,13 +307,13 @@ class Engine:
         influence = self._influence(pushed.left)
         return _Answer(pushed.rows, "push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
 
-    def _pushed(self, touched: Tensor) -> _Answer:
+    def _pushed(self, removal: Removal) -> _Answer:
         """One push; of a response, one block step. All rows where it leaves more than nothing done."""
         if self._block_step is None:
-            return self._or_all_rows(partial(self._by_push, touched), settles=False)
+            return self._or_all_rows(partial(self._by_push, removal.touched), settles=False)
         before = self.state.total_decrement
         with self._stage("solve"):
-            moved, left = self._block_step.run(touched)
+            moved, left = self._block_step.run(removal.touched, removal.scaled)
         local = _Answer(moved, "push", Reason.STEPS, self._influence(left), 0, 0)
         return local if left <= before else local.then(self._on_all_rows(self.settings.tolerance, self._beating))
 

@@ -34,12 +34,14 @@ class Removal:
     """What a deletion did to the debt.
 
     touched [T]: rows that lost interactions and have some left. emptied: rows that have none left, now zero.
-    added: sum of the squared decrements of what the deletion added to the gradient.
+    added: sum of the squared decrements of what the deletion added to the gradient. scaled
+    [T, K]: M⁻¹g of the touched rows.
     """
 
     touched: Tensor
     emptied: Tensor
     added: float
+    scaled: Tensor
 
     def then(self, touched: Tensor, added: float) -> Removal:
         """This one, followed by what touches other rows and leaves none without interactions."""
@@ -100,16 +102,17 @@ class State:
         for table in (self.point.theta, gradient, self.decrements):
             table[emptied] = 0
         if change.spillover is None:
-            preconditioner = self.preconditioner(touched)
-            added = preconditioner.decrements(change.direct[~empty])
-            self.decrements[touched] = preconditioner.decrements(gradient[touched])
+            preconditioner, debt = self.preconditioner(touched), gradient[touched]
+            added, scaled = preconditioner.decrements(change.direct[~empty]), preconditioner.apply(debt)
+            self.decrements[touched] = preconditioner.decrements(debt, scaled)
         else:
             self.cache.add_staleness(self.rows.cpu().numpy(), change.staleness)
             preconditioner = self.preconditioner(self.rows)
             changed = change.spillover.index_add(0, change.rows, change.direct)
             added = preconditioner.decrements(changed.masked_fill(self.objective.ridge[:, None] == 0, 0))
-            self.decrements = preconditioner.decrements(gradient)
-        return Removal(touched, emptied, float(added.sum()))
+            scaled = preconditioner.apply(gradient)
+            self.decrements, scaled = preconditioner.decrements(gradient, scaled), scaled[touched]
+        return Removal(touched, emptied, float(added.sum()), scaled)
 
     def relabel(self, interactions: Int64) -> tuple[Tensor, float]:
         """Take new labels of interactions, which the table has by now, into the debt: two passes over all.
