@@ -25,9 +25,10 @@ FROM python:${PYTHON_VERSION}-slim-bookworm
 LABEL org.opencontainers.image.title="ifrud" \
       org.opencontainers.image.description="Streaming unlearning daemon for recommender models" \
       org.opencontainers.image.licenses="Apache-2.0"
-# The compiled loops run their threads on GNU OpenMP, which the slim image lacks.
+# The compiled loops run their threads on GNU OpenMP, which the slim image lacks; tini is process 1, which reaps children
+# and has the default actions of signals.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgomp1 \
+    && apt-get install --yes --no-install-recommends libgomp1 tini \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 ifrud \
     && useradd --uid 10001 --gid ifrud --no-create-home --home-dir /var/cache/ifrud --shell /usr/sbin/nologin ifrud \
@@ -43,5 +44,5 @@ USER 10001:10001
 EXPOSE 9377
 HEALTHCHECK --start-period=60s --interval=15s --timeout=5s \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ.get('IFRUD_ADMIN__PORT', '9377') + '/healthz', timeout=4)"]
-ENTRYPOINT ["ifrud"]
+ENTRYPOINT ["tini", "--", "ifrud"]
 CMD ["run"]

@@ -133,7 +133,8 @@ def _month(base: Base, count: int, _: np.random.Generator) -> Deletion:
     months = [_month_of(table) for table in (base.train, base.dataset.holdout)]
     which, sizes = np.unique(months[0], return_counts=True)
     middling = which[np.argsort(np.abs(sizes - np.median(sizes)), kind="stable")[:count]]
-    return Deletion(*(np.flatnonzero(np.isin(month, middling)) for month in months))
+    train, holdout = (np.flatnonzero(np.isin(month, middling)) for month in months)
+    return Deletion(train, holdout)
 
 
 def _month_of(table: Interactions) -> Int64:

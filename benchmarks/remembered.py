@@ -111,7 +111,7 @@ def _read(folder: Path, segments: Sequence[Segment], versions: int, seed: int) -
     order = np.random.default_rng(seed).permutation(REPLAYS)
     intake = Intake([Arrival(requests[place], event) for place in order], [])
     start = perf_counter()
-    recognised = recognise(intake, answered, Letters("events", lambda: _TIME))
+    recognised = recognise(intake, answered, Letters("events", lambda: _TIME), lambda request: None)
     lines = [receipt.line() for receipt in recognised.repeated.values()]
     replays = perf_counter() - start
     if len(lines) != REPLAYS or recognised.fresh:

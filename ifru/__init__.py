@@ -12,8 +12,8 @@ What a program needs stands here; it is imported when it is first asked for.
                 retraining would take them, `settle` makes the debt exact, `refine` goes on in idle time.
                 EngineSettings: how near is near enough, and which rows may move.
     checking    prove: a bound on the distance to the retrained model, without retraining. verify: the distance, by
-                retraining, for requests (EraseUser, EraseItem, EraseInteractions). verify_beside: the same for models
-                of which retraining has no unique outcome, beside several retrained ones.
+                retraining, for requests (EraseUser, EraseItem, EraseInteractions, EraseBefore, Rectify). verify_beside:
+                the same for models of which retraining has no unique outcome, beside several retrained ones.
     versions    open_store and Reader: published versions of a model, and those that are still to come. restore: a
                 version in your own module.
     testing     ifru.testing.Conformance: what every model must hold to, as tests for a model of your own.
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     from ifru.models.module import ModuleConfig
     from ifru.models.proving import prove
     from ifru.objective.parameters import Parameters
-    from ifru.requests import EraseInteractions, EraseItem, EraseUser
+    from ifru.requests import EraseBefore, EraseInteractions, EraseItem, EraseUser, Rectify
     from ifru.snapshots import Reader, open_store, restore
     from ifru.training import train
 
@@ -71,6 +71,7 @@ __all__ = [
     "Deletion",
     "Engine",
     "EngineSettings",
+    "EraseBefore",
     "EraseInteractions",
     "EraseItem",
     "EraseUser",
@@ -82,6 +83,7 @@ __all__ = [
     "Parameters",
     "Reader",
     "Recorded",
+    "Rectify",
     "generate",
     "load_dataset",
     "open_store",
@@ -110,7 +112,7 @@ _HOMES = {
     "ifru.models.module": ("ModuleConfig",),
     "ifru.models.proving": ("prove",),
     "ifru.objective.parameters": ("Parameters",),
-    "ifru.requests": ("EraseInteractions", "EraseItem", "EraseUser"),
+    "ifru.requests": ("EraseBefore", "EraseInteractions", "EraseItem", "EraseUser", "Rectify"),
     "ifru.snapshots": ("Reader", "open_store", "restore"),
     "ifru.training": ("train",),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,19 @@ from ifru.errors import RequestError
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
-from ifru.requests import EraseInteractions, EraseItem, EraseUser, parse_request, resolve
+from ifru.models import MFConfig, ModelConfig
+from ifru.requests import (
+    EraseBefore,
+    EraseInteractions,
+    EraseItem,
+    EraseUser,
+    Rectify,
+    Request,
+    near_miss,
+    parse_request,
+    refusal,
+    resolve,
+)
 
 USER = {"id": "r1", "type": "erase_user", "subject": "196", "time": "2026-11-21T10:00:00Z"}
 PAIRS = {
@@ -69,6 +82,21 @@ MALFORMED: list[tuple[str, str | bytes]] = [
     ("subject", json.dumps({**USER, "subject": None})),
     ("subject", json.dumps({**USER, "subject": ["196"]})),
     ("subject", json.dumps({**USER, "subject": "x" * 1025})),
+    ("deadline", json.dumps({**USER, "deadline": "soon"})),
+    ("deadline", json.dumps({**USER, "deadline": "2026-12-21T10:00:00"})),
+    ("before", json.dumps({**USER, "type": "erase_before"})),
+    ("before", json.dumps({**USER, "type": "erase_before", "before": "2025-01-01T00:00:00"})),
+    ("before", json.dumps({**USER, "type": "erase_before", "before": ["2025-01-01T00:00:00Z"]})),
+    ("subject", json.dumps({**without(USER, "subject"), "type": "erase_before", "before": "2025-01-01T00:00:00Z"})),
+    ("label", json.dumps({**PAIRS, "type": "rectify"})),
+    ("label", json.dumps({**PAIRS, "type": "rectify", "label": "1"})),
+    ("label", json.dumps({**PAIRS, "type": "rectify", "label": True})),
+    ("label", json.dumps({**PAIRS, "type": "rectify", "label": 1e39})),
+    (
+        "label",
+        '{"id": "r", "type": "rectify", "interactions": [["u", "i"]], "time": "2026-11-21T10:00:00Z", "label": NaN}',
+    ),
+    ("interactions", json.dumps({**without(PAIRS, "interactions"), "type": "rectify", "label": 1})),
     ("interactions", json.dumps(without(PAIRS, "interactions"))),
     ("interactions", json.dumps({**PAIRS, "interactions": []})),
     ("interactions", json.dumps({**PAIRS, "interactions": {"196": "242"}})),
@@ -123,7 +151,7 @@ def dataset() -> Dataset:
     return split(recorded, LabelRule.parse("rating>=1"), 0.3, 0)
 
 
-def request(**fields: object) -> EraseUser | EraseItem | EraseInteractions:
+def request(**fields: object) -> Request:
     return parse_request(json.dumps({"id": "r", "time": "2026-11-21T10:00:00Z", **fields}))
 
 
@@ -152,3 +180,117 @@ def test_an_unknown_or_erased_subject_means_nothing(dataset: Dataset, kind: str)
     known = request(type=kind, subject="u1" if kind == "erase_user" else "i1")
     dataset.delete(resolve(known, dataset))
     assert len(resolve(known, dataset)) == 0
+
+
+def test_neither_time_nor_deadline_nor_a_time_zone_change_what_is_asked_for() -> None:
+    first = request(type="erase_before", subject="u1", before="2025-01-01T00:00:00Z")
+    again = request(
+        type="erase_before",
+        subject="u1",
+        before="2025-01-01T05:30:00+05:30",
+        time="2027-01-01T00:00:00Z",
+        deadline="2027-02-01T00:00:00Z",
+    )
+    assert first.content == again.content
+    assert first.content["before"] == "2025-01-01T00:00:00+00:00"
+    assert request(type="erase_user", subject="u1").content == {"type": "erase_user", "subject": "u1"}
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def before(microseconds: int, subject: str = "u3") -> EraseBefore:
+    asked = request(
+        type="erase_before", subject=subject, before=(EPOCH + timedelta(microseconds=microseconds)).isoformat()
+    )
+    assert isinstance(asked, EraseBefore)
+    return asked
+
+
+@pytest.fixture
+def timed() -> Dataset:
+    """Positives with times, and negatives that were drawn for them."""
+    user, item = np.divmod(np.arange(30, dtype=np.int32), 6)
+    names = [f"u{n}" for n in range(5)], [f"i{n}" for n in range(40)]
+    return split(Recorded(user, item, None, 1000 + np.arange(30), *names), LabelRule.parse("positive:2"), 0.3, 0)
+
+
+def test_before_means_what_is_older_with_the_negatives_drawn_for_it(timed: Dataset) -> None:
+    at = 1000 + 3 * 6 + 4
+    deletion = resolve(before(at), timed)
+    for table, rows in ((timed.train, deletion.train), (timed.holdout, deletion.holdout)):
+        assert table.time is not None
+        origin = table.origin
+        wanted = [r for r in range(len(table)) if table.user[origin[r]] == 3 and table.time[origin[r]] < at]
+        assert rows.tolist() == wanted
+    assert len(deletion) == 4 * 3
+
+
+def test_before_the_first_row_and_of_an_unknown_user_means_nothing(timed: Dataset) -> None:
+    assert len(resolve(before(1000 + 3 * 6), timed)) == 0
+    assert len(resolve(before(2000, "nobody"), timed)) == 0
+    assert len(resolve(before(2000), timed)) == len(resolve(request(type="erase_user", subject="u3"), timed))
+
+
+def test_only_data_with_times_has_an_answer_to_before(dataset: Dataset, timed: Dataset) -> None:
+    config = MFConfig(rank=2, l2=0.1)
+    assert refusal(before(2000), timed, config) is None
+    assert refusal(request(type="erase_user", subject="u3"), dataset, config) is None
+    error = refusal(before(2000), dataset, config)
+    assert error is not None
+    assert error.field == "before"
+    assert "erase_user" in str(error)
+    assert len(resolve(before(2000), dataset)) == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "near"),
+    [
+        ({"type": "erase_user", "subject": "U3 "}, True),
+        ({"type": "erase_user", "subject": "u33"}, False),
+        ({"type": "erase_item", "subject": "I3"}, True),
+        ({"type": "erase_item", "subject": "U3"}, False),
+        ({"type": "erase_before", "subject": "U3", "before": "2025-01-01T00:00:00Z"}, True),
+        ({"type": "erase_before", "subject": "u3", "before": "1960-01-01T00:00:00Z"}, False),
+        ({"type": "erase_interactions", "interactions": [["x", "i1"], ["u3", "I1"]]}, True),
+        ({"type": "erase_interactions", "interactions": [["U3", "x"]]}, False),
+        ({"type": "rectify", "interactions": [["u3", "I1"]], "label": 1}, True),
+    ],
+)
+def test_a_near_miss_is_an_id_in_another_spelling(timed: Dataset, fields: dict[str, object], near: bool) -> None:
+    asked = request(**fields)
+    assert len(resolve(asked, timed)) == 0
+    assert near_miss(asked, timed) == near
+
+
+@pytest.mark.parametrize(
+    ("config", "label", "field"),
+    [
+        (MFConfig(rank=2, l2=0.1), 0.5, None),
+        (MFConfig(rank=2, l2=0.1), 1.5, "label"),
+        (MFConfig(rank=2, l2=0.1, loss="squared"), -7, None),
+        (MFConfig(rank=2, l2=0.1, loss="bpr"), 1, "type"),
+    ],
+)
+def test_a_label_is_refused_where_it_says_nothing_to_the_model(
+    dataset: Dataset, config: ModelConfig, label: float, field: str | None
+) -> None:
+    asked = request(type="rectify", interactions=[["u0", "i0"]], label=label)
+    error = refusal(asked, dataset, config)
+    assert (None if error is None else error.field) == field
+
+
+def test_to_rectify_means_the_recorded_rows_of_the_pairs_that_have_another_label(timed: Dataset) -> None:
+    pairs = [["u3", f"i{n}"] for n in range(6)]
+    asked = request(type="rectify", interactions=[*pairs, ["u3", "i39"], ["nobody", "i1"]], label=0.5)
+    assert isinstance(asked, Rectify)
+    found = resolve(asked, timed)
+    assert (len(found.train), len(found.holdout)) == (0, 0)
+    for table, new in ((timed.train, found.train_labels), (timed.holdout, found.holdout_labels)):
+        assert new.rows.tolist() == np.flatnonzero((table.user == 3) & table.recorded).tolist()
+        assert set(new.label.tolist()) <= {0.5}
+    assert found.relabelled == 6
+    timed.delete(found)
+    assert len(resolve(asked, timed)) == 0
+    assert asked.content == request(type="rectify", interactions=asked.interactions[::-1], label=0.5).content
+    assert asked.content != request(type="rectify", interactions=asked.interactions, label=1).content

@@ -29,6 +29,7 @@ LAYERS = (
     "importing",
     "stores",
     "snapshots",
+    "suppression",
     "testing",
     "cli",
 )

@@ -24,9 +24,9 @@ from benchmarks.timing import repeated
 from ifru.curvature.preconditioner import whole
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
-from ifru.evaluation.ranking import all_items, ndcg
 from ifru.interactions import Interactions
 from ifru.models import model_of
+from ifru.models.ranking import all_items, ndcg
 from ifru.objective import Objective
 from ifru.objective.parameters import Parameters
 from ifru.solvers.pcg import Limits, solve

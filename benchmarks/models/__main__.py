@@ -9,12 +9,12 @@ import typer
 
 from benchmarks.facts import machine
 from benchmarks.methods.protocol import Budget
-from benchmarks.models.families import FAMILIES, Family
+from benchmarks.models.families import FAMILIES, setup_of
 from benchmarks.models.measure import measure
 from benchmarks.models.picture import draw
 from benchmarks.models.report import markdown
 from benchmarks.runner import Result, RunOnData, benchmark, execute, known
-from benchmarks.setups import SETUPS, Setup
+from benchmarks.setups import SETUPS
 
 _CASES = ("rows:100", "users:10")
 _QUICK_SECONDS = 5.0
@@ -46,17 +46,13 @@ def main(
     found, about = [], dict[str, object]()
     for name in model or FAMILIES:
         family = FAMILIES[known("--model", name, FAMILIES)]
-        base = run.base(setups={data: _of(family, data, setup) for data, setup in SETUPS.items()}, rank=rank)
+        base = run.base(setups={data: setup_of(family, data, setup) for data, setup in SETUPS.items()}, rank=rank)
         about = {"data": base.name, "training_rows": base.train.retained} | about
         about[f"relative_gap_{name}"] = base.relative_gap
         found += [measure(base, family, each, budget, run.seed, run.kept) for each in case or _CASES]
     title, about = f"{about['data']}: every kind of model", about | machine()
     document = {"base": about, "models": [asdict(each) for each in found]}
     return Result(title, about, markdown(found), document, draw(found, title))
-
-
-def _of(family: Family, data: str, setup: Setup) -> Setup:
-    return replace(setup, model=family.config, l2=family.l2.get(data, setup.l2))
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ from benchmarks.models.families import Family
 from benchmarks.timing import repeated
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
-from ifru.evaluation.ranking import all_items, ndcg
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.models import model_of
 from ifru.models.quality import auc, scores
+from ifru.models.ranking import all_items, ndcg
 from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Parameters
 from ifru.training import fit
@@ -70,7 +70,8 @@ class Compared:
 def measure(base: Base, family: Family, name: str, budget: Budget, seed: int, kept: Kept) -> Compared:
     """Measure a base model on a case. Raises IfruError for a case that is unknown or does not fit the data."""
     config, description = base.config, describe(name)
-    what = f"{config.name}, {description}"
+    kind = config.name if config.loss != "bpr" else f"{config.name}, bpr"
+    what = f"{kind}, {description}"
     deletion, unique = deletion_of(name, base, seed), model_of(config).capabilities.unique_target
     budget.report(f"{what}: updates", None)
 
@@ -84,7 +85,7 @@ def measure(base: Base, family: Family, name: str, budget: Budget, seed: int, ke
     again = [case.exact] if unique else [first, *(_fitted(case, seed + after) for after in range(1, SEEDS))]
     theta = engine.parameters.stacked()
     return Compared(
-        model=config.name,
+        model=kind,
         rank=config.rank,
         l2=config.l2,
         case=name,

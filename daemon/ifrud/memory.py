@@ -12,8 +12,9 @@ from pathlib import Path
 
 import structlog
 
-from ifru.curvature.factors import largest_degree
+from ifru.curvature.factors import most_factors
 from ifru.interactions import Dataset
+from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifrud.freed import release_freed
@@ -61,7 +62,7 @@ class Memory:
         self.remembered: Callable[[], int] = lambda: 0
         """Bytes that remembered requests take, which grow; not yet when the engine's share was divided."""
 
-    def for_cache(self, parameters: Parameters, dataset: Dataset) -> int:
+    def for_cache(self, config: ModelConfig, parameters: Parameters, dataset: Dataset) -> int:
         """Bytes for cached curvature; a solve takes as much again at most. First asked with the model in memory, and no
         engine.
 
@@ -70,7 +71,7 @@ class Memory:
         if self._total is None or self._cache is not None:
             return self._cache or self._most
         release_freed()
-        size = _Size.of(parameters, dataset)
+        size = _Size.of(config, parameters, dataset)
         taken = self._resident() + size.engine
         left = max(USABLE * self._total - taken, 0)
         wanted = size.inverses(self._most)
@@ -86,11 +87,11 @@ class Memory:
         )
         return self._cache
 
-    def for_proof(self, parameters: Parameters, dataset: Dataset) -> float:
+    def for_proof(self, config: ModelConfig, parameters: Parameters, dataset: Dataset) -> float:
         """Bytes for the inverse blocks of a proof. Raises ProofTooLarge where the rest of it has no room."""
         if self._total is None:
             return self._most
-        needed = _Size.of(parameters, dataset).proof
+        needed = _Size.of(config, parameters, dataset).proof
         left = USABLE * self._total - max(self._resident(), self._engine + self.remembered())
         if needed > left:
             raise ProofTooLarge(needed, left, self._total)
@@ -119,12 +120,14 @@ class _Size:
         return min(self.blocks, cache_bytes) + min(self.gram, cache_bytes)
 
     @staticmethod
-    def of(parameters: Parameters, dataset: Dataset) -> _Size:
+    def of(config: ModelConfig, parameters: Parameters, dataset: Dataset) -> _Size:
         tensors = [*parameters.tables.values(), *parameters.shared.values()]
         numbers, width = sum(tensor.numel() for tensor in tensors), parameters.user.shape[1]
         row_bytes = width * parameters.computed_in.itemsize
         degree, interactions = dataset.train.degree, len(dataset.train)
-        small = degree <= largest_degree(width)
+        capabilities = model_of(config).capabilities
+        # Of what blocks have in common with others, weights decide whether a row of few interactions needs its own.
+        small = degree <= (most_factors(width, capabilities) if capabilities.own_blocks else 0)
         return _Size(
             blocks=row_bytes * width * int((~small).sum()),
             gram=row_bytes * int(degree[small].sum()),

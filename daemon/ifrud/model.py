@@ -11,32 +11,44 @@ from torch import Tensor
 from ifru.curvature.cache import Counters
 from ifru.engine.engine import Engine, UpdateFailed
 from ifru.engine.update import Settled, Update
+from ifru.errors import DataError, IfruError
 from ifru.interactions import Dataset, Deletion
 from ifru.objective.parameters import Parameters, ParameterUpdate
 from ifru.snapshots import (
+    NOBODY,
     Change,
     Event,
     FullState,
+    Holding,
     Manifest,
     Reader,
     Remembered,
     Residual,
     Source,
+    Suppressed,
     Version,
     Writer,
     debt_buffers,
 )
+from ifru.suppression import Suppression
+from ifrud.full_versions import FullVersions
 
 NOTHING_DELETED = "nothing was deleted"
+ADOPTED = "nothing moved, it was adopted"
 PROVEN = "nothing moved, it was proven"
 NO_QUALITY: Mapping[str, float] = {}
+
+
+class UnfitCandidate(IfruError):
+    """A candidate that cannot become a version."""
 
 
 class Model:
     """The newest version in memory, with the writer of the next.
 
     reader: of the versions that the writer writes. engine_of: an engine on a version that was read. settled: what the
-    newest version owes. full_every: of so many versions one is full, the others are deltas.
+    newest version owes. full_versions: which are full; the others are deltas. suppression: who was erased up to the
+    newest version.
     """
 
     def __init__(
@@ -45,13 +57,15 @@ class Model:
         reader: Reader,
         writer: Writer,
         engine_of: Callable[[Version], Engine],
-        full_every: int,
+        full_versions: FullVersions,
+        suppression: Suppression,
     ) -> None:
         self.manifest = newest.manifest
         self._reader = reader
         self._writer = writer
         self._engine_of = engine_of
-        self._full_every = full_every
+        self.full_versions = full_versions
+        self.suppression = suppression
         self._counted = Counters()
         self._own(newest)
 
@@ -83,8 +97,15 @@ class Model:
         receipts: Sequence[bytes],
         quality: Mapping[str, float] = NO_QUALITY,
         answered: Remembered | None = None,
+        purged: int = 0,
+        holding: Holding | None = None,
+        added: Suppressed = NOBODY,
+        candidate: str | None = None,
     ) -> Manifest:
-        """Commit the version after the newest. answered: what it stores of older requests.
+        """Commit the version after the newest. answered: what it stores of older requests. purged: up to which version
+        its receipts say so. holding: of the brake.
+
+        added: what it adds to the suppression list. candidate: the name of the one that was adopted.
 
         Raises StoreError, CommitLost or CommitUnknown.
         """
@@ -94,12 +115,40 @@ class Model:
                 deletion=Deletion.nothing() if update is None else update.deletion,
                 positions=positions,
                 events=events,
-                residual=self._residual(update, PROVEN if quality else NOTHING_DELETED),
+                residual=self._residual(update, ADOPTED if candidate else PROVEN if quality else NOTHING_DELETED),
                 receipts=receipts,
                 quality=quality,
                 answered=answered,
+                purged=purged,
+                holding=holding,
+                suppressed=added,
+                candidate=candidate,
             )
         )
+
+    def restate(self, receipts: Sequence[bytes], answered: Remembered | None, purged: int) -> Manifest:
+        """Commit a version that is the newest once more: for its receipts, or written anew without erased rows.
+
+        Raises as `publish` does.
+        """
+        return self._commit(replace(self._unchanged({}), receipts=receipts, answered=answered, purged=purged))
+
+    def adopt(self, candidate: Version) -> Update | None:
+        """Go on from a candidate, and erase from it everybody on the suppression list; None where nobody is in it.
+
+        The next version must be full. Raises UnfitCandidate: the newest version is in memory then, as it is stored.
+        """
+        try:
+            self._drop()
+            self._own(candidate)
+            deletion = self.suppression.rows(self.dataset)
+            if len(deletion.train) == self.dataset.train.retained:
+                raise DataError("all rows to train on are of users, items and pairs that were erased")
+            return self.engine.apply(deletion) if len(deletion) else None
+        except (IfruError, ArithmeticError) as error:
+            reason = str(error)
+        self._reload()
+        raise UnfitCandidate(reason)
 
     def claim(self, positions: Mapping[str, Source]) -> Manifest:
         """Commit a version that is the newest once more, so that whoever wrote that commits nothing any more.
@@ -107,23 +156,24 @@ class Model:
         What was found out about the newest holds for it too. positions: where sources are read on, if somewhere else.
         Raises as `publish` does.
         """
-        owed = {"settled": self.settled.influence, "total": self.settled.total}
-        return self._commit(
-            Change(
-                update=ParameterUpdate({}),
-                deletion=Deletion.nothing(),
-                positions=positions,
-                events=(),
-                residual=self.manifest.residual.model_copy(update=owed),
-                quality=self.manifest.quality,
-                claim=True,
-            )
-        )
+        return self._commit(replace(self._unchanged(positions), claim=True))
 
     def settle(self) -> Settled:
         """Bring the debt up to date, and say what the newest version really owes."""
         self.settled = self.engine.settle()
         return self.settled
+
+    def _unchanged(self, positions: Mapping[str, Source]) -> Change:
+        """A version that is the newest once more. What was found out about that holds for it too."""
+        owed = {"settled": self.settled.influence, "total": self.settled.total}
+        return Change(
+            update=ParameterUpdate({}),
+            deletion=Deletion.nothing(),
+            positions=positions,
+            events=(),
+            residual=self.manifest.residual.model_copy(update=owed),
+            quality=self.manifest.quality,
+        )
 
     def _own(self, newest: Version) -> None:
         """Work on a version that was just read."""
@@ -137,19 +187,29 @@ class Model:
             return work()
         except UpdateFailed as error:
             reason = error.reason
-        # Nothing refers to the old engine any more when the new one is built.
-        self._counted += self.engine.counters
-        del self.engine
+        self._reload()
+        raise UpdateFailed(reason)
+
+    def _reload(self) -> None:
+        self._drop()
         self._own(self._reader.load(self.manifest.version))
         self._writer.reloaded()
-        raise UpdateFailed(reason)
+
+    def _drop(self) -> None:
+        """So that nothing refers to the old engine any more when a new one is built."""
+        if (engine := vars(self).pop("engine", None)) is not None:
+            self._counted += engine.counters
 
     def _commit(self, change: Change) -> Manifest:
         parameters, serving = self.engine.parameters, self.engine.serving
         buffers = self._changed_buffers()
-        full = self._full(parameters, serving) if self.full_is_due and not change.claim else None
-        change = replace(change, serving=serving, buffers=buffers, full=full)
+        due = self.full_is_due(erases=len(change.deletion) > 0) and not change.claim
+        full = self._full(parameters, serving) if due or change.candidate is not None else None
+        suppression = self.suppression.after(change.suppressed)
+        suppressed = change.suppressed if full is None else suppression.whole
+        change = replace(change, serving=serving, buffers=buffers, full=full, suppressed=suppressed)
         self.manifest = self._writer.commit(self.manifest, change)
+        self.suppression = suppression
         return self.manifest
 
     def _residual(self, update: Update | None, otherwise: str) -> Residual:
@@ -164,10 +224,9 @@ class Model:
             reason=otherwise if update is None else update.reason,
         )
 
-    @property
-    def full_is_due(self) -> bool:
-        """Whether the next version is a full one."""
-        return self.manifest.version + 1 - self.manifest.base >= self._full_every
+    def full_is_due(self, erases: bool) -> bool:
+        """Whether the next version is a full one. erases: whether it erases anything."""
+        return self.full_versions.due(self.manifest, erases)
 
     def _full(self, parameters: Parameters, serving: Parameters | None) -> FullState:
         return FullState(self.engine.config, parameters, self.dataset, serving, self._buffers, self._features)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 
 from ifru.engine.engine import UpdateFailed
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
+from ifru.models import model_of
 from ifru.proof import ProofError
-from ifru.snapshots import Event, Reader, Run
+from ifru.requests import refusal
+from ifru.snapshots import NOBODY, Event, Holding, Manifest, Reader, Remembered, Run, Suppressed, Version
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
 from ifrud.memory import ProofTooLarge
@@ -22,11 +25,18 @@ from ifrud.observe.report import BatchCounts, NewVersion, Reporter
 from ifrud.prover import RMS_BOUND, Prover
 from ifrud.requests.answered import Answered
 from ifrud.requests.answers import Answers, Recognised, answer, recognise
+from ifrud.requests.approvals import approve
+from ifrud.requests.brake import Brake
 from ifrud.requests.intake import Decoder
+from ifrud.requests.purges import Purges
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox
 from ifrud.streams.positions import advanced
 from ifrud.streams.sources import Source, SourceError
+
+POSITIONS_DUE = timedelta(hours=1)
+"""So long the newest version may stand where nothing but events came that ask for nothing; then one says how far these
+were read. Before that a process that starts anew reads them again."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +60,11 @@ class Pipeline:
     model: Model
     reader: Reader
     answered: Answered
+    brake: Brake
     streams: Streams
     decoder: Decoder
     reporter: Reporter
+    purges: Purges
     utc: Callable[[], datetime]
     positions: Mapping[int, int] = field(default_factory=dict, init=False)
     """How far the newest version has read the source; after `resume` at least where reading goes on."""
@@ -76,9 +88,10 @@ class Pipeline:
         """Publish the version that has forgotten what a batch asks for, and answer its requests.
 
         1. Decode the events, and tell requests that are new from those that were answered before.
-        2. Send dead letters for events that are no requests, or others under a used id: before the commit, so that
-        none is ever lost.
-        3. Find the rows. 4. Update the model. 5. Commit, receipts included. 6. Send the receipts.
+        2. Send dead letters for events that are no requests, or others under a used id, or that the data has no answer
+        to: before the commit, so that none is ever lost. A batch that asks for nothing ends here.
+        3. Find the rows, and hold what would erase too many. 4. Update the model. 5. Commit, receipts included.
+        6. Send the receipts.
         7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
         Raises what these raise; only 5 changes what the next process starts from.
 
@@ -88,10 +101,20 @@ class Pipeline:
         """
         # 1
         with watch.stage("decode"):
-            recognised = recognise(self.decoder.decode(batch.events), self.answered, self.decoder.letters)
+            intake, letters, held = self.decoder.decode(batch.events), self.decoder.letters, self.brake.held
+            refused = partial(refusal, dataset=self.model.dataset, config=self.model.engine.config)
+            recognised = recognise(intake, self.answered, letters, refused, held)
+            recognised = approve(recognised, held, self.answered, letters)
+        self.reporter.open(request for request, _ in recognised.fresh.values())
+        self.reporter.ignored(recognised.ignored)
         # 2
         with watch.stage("dead_letters"):
             self.streams.dead_letters.send([letter.record() for letter in recognised.letters])
+        if recognised.asks_nothing and self.utc() - self.model.manifest.time < POSITIONS_DUE:
+            self.positions = advanced(self.positions, batch.events)
+            self.reporter.board.update(positions=dict(self.positions))
+            self._acknowledge()
+            return
         # 3 to 7
         sizes = [len(recognised.fresh)]
         while sizes:
@@ -108,6 +131,7 @@ class Pipeline:
                 else:
                     recognised = self._failed(recognised, error)
                     sizes = sizes or [0]
+        self.reporter.open(())
         # 8
         with watch.stage("acknowledge"):
             self._acknowledge()
@@ -116,7 +140,7 @@ class Pipeline:
         """Steps 3 to 7 for requests. Raises UpdateFailed before anything is published."""
         # 3
         with watch.stage("resolve"):
-            answers = answer(part, self.model.dataset)
+            answers = answer(part, self.model.dataset, self.brake, self.utc())
         # 4
         with watch.stage("update"):
             update = self.model.forget(answers.deletion)
@@ -130,7 +154,8 @@ class Pipeline:
         # 7
         with watch.stage("settle"):
             self.model.settle()
-        self._report(_counts(closed, answers, update), update, watch)
+        purged = sum(receipt.state == "purged" for receipt in receipts)
+        self._report(_counts(closed, answers, update), update, watch, purged)
 
     def _failed(self, recognised: Recognised, error: UpdateFailed) -> Recognised:
         """What is left to answer of a batch, after the engine has failed on its first fresh request alone."""
@@ -159,7 +184,8 @@ class Pipeline:
     def proof_is_due(self) -> bool:
         """Whether the newest version has no proof, and none was tried."""
         manifest = self.model.manifest
-        return RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
+        provable = model_of(manifest.model).capabilities.provable
+        return provable and RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
 
     def prove(self, prover: Prover) -> None:
         """Start the proof of the newest version, where there is room for it; `take` publishes it."""
@@ -187,10 +213,34 @@ class Pipeline:
         self._proof_failed = self.model.manifest.version
         self.reporter.proof_failed(self._proof_failed, error)
 
-    def _publish_idle(self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch) -> None:
-        """Publish a version that answers nothing."""
+    @property
+    def restatement_is_due(self) -> bool:
+        """Whether a version is to be written that changes nothing: a full one, or one for receipts."""
+        return self.purges.overdue() or self.model.full_versions.overdue(self.model.manifest)
+
+    def restate(self, watch: Stopwatch) -> None:
+        """Publish the newest version once more, with the receipts of what was purged; full if it is time for that."""
         with watch.stage("commit"):
-            self._publish(update, {}, (), (), quality)
+            purged = self.purges.receipts
+            lines = [receipt.line() for receipt in purged]
+            stored = self._to_store(erases=False)
+            self._published(self.model.restate(lines, stored, self.purges.read), stored)
+        with watch.stage("receipts"):
+            self.streams.receipts.send([receipt.record() for receipt in purged])
+        self._report(None, None, watch, purged=len(purged), restated=True)
+
+    def adopt(self, candidate: Version, watch: Stopwatch) -> None:
+        """Publish the version that has forgotten in a candidate whatever was erased. Raises UnfitCandidate."""
+        with watch.stage("update"):
+            update = self.model.adopt(candidate)
+        self._publish_idle(update, NO_QUALITY, watch, candidate.manifest.attempt)
+
+    def _publish_idle(
+        self, update: Update | None, quality: Mapping[str, float], watch: Stopwatch, candidate: str | None = None
+    ) -> None:
+        """Publish a version that answers nothing. candidate: the name of the one that it was made from."""
+        with watch.stage("commit"):
+            self._publish(update, {}, (), (), quality, candidate=candidate)
         with watch.stage("settle"):
             self.model.settle()
         self._report(None, update, watch)
@@ -199,12 +249,19 @@ class Pipeline:
         # In single precision it takes half of the memory where requests are remembered.
         influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
-        receipts = answers.receipts(version, now, influence)
+        receipts = [*answers.receipts(version, now, influence), *self.purges.receipts]
         lines = [receipt.line() for receipt in receipts]
-        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY)
-        self.positions = positions
-        self.answered.add(Run.of_version(version, now, influence, events, list(answers.states.values())))
+        brake, added, purged = answers.braked(self.brake, version, now), self._added(answers), self.purges.read
+        self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, purged, brake.holding, added)
+        self.positions, self.brake = positions, brake
+        self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
         return receipts
+
+    def _added(self, answers: Answers) -> Suppressed:
+        """What answered requests add to the suppression list."""
+        fresh, states = answers.recognised.fresh, answers.states
+        requests = (request for identity, (request, _) in fresh.items() if states[identity] not in ("failed", "held"))
+        return self.model.suppression.of(requests)
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
         source = self.streams.source
@@ -217,29 +274,58 @@ class Pipeline:
         events: Sequence[Event],
         receipts: Sequence[bytes],
         quality: Mapping[str, float],
+        purged: int = 0,
+        holding: Holding | None = None,
+        added: Suppressed = NOBODY,
+        candidate: str | None = None,
     ) -> None:
         """Commit a version, with what it stores of requests that were answered before."""
-        stored = self.answered.to_store(self.model.manifest, self.utc(), self.model.full_is_due)
-        manifest = self.model.publish(update, positions, events, receipts, quality, stored)
+        stored = self._to_store(update is not None and len(update.deletion) > 0, candidate is not None)
+        manifest = self.model.publish(
+            update, positions, events, receipts, quality, stored, purged, holding, added, candidate
+        )
+        self._published(manifest, stored)
+
+    def _to_store(self, erases: bool, full: bool = False) -> Remembered | None:
+        return self.answered.to_store(self.model.manifest, self.utc(), full or self.model.full_is_due(erases))
+
+    def _published(self, manifest: Manifest, stored: Remembered | None) -> None:
         if stored is not None:
             self.answered.stored(manifest, stored)
+        if manifest.purged >= self.purges.read:
+            self.purges.sent()
 
-    def _report(self, batch: BatchCounts | None, update: Update | None, watch: Stopwatch) -> None:
+    def _report(
+        self,
+        batch: BatchCounts | None,
+        update: Update | None,
+        watch: Stopwatch,
+        purged: int = 0,
+        restated: bool = False,
+    ) -> None:
         model = self.model
-        new = NewVersion(model.manifest, batch, update, model.settled, model.counters, watch.seconds)
+        new = NewVersion(model.manifest, batch, update, model.settled, model.counters, watch.seconds, purged, restated)
         self.reporter.published(new, self.positions)
 
 
 def _counts(closed: Closed, answers: Answers, update: Update | None) -> BatchCounts:
     deleted = Deletion.nothing() if update is None else update.deletion
+    # What an approval released came with no event of its own.
+    places = {(arrival.event.partition, arrival.event.offset) for arrival in answers.recognised.accepted}
     return BatchCounts(
-        events=len(answers.recognised.accepted) + len(answers.recognised.letters) - len(answers.recognised.failed),
+        events=len(places)
+        + len(answers.recognised.letters)
+        + answers.recognised.ignored
+        - len(answers.recognised.failed),
         closed=closed,
         published=answers.count("published"),
         nothing_to_erase=answers.count("nothing_to_erase"),
         failed=answers.count("failed"),
+        held=answers.count("held"),
         duplicates=answers.recognised.duplicates,
         dead_letters=len(answers.recognised.letters),
         deleted_train=len(deleted.train),
         deleted_holdout=len(deleted.holdout),
+        relabelled=deleted.relabelled,
+        ignored=answers.recognised.ignored,
     )

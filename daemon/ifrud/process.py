@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
-from types import FrameType
 from uuid import uuid4
 
 import structlog
@@ -29,25 +26,33 @@ from ifru.snapshots import (
     Manifest,
     NoVersion,
     Reader,
+    Retention,
     Store,
     Version,
     Writer,
     debt_of,
+    duration,
+    hash_key_of,
     open_store,
+    outside_hash_key,
     probe,
-    read_hash_key,
 )
+from ifru.stores.versioned import VERSIONED, keeps_versions
+from ifru.suppression import Suppression
 from ifru.training.warm_up import warm_up
+from ifrud.adoption import Adoption
 from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
 from ifrud.cgroup import memory_limit
+from ifrud.collecting import Collecting
 from ifrud.exits import Exit, exit_for
 from ifrud.freed import return_at_once
+from ifrud.full_versions import FullVersions, dated
+from ifrud.housekeeping import Housekeeping
 from ifrud.lookout import Lookout
 from ifrud.memory import Memory
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
-from ifrud.observe.logging import configure_logging
 from ifrud.observe.metrics import Metrics
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
@@ -56,10 +61,15 @@ from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
 from ifrud.prover import Prover
 from ifrud.requests.answered_loading import load_answered
+from ifrud.requests.brake import Brake
+from ifrud.requests.changes import Changes
 from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
+from ifrud.requests.purges import Purges
 from ifrud.service import IdleWork, Service
 from ifrud.settings import AdminSettings, Settings
+from ifrud.stop_signals import StopSignals
+from ifrud.stored import Stored
 from ifrud.streams.outboxes import open_outbox
 from ifrud.streams.sources import open_source
 
@@ -78,10 +88,8 @@ def _utc() -> datetime:
     return datetime.now(UTC)
 
 
-def run_daemon(settings: Settings, drain: bool) -> Exit:
+def run_daemon(settings: Settings, drain: bool, stop: StopSignals) -> Exit:
     """Run until drained, told to stop, or unable to go on. The last line of the log says why it ended."""
-    configure_logging(settings.log.level, sys.stderr)
-    stop = StopSignals()
     try:
         with ExitStack() as stack:
             _serve(settings, drain, stop, stack)
@@ -100,22 +108,6 @@ def _failed(error: IfruError) -> Exit:
     return code
 
 
-class StopSignals:
-    """SIGTERM and SIGINT ask for a stop; a second one ends the process at once."""
-
-    def __init__(self) -> None:
-        self.name: str | None = None
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._received)
-
-    def __call__(self) -> bool:
-        return self.name is not None
-
-    def _received(self, number: int, frame: FrameType | None) -> None:
-        self.name = signal.Signals(number).name
-        signal.signal(number, signal.SIG_DFL)
-
-
 def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack) -> None:
     reporter = _reporter(settings)
     if settings.model is not None:
@@ -123,13 +115,17 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     admin = _admin(settings.admin, reporter, stack)
     store = open_store(settings.store, RETRY_SECONDS, ANSWER_SECONDS)
     probe(store, _attempt())
+    if settings.collect.older_than is not None and keeps_versions(store, _attempt()):
+        log.warning(f"old versions are collected, but {VERSIONED}")
     streams = _streams(settings, stack)
     limit = settings.memory_bytes or memory_limit()
     if limit is not None:
         return_at_once()
     memory = Memory(limit, settings.engine.cache_bytes)
     prover = stack.enter_context(closing(Prover(memory)))
-    assemble(settings, store, streams, reporter, prover, memory=memory, check=admin.check).run(stop, drain)
+    service = assemble(settings, store, streams, reporter, prover, memory=memory, check=admin.check)
+    stop.started()
+    service.run(stop, drain)
 
 
 def assemble(
@@ -157,33 +153,62 @@ def assemble(
     patience, memory = Patience(wait, beat), memory or Memory(None, settings.engine.cache_bytes)
     attended = AttendedStore(store, contacts["store"], patience)
     reader = Reader(attended)
-    newest = reader.load()
+    newest = dated(reader.load(), reader)
     manifest = newest.manifest
     reader.check_parent(manifest)
     writer = Writer(attended, utc, attempt, persist=patience)
     engine = partial(_engine, settings=settings.engine, memory=memory, beat=beat)
-    model = Model(newest, reader, writer, engine, settings.full_every)
-    answered = load_answered(reader, manifest, read_hash_key(attended), settings.remember_days, utc(), beat)
+    full = FullVersions(settings.full_every, timedelta(seconds=settings.full_after_s), utc)
+    key = hash_key_of(attended, manifest.hash_key_id, _outside_key(settings))
+    suppression = Suppression(key, (reader.suppressed(manifest),))
+    model = Model(newest, reader, writer, engine, full, suppression)
+    answered = load_answered(reader, manifest, key, settings.remember_days, utc(), beat)
     memory.remembered = partial(getattr, answered, "nbytes")
+    brake = Brake.load(reader, manifest, answered, settings.brake_share)
     letters = Letters(streams.source.name, utc, settings.dead_letters_payload)
     streams = Streams(
         streams.source,
         AttendedOutbox(streams.receipts, contacts["receipts"], patience),
         AttendedOutbox(streams.dead_letters, contacts["dead_letters"], patience),
     )
-    decoder = Decoder(letters, settings.max_event_bytes, settings.max_consecutive_bad)
-    prove = settings.prove and _provable(manifest.model)
+    changes = Changes(settings.decode, streams.source.name)
+    decoder = Decoder(letters, changes, settings.max_event_bytes, settings.max_consecutive_bad)
+    prove = settings.prove and _proving(manifest.model)
+    quick = AttendedStore(store, contacts["store"])
+    housekeeping = _housekeeping(settings, quick, reporter, now, utc)
+    pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc)
     return Service(
-        pipeline=Pipeline(model, reader, answered, streams, decoder, reporter, utc),
+        pipeline=pipeline,
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
-        lookout=Lookout(AttendedStore(store, contacts["store"]), now),
+        lookout=Lookout(quick, now),
+        housekeeping=housekeeping,
+        adoption=Adoption(pipeline, attended, quick, patience, now, utc),
         patience=patience,
         now=now,
         check=check,
     )
+
+
+def _housekeeping(
+    settings: Settings, store: Store, reporter: Reporter, now: Callable[[], float], utc: Callable[[], datetime]
+) -> Housekeeping:
+    stored = Stored(store, now, utc)
+    reporter.metrics.oldest_erased.set_function(stored.age)
+    older_than = settings.collect.older_than
+    retention = None if older_than is None else Retention(duration(older_than), settings.collect.keep)
+    return Housekeeping(
+        stored,
+        Collecting(store, retention, now, utc, reporter),
+        Purges(store, now, settings.purge_receipts_s, reporter.purges_failed),
+    )
+
+
+def _outside_key(settings: Settings) -> bytes | None:
+    key = None if settings.hash_key is None else settings.hash_key.get_secret_value()
+    return outside_hash_key(key, settings.hash_key_file)
 
 
 def _refined(reader: Reader, newest: Manifest) -> bool:
@@ -196,13 +221,12 @@ def _refined(reader: Reader, newest: Manifest) -> bool:
     return len(done.events) == 0
 
 
-def _provable(config: ModelConfig) -> bool:
-    provable = model_of(config).capabilities.provable
-    if not provable:
+def _proving(config: ModelConfig) -> bool:
+    if not model_of(config).capabilities.provable:
         log.info(f"versions of this model are not proven: there is no proof for {config.name!r}")
     elif not concurrent():
         log.warning("versions are not proven beside updates: install GNU OpenMP (libgomp1), which this machine lacks")
-    return provable and concurrent()
+    return concurrent()
 
 
 def _reporter(settings: Settings) -> Reporter:
@@ -234,7 +258,7 @@ def _engine(newest: Version, settings: EngineSettings, memory: Memory, beat: Cal
         device = device_of(settings.device)
         warm_up(model, device, (newest.parameters.computed_in,))
         if device.type == "cpu":
-            cache_bytes = memory.for_cache(newest.parameters, newest.dataset)
+            cache_bytes = memory.for_cache(model, newest.parameters, newest.dataset)
             settings = settings.model_copy(update={"cache_bytes": cache_bytes})
         parameters, dataset, debt = newest.parameters, newest.dataset, debt_of(newest)
         return Engine(model, parameters, dataset, settings, device, carried, debt, beat=beat)

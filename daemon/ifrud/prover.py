@@ -62,7 +62,7 @@ class Prover:
 
     def start(self, version: int, config: ModelConfig, parameters: Parameters, dataset: Dataset) -> None:
         """Begin with a version; it is copied, so its owner may go on changing it. Raises ProofTooLarge."""
-        budget = self._memory.for_proof(parameters, dataset)
+        budget = self._memory.for_proof(config, parameters, dataset)
         copy = parameters.to("cpu", copy=True)
         self._unwanted = Event()
         self._future = self._pool.submit(self._prove, version, config, copy, dataset.copy(), budget, self._unwanted)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ifrud.adoption import Adoption
 from ifrud.batcher import Batch, Batcher
+from ifrud.housekeeping import Housekeeping
 from ifrud.lookout import Lookout
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import Reporter
@@ -51,6 +53,8 @@ class Service:
     reporter: Reporter
     prover: Prover
     lookout: Lookout
+    housekeeping: Housekeeping
+    adoption: Adoption
     patience: Patience
     now: Callable[[], float]
     check: Callable[[], None]
@@ -70,8 +74,12 @@ class Service:
         must end then.
         """
         self.patience.last(stop)
+        # As with receipts, a version on top of one says that the candidate it was made from is gone.
+        self.adoption.finish()
         self.pipeline.resume()
         self._refined = not self.idle.refine or self.idle.refined
+        while drain and self.adoption.look(self._new_watch):
+            pass
         goal = Goal(self._source.end()) if drain else None
         try:
             while not stop() and not (goal and self._reached(goal)):
@@ -91,8 +99,12 @@ class Service:
             self._process(batch)
         elif len(self.batcher) == 0:
             self.lookout.look(self.pipeline.model.manifest)
-            if self._quiet() and not drain:
-                self._improve(stop)
+            self.housekeeping.look(self.pipeline.model.manifest)
+        if (batch is not None or len(self.batcher) == 0) and self.adoption.look(self._new_watch):
+            self.prover.give_up()
+            self._refined = not self.idle.refine
+        elif batch is None and len(self.batcher) == 0 and self._quiet() and not drain:
+            self._improve(stop)
         self._show_lag()
 
     def _finish(self) -> None:
@@ -133,15 +145,25 @@ class Service:
         return self.now() - self._last_event >= self.idle.after
 
     def _improve(self, stop: Callable[[], bool]) -> None:
-        """Refine the newest version; once there is nothing more to gain, prove it."""
+        """Refine the newest version; once there is nothing more to gain, remove what is old, and prove it."""
         if not self._refined:
             self._refine(stop)
+        elif self.pipeline.restatement_is_due:
+            self.pipeline.restate(self._new_watch())
+        elif self.housekeeping.collecting.due:
+            self.housekeeping.collect(self._interrupted(stop))
         elif self.prover.busy:
             self.pipeline.take(self.prover, self._new_watch())
         elif self.idle.prove and self.pipeline.proof_is_due:
             self.pipeline.prove(self.prover)
 
     def _refine(self, stop: Callable[[], bool]) -> None:
+        self.pipeline.refine(self._interrupted(stop), self._new_watch())
+        # A refinement that was not interrupted leaves nothing to gain before the next batch.
+        self._refined = len(self.batcher) == 0
+
+    def _interrupted(self, stop: Callable[[], bool]) -> Callable[[], bool]:
+        """Whether idle work is to end, asked again and again: it looks for events now and then."""
         due = self.now() + LOOK_SECONDS
 
         def interrupted() -> bool:
@@ -151,9 +173,7 @@ class Service:
                 due = self.now() + LOOK_SECONDS
             return stop() or len(self.batcher) > 0
 
-        self.pipeline.refine(interrupted, self._new_watch())
-        # A refinement that was not interrupted leaves nothing to gain before the next batch.
-        self._refined = len(self.batcher) == 0
+        return interrupted
 
     def _new_watch(self) -> Stopwatch:
         return Stopwatch(self.reporter.metrics, self.now)

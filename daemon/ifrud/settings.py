@@ -39,6 +39,7 @@ PREFIX = "IFRUD_"
 # Kubernetes sets these for a service that is called ifrud, in every pod of the namespace.
 _SERVICE_LINK = re.compile(r"^IFRUD(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)$")
 
+_DURATION = re.compile(r"\d{1,5}[mhd]|\d{1,9}s")
 STORES = "s3://BUCKET/PREFIX, file:///DIR or memory://NAME"
 _STORE_SHAPE = re.compile(r"s3://[^/@]+(/.*)?|file:///.+|memory://.*")
 
@@ -83,6 +84,20 @@ class BatchSettings(_Group):
                 f"max_backlog is {self.max_backlog}; at least max_requests, {self.max_requests}, is allowed"
             )
         return self
+
+
+class CollectSettings(_Group):
+    """Which old versions go in idle time. older_than: `30d`, `12h`, `5m` or `0s`; None: none go. keep: so many stay."""
+
+    older_than: str | None = None
+    keep: PositiveInt = 1
+
+    @field_validator("older_than")
+    @classmethod
+    def _duration(cls, text: str | None) -> str | None:
+        if text is not None and not _DURATION.fullmatch(text):
+            raise ValueError(f"{text!r} is no duration; allowed are 30d, 12h, 5m, 0s and the like")
+        return text
 
 
 class AdminSettings(_Group):
@@ -131,10 +146,43 @@ class KafkaSettings(_Group):
         return self
 
 
+class DecodeSettings(_Group):
+    """What other systems write to the stream besides requests.
+
+    tombstones: whose id the key of a record without a value is; none: such a record is a dead letter.
+    debezium_user, debezium_item: columns of a table whose deleted rows Debezium tells. Both: a row is an interaction;
+    one: it is a user, or an item.
+    values: whether records with a value are requests, or rows of somebody's table, which ask for nothing.
+    """
+
+    tombstones: Literal["none", "user", "item"] = "none"
+    debezium_user: str | None = Field(default=None, min_length=1)
+    debezium_item: str | None = Field(default=None, min_length=1)
+    values: Literal["requests", "ignored"] = "requests"
+
+    @property
+    def reads_debezium(self) -> bool:
+        return self.debezium_user is not None or self.debezium_item is not None
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> DecodeSettings:
+        if self.tombstones != "none" and self.reads_debezium:
+            raise ValueError(
+                f"tombstones is {self.tombstones!r}, and debezium_user or debezium_item is set; Debezium writes a "
+                "tombstone after each deletion, which is no request of its own: allowed is one of the two"
+            )
+        if self.values == "ignored" and self.tombstones == "none":
+            raise ValueError(
+                "values is 'ignored' and tombstones is 'none', so no request would be read; set tombstones"
+            )
+        return self
+
+
 class Common(BaseSettings):
     """What all commands read from the same file and environment.
 
     model: `package.module:factory` that is imported for versions of the user's own module; no version causes that.
+    hash_key, hash_key_file: the key of hashes in versions, in hex or in a file, where it is not kept with them.
     """
 
     model_config = SettingsConfigDict(
@@ -146,9 +194,11 @@ class Common(BaseSettings):
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
     kafka: KafkaSettings = KafkaSettings()
+    decode: DecodeSettings = DecodeSettings()
     max_event_bytes: PositiveInt = 256 * 1024
     max_consecutive_bad: PositiveInt = 1000
     remember_days: PositiveInt = 90
+    brake_share: Annotated[float, Field(ge=0, le=1)] = 0.05
     dead_letters_payload: Literal["full", "digest"] = "full"
     memory_bytes: PositiveInt | None = None
     patience_s: PositiveFloat = 30
@@ -156,7 +206,12 @@ class Common(BaseSettings):
     refine_after_ms: NonNegativeFloat = 500
     prove: bool = True
     full_every: PositiveInt = 100
+    full_after_s: NonNegativeFloat = 86400
+    purge_receipts_s: NonNegativeFloat = 60
+    collect: CollectSettings = CollectSettings()
     model: str | None = None
+    hash_key: SecretStr | None = None
+    hash_key_file: Path | None = None
 
 
 class Settings(Common):

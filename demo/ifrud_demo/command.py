@@ -46,6 +46,15 @@ def demo(
     model: Annotated[
         str, typer.Option(metavar="NAME", help="Which model, as for `ifru train`.", rich_help_panel=_MODEL)
     ] = "mf",
+    loss: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="What is minimised, as for `ifru train`: bce, squared or bpr.",
+            rich_help_panel=_MODEL,
+            show_default="what suits the model",
+        ),
+    ] = None,
     rank: Annotated[
         int | None,
         typer.Option(min=1, help="Dimensions of a row.", rich_help_panel=_MODEL, show_default="what suits the model"),
@@ -72,7 +81,7 @@ def demo(
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _ended)
     try:
-        _run(Options(data, generated, label, model, rank, l2, events, rate, folder), as_json)
+        _run(Options(data, generated, label, model, loss, rank, l2, events, rate, folder), as_json)
     except KeyboardInterrupt:
         typer.echo("Interrupted. No process is left behind.", err=True)
         raise typer.Exit(_INTERRUPTED) from None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from ifru.errors import IfruError
-from ifru.models import ModelConfig, config_type
+from ifru.models import ModelConfig, config_type, model_of
 
 _ALL: Mapping[str, object] = {"rank": 16, "l2": 0.1}
 _BY_MINI_BATCHES: Mapping[str, object] = {"l2": 0.05, "practice": {"batch": 2048, "step": 0.005, "epochs": 12}}
@@ -21,13 +21,24 @@ _OF: Mapping[str, Mapping[str, object]] = {
 }
 """Model -> what suits it better than what suits all."""
 
+_OF_LOSS: Mapping[str, Mapping[str, object]] = {"bpr": {"l2": 0.1}}
+"""Loss -> what suits it with every model."""
 
-def configured(name: str, rank: int | None, l2: float | None) -> ModelConfig:
+
+def configured(name: str, rank: int | None, l2: float | None, loss: str | None = None) -> ModelConfig:
     """The configuration of a model; None where nothing was asked for. Raises IfruError for what cannot be had."""
-    asked = {field: value for field, value in (("rank", rank), ("l2", l2)) if value is not None}
+    wanted = {"rank": rank, "l2": l2, "loss": loss}
+    asked = {field: value for field, value in wanted.items() if value is not None}
     kind = config_type(name)
     try:
-        return kind.model_validate({**_ALL, **_OF.get(name, {}), **asked})
+        return kind.model_validate({**_ALL, **_OF.get(name, {}), **_OF_LOSS.get(loss or "", {}), **asked})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise IfruError(f"--model {name}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+def suited(config: ModelConfig) -> str:
+    """The rule for labels that a model and its loss need."""
+    if config.loss == "bpr":
+        return "positive:1"
+    return "positive:0" if model_of(config).capabilities.positives_only else "rating>=4"

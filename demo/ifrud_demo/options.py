@@ -12,7 +12,7 @@ from ifru.errors import IfruError
 class Options:
     """data: a file to train on; None for MovieLens-100K. generated: for generated ratings instead. label: a rule.
 
-    model: by name. label, rank, l2: None for what suits it. events: to be sent. rate: events a second.
+    model: by name. label, loss, rank, l2: None for what suits it. events: to be sent. rate: events a second.
     folder: where everything stays; None for a temporary one.
     Raises IfruError for options that cannot be used.
     """
@@ -21,6 +21,7 @@ class Options:
     generated: bool
     label: str | None
     model: str
+    loss: str | None
     rank: int | None
     l2: float | None
     events: int

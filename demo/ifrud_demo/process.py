@@ -44,7 +44,9 @@ def daemon(files: Files, environment: Mapping[str, str] = os.environ) -> Iterato
         "--dead-letters": files.dead_letters,
     }
     flags = [part for flag, path in streams.items() for part in (flag, path.as_uri())]
-    command = [sys.executable, "-P", "-m", "ifrud", "run", *flags, "--admin-port", "0"]
+    # A demo forgets more of a small data set than anybody would ask for within an hour.
+    flags += ["--admin-port", "0", "--set", "brake_share=1"]
+    command = [sys.executable, "-P", "-m", "ifrud", "run", *flags]
     with files.log.open("ab") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=clean)
     try:

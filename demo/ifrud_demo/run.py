@@ -29,7 +29,7 @@ from ifru.training import TrainedModel, train
 from ifru.training.warm_up import warm_up
 from ifrud.streams.outboxes import open_outbox
 from ifrud_demo.data import SEED, Data, generated, movielens_or_generated, own
-from ifrud_demo.models import configured
+from ifrud_demo.models import configured, suited
 from ifrud_demo.movielens import cache_folder, fetch, movielens
 from ifrud_demo.options import Options
 from ifrud_demo.outcome import Outcome
@@ -45,10 +45,8 @@ def run_demo(options: Options, screen: Screen, start: float) -> Outcome:
 
     start: when the program was started, as time.monotonic() tells. Raises IfruError.
     """
-    config = configured(options.model, options.rank, options.l2)
-    rule = LabelRule.parse(
-        options.label or ("positive:0" if model_of(config).capabilities.positives_only else "rating>=4")
-    )
+    config = configured(options.model, options.rank, options.l2, options.loss)
+    rule = LabelRule.parse(options.label or suited(config))
     with _folder(options.folder) as folder:
         files = Files(folder)
         data = _data(options, rule, files)
@@ -64,7 +62,7 @@ def run_demo(options: Options, screen: Screen, start: float) -> Outcome:
         screen.say(f"Trained in {seconds:.1f} s: {trained.verdict}{auc}.")
         planned = plan(data.dataset, options.events, SEED, datetime.now(UTC))
         screen.say(f"Starting the daemon, a process of its own, which gets {options.rate:g} events a second.")
-        seen = _stream(options.rate, planned, files, screen)
+        seen = _stream(options.rate, planned, trained.proof is not None, files, screen)
         screen.say("Now retraining from scratch on what is left, to compare.")
         answered, refined = _verify(planned, files, seen)
         return Outcome(data, trained, seen, answered, refined, seconds, time.monotonic() - start)
@@ -111,14 +109,14 @@ def _train(config: ModelConfig, data: Data, files: Files) -> tuple[TrainedModel,
     return trained, time.monotonic() - start
 
 
-def _stream(rate: float, planned: Plan, files: Files, screen: Screen) -> Seen:
+def _stream(rate: float, planned: Plan, provable: bool, files: Files, screen: Screen) -> Seen:
     files.requests.write_bytes(b"".join(request.model_dump_json().encode() + b"\n" for request in planned.requests))
     seen = Seen(len(planned.events))
     with daemon(files) as process, screen.following(seen) as show:
         stream = Stream(process, Watch(files, seen, time.monotonic), show)
         stream.wait_until_ready()
         stream.send(planned.events, open_outbox(files.events.as_uri()), rate)
-        stream.wait_for_proof()
+        stream.wait_for_idle_work(provable)
         if (code := stop(process)) != 0:
             raise DemoError(f"the daemon ended with exit code {code}: {seen.sentence}")
     return seen

@@ -45,9 +45,10 @@ class Stream:
         if not self._waited(lambda: self._seen.answered >= self._seen.events, PATIENCE):
             raise self._no_progress("to answer all events")
 
-    def wait_for_proof(self) -> None:
-        """Wait until the daemon has used its idle time; the last that it does is a proof."""
-        self._waited(lambda: self._seen.proven, IDLE_PATIENCE)
+    def wait_for_idle_work(self, provable: bool) -> None:
+        """Wait until the daemon has used its idle time; the last that it does is a proof, where there are proofs."""
+        seen = self._seen
+        self._waited(lambda: seen.proven if provable else seen.refinement is not None, IDLE_PATIENCE)
         self._show()
 
     def _waited(self, condition: Callable[[], bool], patience: float) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 import typer
 from rich.table import Table
 
-from ifru.cli.options import Json, StoreUrl
+from ifru.cli.options import HashKeyFile, Json, StoreUrl, outside_key
 from ifru.cli.output import console, print_facts, print_json, progress
 from ifru.snapshots import Audit, Finding, open_store
 from ifru.snapshots import audit as audit_store
@@ -17,13 +17,13 @@ SHOWN = 20
 """So many leftovers are shown; all of them with --json."""
 
 
-def audit(url: StoreUrl, json: Json = False) -> None:
+def audit(url: StoreUrl, hash_key_file: HashKeyFile = None, json: Json = False) -> None:
     """Check every byte of every version: files, parents, ledgers, tombstones, numbers. Changes nothing.
 
     Ends with 1 where something is not as it was written, and says what.
     """
     with progress() as report:
-        found = audit_store(open_store(url), report)
+        found = audit_store(open_store(url), report, outside_key(hash_key_file))
     if json:
         print_json({"sound": found.sound} | asdict(found))
     else:

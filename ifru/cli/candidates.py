@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from ifru.errors import IfruError
+from ifru.interactions import Interactions
 from ifru.models import ModelConfig, config_type
 from ifru.models.factory import use_module
+from ifru.models.ials import IALSConfig
 from ifru.models.module import ModuleConfig
 from ifru.training import FIRST_RANK
 
@@ -43,6 +45,18 @@ def candidates(
         first = error.errors(include_url=False)[0]
         raise IfruError(f"{_flag(str(first['loc'][0]))} is {first['input']!r}: {first['msg']}") from None
     return [config.described() if isinstance(config, ModuleConfig) else config for config in found]
+
+
+def in_their_units(configs: Sequence[ModelConfig], train: Interactions) -> list[ModelConfig]:
+    """Candidates whose λ, meant for an interaction, counts once for a row: times the mean interactions of a row."""
+    degree = train.degree[train.degree > 0]
+    mean = float(degree.mean()) if len(degree) else 1.0
+
+    def scaled(config: ModelConfig) -> ModelConfig:
+        plain = isinstance(config, IALSConfig) and config.penalty == "plain"
+        return config.model_copy(update={"l2": float(f"{mean * config.l2:.3g}")}) if plain else config
+
+    return [scaled(config) for config in configs]
 
 
 def _flag(field: str) -> str:

@@ -19,8 +19,13 @@ def empty_store(url: str) -> Store:
     raise IfruError(f"{url} is in use, it has version {version}; a model is trained into an empty prefix: name another")
 
 
-def first_version(store: Store, state: FullState, reason: str, auc: float | None) -> Manifest:
-    """Write version 1 of an empty prefix. reason: why the parameters are what they are."""
+def first_version(
+    store: Store, state: FullState, reason: str, auc: float | None, hash_key: bytes | None = None
+) -> Manifest:
+    """Write version 1 of an empty prefix. reason: why the parameters are what they are.
+
+    hash_key: of hashes in versions, where it is not kept with them.
+    """
     residual = Residual(
         influence=None,
         settled=None,
@@ -30,5 +35,5 @@ def first_version(store: Store, state: FullState, reason: str, auc: float | None
         method="training",
         reason=reason,
     )
-    writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex)
+    writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex, hash_key=hash_key)
     return writer.start(state, {} if auc is None else {"auc": auc}, residual)

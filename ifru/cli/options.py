@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import torch
 import typer
 
 from ifru.objective import Capabilities
+from ifru.snapshots import outside_hash_key
 
 StoreUrl = Annotated[
     str,
@@ -31,6 +34,20 @@ OwnModule = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text for people.")]
+
+HashKeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The key of hashes in versions, where it is not kept with them; else IFRU_HASH_KEY holds it in hex.",
+        show_default=False,
+    ),
+]
+
+
+def outside_key(file: Path | None) -> bytes | None:
+    """The key that is not kept with the versions, from a file or the environment. Raises WrongHashKey."""
+    return outside_hash_key(os.environ.get("IFRU_HASH_KEY"), file)
 
 
 class Precision(StrEnum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -11,18 +11,19 @@ from typing import Annotated
 import pyarrow as pa
 import typer
 
-from ifru.cli.candidates import candidates
+from ifru.cli.candidates import candidates, in_their_units
 from ifru.cli.features import add_features, check_features
 from ifru.cli.first_version import empty_store, first_version
-from ifru.cli.options import Json, Precision, dtype_of
+from ifru.cli.options import HashKeyFile, Json, Precision, dtype_of, outside_key
 from ifru.cli.output import print_facts, print_json, progress
-from ifru.errors import IfruError
+from ifru.errors import DataError, IfruError
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
-from ifru.interactions.loading import load_dataset
+from ifru.interactions.loading import check_holdout, read_file, split
 from ifru.kernels.device import device_of
 from ifru.models import known, model_of
-from ifru.snapshots import FullState, Manifest, Store, serving_of
+from ifru.snapshots import FullState, Manifest, Store, open_store, serving_of
+from ifru.suppression import Suppression
 from ifru.training import L2_GRID, LARGEST_RANK, TrainedModel
 from ifru.training import train as train_model
 
@@ -97,6 +98,14 @@ def train(
             show_default="plain",
         ),
     ] = None,
+    hidden: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N,N,…",
+            help="Of neumf, two-tower and deepfm: widths of the hidden layers.",
+            show_default="16,8 of neumf, else 32,16",
+        ),
+    ] = None,
     user_features: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="What is known of users: .csv, .csv.gz or .parquet."),
@@ -109,6 +118,16 @@ def train(
             show_default="float64 on the CPU, else float32, as for models that are trained by mini-batches",
         ),
     ] = None,
+    suppressed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--suppressed",
+            metavar="URL",
+            help="Leave out rows of who was erased from the versions there; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    hash_key_file: HashKeyFile = None,
     json: Json = False,
 ) -> None:
     """Train a model, prove how close to the optimum it is where there is a proof, and publish it as version 1."""
@@ -120,6 +139,7 @@ def train(
         "alpha": alpha,
         "unobserved": unobserved,
         "penalty": penalty,
+        "hidden": None if hidden is None else hidden.split(","),
     }
     dimensions = None if rank == AUTO else _whole(rank)
     models = candidates(model, dimensions, None if loss is None else loss.value, _grid(l2), own)
@@ -128,10 +148,12 @@ def train(
     grow = rank == AUTO and capabilities.provable
     files = {"user": user_features, "item": item_features}
     check_features(files, models[0])
-    where, store = device_of(device), empty_store(out)
+    where, store, key = device_of(device), empty_store(out), outside_key(hash_key_file)
+    lists = [Suppression.read(open_store(url), key) for url in suppressed or []]
     with progress() as report:
-        dataset = load_dataset(data, LabelRule.parse(rule), holdout, seed)
+        dataset, left_out = load(data, LabelRule.parse(rule), holdout, seed, lists)
         models, features = add_features(dataset, models, files)
+        models = in_their_units(models, dataset.train) if l2 is None else models
         trained = train_model(
             dataset,
             models,
@@ -142,21 +164,40 @@ def train(
             report=report,
         )
         report("publishing", None)
-        manifest = publish(store, trained, dataset, features)
+        manifest = publish(store, trained, dataset, features, key)
     published = {"version": manifest.version, "store": out, "seconds": time.perf_counter() - start}
     if json:
-        print_json(_facts(trained, dataset) | published)
+        print_json(_facts(trained, dataset) | ({"left_out": left_out} if lists else {}) | published)
     else:
-        print_facts(_for_people(trained, dataset) | published)
+        erased = {"erased before": f"{left_out:,} rows left out"} if lists else {}
+        print_facts(_for_people(trained, dataset) | erased | published)
 
 
 def publish(
-    store: Store, trained: TrainedModel, dataset: Dataset, features: Mapping[str, pa.Table] | None = None
+    store: Store,
+    trained: TrainedModel,
+    dataset: Dataset,
+    features: Mapping[str, pa.Table] | None = None,
+    hash_key: bytes | None = None,
 ) -> Manifest:
     """Write a trained model as version 1 of an empty prefix. features: by `user` and `item`, with a column `row`."""
     serving = serving_of(trained.config, trained.parameters, dataset.train)
     state = FullState(trained.config, trained.parameters, dataset, serving, features=features or {})
-    return first_version(store, state, trained.trained.reason, trained.auc)
+    return first_version(store, state, trained.trained.reason, trained.auc, hash_key)
+
+
+def load(
+    data: Path, rule: LabelRule, holdout: float, seed: int, suppressed: Sequence[Suppression]
+) -> tuple[Dataset, int]:
+    """A data file without what suppression lists forbid, as a data set; and how many rows were left out."""
+    check_holdout(holdout)
+    recorded = read_file(data, rule.column)
+    rows = len(recorded.user)
+    for suppression in suppressed:
+        recorded = suppression.kept(recorded)
+    if len(recorded.user) == 0:
+        raise DataError(f"{data}: all {rows:,} rows are of users, items and pairs that were erased")
+    return split(recorded, rule, holdout, seed), rows - len(recorded.user)
 
 
 def _whole(rank: str) -> int:

@@ -22,7 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ifru.curvature.factors import Factors, gram_rows, largest_degree
+from ifru.curvature.common import rows_by_gram
+from ifru.curvature.factors import Factors, factor_counts, most_factors
 from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonals, inverse_blocks
 from ifru.curvature.shared import SharedCurvature
 from ifru.interactions.table import Int64
@@ -51,7 +52,7 @@ class Counters:
     """What was done, in rows.
 
     hits: served as held. misses: not held. rebuilds: held, but stale or past down-dating. down_dates: taken out of.
-    evictions: pushed out by the budget. gram: of small degree, which are never held.
+    evictions: pushed out by the budget. gram: of few factors, which are never held.
     """
 
     hits: int = 0
@@ -66,7 +67,7 @@ class Counters:
 
 
 class CurvatureCache:
-    """B_e⁻¹ for as many rows as the budget holds; rows of small degree go through their Gram matrix, and hold nothing.
+    """B_e⁻¹ for as many rows as the budget holds; rows of few factors go through their Gram matrix, and hold nothing.
 
     A held block has traces of the interactions that it was built from. A deletion is taken out of it at once
     (`remove`): by a down-date, or by blanking the block until it is next needed and built anew. A down-date takes out
@@ -81,8 +82,8 @@ class CurvatureCache:
         self._budget_bytes = budget_bytes
         self._row_bytes = width * objective.ridge.element_size()
         self._block_bytes = width * self._row_bytes
-        self._smallest = largest_degree(width, objective.capabilities.own_blocks) + 1
-        many = int((table.degree >= self._smallest).sum())
+        self._smallest = most_factors(width, objective.capabilities) + 1
+        many = int((factor_counts(objective) >= self._smallest).sum())
         self.capacity = min(many, budget_bytes // self._block_bytes)
         self._blocks = torch.zeros((self.capacity, width, width), dtype=objective.dtype, device=objective.device)
         self._place: Int64 = np.full(rows, -1, dtype=np.int64)
@@ -110,16 +111,15 @@ class CurvatureCache:
         if at_hand is not None:
             return at_hand
         whole, numbers = numbers, numbers[: int(numbers.searchsorted(self._entities))]
-        degree = self._objective.interactions.degree[numbers]
-        many, few = np.flatnonzero(degree >= self._smallest), np.flatnonzero(degree < self._smallest)
-        few = few[np.cumsum(degree[few]) * self._row_bytes <= self._budget_bytes]
+        counts = factor_counts(self._objective)[numbers]
+        many, few = np.flatnonzero(counts >= self._smallest), np.flatnonzero(counts < self._smallest)
+        few = few[np.cumsum(counts[few]) * self._row_bytes <= self._budget_bytes]
         self.counters.gram += len(few)
         self._hold(point, numbers[many])
         place = self._place[numbers[many]]
         held = many[place >= 0]
         parts: list[Part] = [Blocks.of(self._blocks, place[place >= 0], held)]
-        if len(few) > 0:
-            parts.append(gram_rows(point, numbers[few], few))
+        parts += rows_by_gram(point, numbers[few], few)
         if self._shared and len(whole) > len(numbers):
             parts.append(self._shared.part(point, torch.arange(len(numbers), len(whole), device=rows.device)))
         if len(held) + len(few) == len(numbers):

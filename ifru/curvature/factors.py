@@ -2,9 +2,9 @@
 
     B_e = Σ_z w·ℓ''·JJᵀ + λ·deg(e)·I = WᵀW + λ·deg(e)·I,    row z of W is √(w·ℓ'')·J_z
 
-A row of few interactions needs no block, but the Gram matrix of its factors (Woodbury identity):
+A row of few factors needs no block, but their Gram matrix (Woodbury identity):
 
-    B = WᵀW + ρI  with n ≪ K interactions    ⇒    B⁻¹x = (x − UᵀUx)/ρ,    U = L⁻¹W,    LLᵀ = WWᵀ + ρI  [n, n]
+    B = WᵀW + ρI  with n ≪ K factors    ⇒    B⁻¹x = (x − UᵀUx)/ρ,    U = L⁻¹W,    LLᵀ = WWᵀ + ρI  [n, n]
 
 Axes: S listed rows, Z interactions of listed rows, D the most of one row, K columns of a row."""
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import cast
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 from ifru.interactions.table import Int64
 from ifru.kernels import gram as kernels
 from ifru.kernels.dispatch import compiled, is_long
-from ifru.objective import Linearised
+from ifru.objective import Capabilities, HavingCommon, Linearised, Objective
 
 
 @dataclass(frozen=True)
@@ -51,33 +52,43 @@ class Factors:
         return padded, inside, source
 
 
+def factor_counts(objective: Objective) -> Int64:
+    """[R]: how many factors the block of each row has: one for each retained interaction, or for each curved one."""
+    if objective.capabilities.common_blocks:
+        return cast("HavingCommon", objective).factor_counts
+    return objective.interactions.degree
+
+
 def of_rows(point: Linearised, rows: Int64) -> Factors:
-    """Factors of all retained interactions of rows [S], ascending."""
-    table = point.objective.interactions
-    of_users, of_items = (table.kept(table.incidence.of(rows[half])) for half in table.halves(rows))
-    start = np.concatenate([[0], np.cumsum(table.degree[rows])])
-    return Factors(point.factors(of_users, of_items), start)
+    """All factors of rows [S], ascending."""
+    objective, table = point.objective, point.objective.interactions
+    counts = factor_counts(objective)[rows]
+    having = rows[counts > 0]
+    of_users, of_items = (table.kept(table.incidence.of(having[half])) for half in table.halves(having))
+    if objective.capabilities.common_blocks:
+        of_users, of_items = (cast("HavingCommon", objective).curved(each) for each in (of_users, of_items))
+    return Factors(point.factors(of_users, of_items), np.concatenate([[0], np.cumsum(counts)]))
 
 
 def by_chunk(point: Linearised, rows: Int64, chunk_bytes: int = 1 << 26) -> Iterator[tuple[slice, Factors]]:
     """Factors of rows [S], ascending, some consecutive rows at a time; a row of very many interactions comes alone."""
-    size = point.objective.interactions.degree[rows] * point.theta.shape[1] * point.theta.element_size()
+    size = factor_counts(point.objective)[rows] * point.theta.shape[1] * point.theta.element_size()
     chunk = (np.cumsum(size) - size) // chunk_bytes
     for first, last in pairwise([*np.flatnonzero(np.diff(chunk, prepend=-1)), len(rows)]):
         yield slice(first, last), of_rows(point, rows[first:last])
 
 
 LARGEST_SHARE = 0.25
-"""Up to this share of K interactions a row takes this form. Applying it costs 2nK products to a block's K², and making
+"""Up to this share of K factors a row takes this form. Applying it costs 2nK products to a block's K², and making
 it n²K: with a quarter of K, both together cost as much as applying a cached block some 25 times, what a solve does."""
 
 _GROUP_BYTES = 1 << 26
 """Bound on the padded factors of a group, on a device without compiled loops."""
 
 
-def largest_degree(width: int, own_blocks: bool = True) -> int:
-    """The most interactions that a row of K columns may have for the Gram form. own_blocks: see `Capabilities`."""
-    return int(LARGEST_SHARE * width) if own_blocks else 0
+def most_factors(width: int, capabilities: Capabilities) -> int:
+    """The most factors that a block of K columns may have for the Gram form."""
+    return int(LARGEST_SHARE * width) if capabilities.own_blocks or capabilities.common_blocks else 0
 
 
 @dataclass(frozen=True)
@@ -109,16 +120,20 @@ class GramRows:
 
 def gram_rows(point: Linearised, rows: Int64, at: Int64) -> GramRows:
     """The Gram form of rows [S], ascending, at θ; at [S]: where they stand in what they are applied to."""
-    factors = of_rows(point, rows)
     ridge = point.objective.ridge[torch.from_numpy(rows).to(point.objective.device)]
-    if compiled(point.objective.device):
+    return whitened_rows(of_rows(point, rows), ridge, at)
+
+
+def whitened_rows(factors: Factors, ridge: Tensor, at: Int64) -> GramRows:
+    """(WᵀW + ρI)⁻¹ of factors W [Z, K], which are used up, and ridges ρ [S]; at [S]: as of `gram_rows`."""
+    if compiled(ridge.device):
         work = factors.values.shape[1] * int(np.square(factors.degrees).sum())
         whiten = kernels.whiten_many if is_long(work) else kernels.whiten_some
         failed = whiten(factors.values.numpy(), factors.start, ridge.numpy())
-        check_definite(failed, len(rows))
+        check_definite(failed, len(ridge))
     else:
         factors = whitened(factors, ridge)
-    return GramRows(factors, ridge, torch.from_numpy(at).to(point.objective.device))
+    return GramRows(factors, ridge, torch.from_numpy(at).to(ridge.device))
 
 
 def whitened(factors: Factors, ridge: Tensor) -> Factors:

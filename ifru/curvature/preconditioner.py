@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.curvature.factors import by_chunk, check_definite, gram_rows, largest_degree
+from ifru.curvature.common import rows_by_gram
+from ifru.curvature.factors import by_chunk, check_definite, factor_counts, most_factors
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
 from ifru.kernels.dispatch import compiled, dot_rows, is_long
@@ -161,18 +162,16 @@ class Preconditioner:
 
 def whole(point: Linearised, rows: Int64, budget_bytes: float = math.inf) -> Preconditioner:
     """M⁻¹ of rows [S], ascending, at θ, with nothing cached; past a budget, rows take their diagonals."""
-    degree, row_bytes = point.objective.interactions.degree[rows], point.theta.shape[1] * point.theta.element_size()
-    small = degree <= largest_degree(point.theta.shape[1], point.objective.capabilities.own_blocks)
+    counts, row_bytes = factor_counts(point.objective)[rows], point.theta.shape[1] * point.theta.element_size()
+    small = counts <= most_factors(point.theta.shape[1], point.objective.capabilities)
     few, many = np.flatnonzero(small), np.flatnonzero(~small)
     # The Gram form of a row is smaller than its block, and as good.
-    taken = np.cumsum(degree[few]) * row_bytes
+    taken = np.cumsum(counts[few]) * row_bytes
     few = few[taken <= budget_bytes]
     rest = budget_bytes - taken[len(few) - 1] if len(few) else budget_bytes
     many = many[: int(min(rest / (row_bytes * point.theta.shape[1]), len(many)))]
     left = np.setdiff1d(np.arange(len(rows)), np.concatenate([few, many]), assume_unique=True)
-    parts: list[Part] = []
-    if len(few) > 0:
-        parts.append(gram_rows(point, rows[few], few))
+    parts: list[Part] = [*rows_by_gram(point, rows[few], few)]
     if len(many) > 0:
         listed = torch.from_numpy(rows[many]).to(point.objective.device)
         parts.append(Blocks.of(inverse_blocks(point, listed), np.arange(len(many)), many))

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,6 +51,9 @@ _EACH = _AIM / math.sqrt(2)
 _RADIUS = 2.0
 """Bound on a step, in lengths of the plain block step. Useful steps have 1.1 to 2 such lengths. On all rows the bound
 moves with what steps gain. A solve on a support cannot see rows outside, so nothing else limits its step."""
+
+_FEW, _REACHED, _DEAR = 1 << 14, 0.5, 0.3
+"""Interactions read in milliseconds; share of the debt that a block step of more reaches; influence all rows leave."""
 
 _EXACTEST = 0.01
 """No linear solve aims lower than this share of its right-hand side: re-linearising is worth more."""
@@ -159,10 +163,10 @@ class Engine:
         return replace(self.state.cache.counters)
 
     def apply(self, deletion: Deletion) -> Update:
-        """Delete rows and move the parameters towards the retrained model's.
+        """Delete rows, relabel others, and move the parameters towards the retrained model's.
 
         With `auto` and `global` it ends at a residual influence of at most `settings.tolerance`, unless steps run out
-        (`reason` tells). Of a push that was asked for the influence is as predicted, and `settle` tells.
+        (`reason` tells). Of a push, which may be what `auto` chose, the influence is as predicted; `settle` tells.
         Rows that are deleted already are passed over. What is returned is finite, and leaves no more residual influence
         than to move nothing would. Raises UpdateFailed; the data set has lost the rows then.
         """
@@ -172,13 +176,15 @@ class Engine:
                 self._settle()
             with self._stage("debt"):
                 deleted = self.dataset.delete(deletion)
-                removal = self.state.remove(deleted.train)
+                removal, relabelled = self.state.remove(deleted.train), deleted.train_labels.rows
+                if len(relabelled) > 0:
+                    removal = removal.then(*self.state.relabel(relabelled))
             if len(removal.touched) > 0:
                 self._added += removal.added
                 self._batch = self.state.total_decrement
             if not math.isfinite(self._added + self._batch):
                 raise UpdateFailed("the gradient without these interactions is not finite")
-            answer = self._answer(removal, deleted.train)
+            answer = self._answer(removal, np.union1d(deleted.train, relabelled))
         except ArithmeticError as error:
             raise UpdateFailed(str(error)) from error
         return self._update(deleted, torch.cat([removal.emptied, answer.moved]), answer)
@@ -225,10 +231,21 @@ class Engine:
                 return self._or_all_rows(partial(self._by_importance, deleted))
             case "residual":
                 return self._or_all_rows(lambda: self._by_residual(self._chosen(removal.touched)))
-            case "auto" if self.state.objective.capabilities.row_local:
-                return self._cheapest(removal.touched)
-            case _:
+            case "auto":
+                return self._by_least_work(removal.touched)
+            case "global":
                 return self._on_all_rows(self.settings.tolerance, self._beating)
+
+    def _by_least_work(self, touched: Tensor) -> _Answer:
+        """`auto`. A response without compiled loops waits for products where they read little, or where it must."""
+        model, tolerance = self.state.objective.capabilities, self.settings.tolerance
+        if model.row_local:
+            return self._cheapest(touched)
+        if self._block_step is not None and not model.compiled and self.dataset.train.retained > _FEW:
+            if self._block_step.reaches(touched) >= _REACHED:
+                return self._pushed(touched)
+            tolerance = max(tolerance, _DEAR)
+        return self._on_all_rows(tolerance, self._beating)
 
     def _or_all_rows(self, local: Callable[[], _Answer], settles: bool = True) -> _Answer:
         """A local answer, settled. Where it leaves more than nothing done, all is put back, and all rows are moved."""

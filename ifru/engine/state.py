@@ -41,6 +41,10 @@ class Removal:
     emptied: Tensor
     added: float
 
+    def then(self, touched: Tensor, added: float) -> Removal:
+        """This one, followed by what touches other rows and leaves none without interactions."""
+        return Removal(torch.unique(torch.cat([self.touched, touched])), self.emptied, self.added + added)
+
 
 class State:
     """A point, which holds θ [R, K] and the gradient there, and the squared decrements [R] of its rows.
@@ -106,6 +110,28 @@ class State:
             added = preconditioner.decrements(changed.masked_fill(self.objective.ridge[:, None] == 0, 0))
             self.decrements = preconditioner.decrements(gradient)
         return Removal(touched, emptied, float(added.sum()))
+
+    def relabel(self, interactions: Int64) -> tuple[Tensor, float]:
+        """Take new labels of interactions, which the table has by now, into the debt: two passes over all.
+
+        Returns the rows whose gradient has changed, and the sum of the squared decrements of the change.
+        """
+        self.settle()
+        objective, theta = self.objective, self.point.theta
+        debt, before = self.point.gradient, objective.at(theta).gradient.clone()
+        rebuilt = objective.relabel(interactions)
+        after = objective.at(theta)
+        change = (after.gradient - before).masked_fill(objective.ridge[:, None] == 0, 0)
+        response = objective.capabilities.response
+        self.point = cast("Responding", objective).owing(theta, debt + change) if response else after
+        if rebuilt:
+            self.cache.clear()
+        self.read_since_exact = 0
+        rows = change.ne(0).any(1).nonzero()[:, 0]
+        added = self.cache.decrements(self.point, rows, change[rows])
+        again = self.rows if rebuilt else rows
+        self.decrements[again] = self.cache.decrements(self.point, again, self.point.gradient[again])
+        return rows, total(added)
 
     def move(self, rows: Tensor, step: Tensor, changed: Tensor | None = None) -> None:
         """θ [S] += step [S, K] for rows, ascending; what that does to the gradient waits for `settle`.

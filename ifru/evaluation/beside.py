@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
@@ -17,12 +17,12 @@ import torch
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.evaluation.membership import Figure, calibrated, successes
-from ifru.evaluation.ranking import all_items, ndcg
 from ifru.evaluation.verify import Pairs, Published, Scored, Seconds, Task, answered, compared, meant
-from ifru.interactions import Columns, Dataset, Interactions
+from ifru.interactions import Columns, Dataset, Deletion, Interactions
 from ifru.interactions.table import Bool
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import Float64, auc
+from ifru.models.ranking import all_items, ndcg
 from ifru.objective.losses import loss_of
 from ifru.objective.parameters import Parameters
 from ifru.requests import Request
@@ -91,6 +91,14 @@ class Beside:
     seconds: Seconds
 
 
+@dataclass(frozen=True)
+class Again:
+    """Models trained from scratch, and the seconds that one of them took."""
+
+    models: Sequence[Scored]
+    seconds: float
+
+
 def verify_beside(
     config: ModelConfig,
     parameters: Parameters,
@@ -117,20 +125,37 @@ def verify_beside(
         raise IfruError(f"--retrains is {retrains}; allowed are numbers from {RETRAINS} on")
     device, dtype = device or torch.device("cpu"), parameters.computed_in
     task = Task(config, settings or EngineSettings(), refine, device, dtype, clock, report)
-    deletion, unknown = meant(requests, dataset)
+    deletion, unknown = meant(requests, dataset, config)
     if published is None:
         report("compiling", None)
         warm_up(config, device, (dtype,))
         published = answered(task, parameters, dataset, deletion, debt)
     left = dataset.copy()
     left.delete(deletion)
+    again = retrained(task, left.train, retrains, seed)
+    found = beside(config, parameters, dataset, deletion, published, again, seed)
+    return replace(found, requests=len(requests), unknown=unknown)
+
+
+def beside(
+    config: ModelConfig,
+    parameters: Parameters,
+    dataset: Dataset,
+    deletion: Deletion,
+    published: Published,
+    again: Again,
+    seed: int,
+) -> Beside:
+    """What became of a deletion, which is one request here, beside models that were retrained without it."""
+    left = dataset.copy()
+    left.delete(deletion)
     models = [Scored.trained_on(dataset.train, config, parameters)]
     models.append(Scored.trained_on(left.train, config, published.parameters))
-    again, seconds = _retrained(task, left.train, retrains, seed)
-    before, after, *retrained = _figures(models + again, compared(dataset, deletion, left, seed), left.train, seed)
+    sets = compared(dataset, deletion, left, seed)
+    before, after, *others = _figures([*models, *again.models], sets, left.train, seed)
     return Beside(
-        requests=len(requests),
-        unknown=unknown,
+        requests=1,
+        unknown=0,
         deletions=len(deletion),
         method=published.method,
         reason=published.reason,
@@ -139,14 +164,14 @@ def verify_beside(
         settled_influence=published.settled_influence,
         before=before,
         after=after,
-        retrained=tuple(retrained),
-        within=_within(after, retrained),
-        seconds=Seconds(published.update, published.settle, published.refine, seconds),
+        retrained=tuple(others),
+        within=_within(after, others),
+        seconds=Seconds(published.update, published.settle, published.refine, again.seconds),
     )
 
 
-def _retrained(task: Task, train: Interactions, count: int, seed: int) -> tuple[list[Scored], float]:
-    """Models trained from scratch, and the seconds that one of them took."""
+def retrained(task: Task, train: Interactions, count: int, seed: int) -> Again:
+    """Train some times as the model was trained, else as is tuned first, from the seeds after `seed`."""
     config = task.config
     if model_of(config).capabilities.response:
         config = tuned(train, config, seed=seed, device=task.device, dtype=task.dtype, report=task.report)
@@ -157,7 +182,7 @@ def _retrained(task: Task, train: Interactions, count: int, seed: int) -> tuple[
         trained = fit(train, config, seed=seed + number, device=task.device, dtype=task.dtype)
         marks.append(task.clock() - start)
         found.append(Scored.trained_on(train, config, trained.parameters))
-    return found, fmean(marks)
+    return Again(found, fmean(marks))
 
 
 def _figures(

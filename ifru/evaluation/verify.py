@@ -19,14 +19,14 @@ from numpy.typing import NDArray
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
-from ifru.evaluation.ranking import all_items, ndcg
 from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.table import Float32, Int32, Int64
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import Float64, auc, scores
+from ifru.models.ranking import all_items, ndcg
 from ifru.objective.parameters import Parameters
-from ifru.requests import Request, resolve
+from ifru.requests import Request, refusal, resolve
 from ifru.training import Report, fit, polish, silent
 from ifru.training.warm_up import warm_up
 
@@ -38,8 +38,8 @@ NEIGHBOURS = 20_000
 class BySet:
     """One figure for each set of pairs; None where there are no pairs, or retraining changes none of their scores.
 
-    forget: training rows that were deleted. neighbours: retained training rows of the same users or items, sampled.
-    holdout: held-out rows that remain.
+    forget: training rows that were deleted, or got another label. neighbours: retained training rows of the same users
+    or items, sampled. holdout: held-out rows that remain.
     """
 
     forget: float | None
@@ -207,7 +207,7 @@ def verify(
     device = device or torch.device("cpu")
     dtype = parameters.computed_in
     task = Task(config, settings or EngineSettings(), refine, device, dtype, clock, report)
-    deletion, unknown = meant(requests, dataset)
+    deletion, unknown = meant(requests, dataset, config)
     if published is None:
         report("compiling", None)
         warm_up(config, device, (dtype,))
@@ -241,11 +241,17 @@ def verify(
     )
 
 
-def meant(requests: Sequence[Request], dataset: Dataset) -> tuple[Deletion, int]:
-    """The rows that requests name, and the number of requests that name none."""
+def meant(requests: Sequence[Request], dataset: Dataset, config: ModelConfig) -> tuple[Deletion, int]:
+    """The rows that requests name, and the number of requests that name none.
+
+    Raises RequestError for one that the data has no answer to, IfruError where they name nothing, or everything.
+    """
+    for request in requests:
+        if (error := refusal(request, dataset, config)) is not None:
+            raise error
     each = [resolve(request, dataset) for request in requests]
     meant = Deletion.union(each)
-    if len(meant.train) == 0:
+    if len(meant.train) + len(meant.train_labels) == 0:
         raise IfruError(
             f"none of the {len(requests)} requests names a row that the model was trained on; "
             "check the ids, and whether the version still has them"
@@ -293,17 +299,18 @@ def _retrained(task: Task, train: Interactions, seed: int) -> tuple[Scored, floa
 
 
 def compared(before: Dataset, deletion: Deletion, after: Dataset, seed: int) -> tuple[Pairs, Pairs, Pairs]:
-    """Forgotten, neighbouring and held-out pairs."""
+    """Forgotten or corrected, neighbouring and held-out pairs."""
     train = after.train
     touched_users = np.zeros(train.users, dtype=bool)
     touched_items = np.zeros(train.items, dtype=bool)
-    touched_users[before.train.user[deletion.train]] = True
-    touched_items[before.train.item[deletion.train]] = True
+    changed = np.union1d(deletion.train, deletion.train_labels.rows)
+    touched_users[before.train.user[changed]] = True
+    touched_items[before.train.item[changed]] = True
     near = np.flatnonzero(train.alive & (touched_users[train.user] | touched_items[train.item]))
     if len(near) > NEIGHBOURS:
         near = np.random.default_rng(seed).choice(near, NEIGHBOURS, replace=False)
     return (
-        Pairs.of(before.train, deletion.train),
+        Pairs.of(before.train, changed),
         Pairs.of(train, near),
         Pairs.of(after.holdout, np.flatnonzero(after.holdout.alive)),
     )

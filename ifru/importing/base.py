@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from ifru.curvature.preconditioner import whole
 from ifru.errors import DataError
-from ifru.evaluation.ranking import all_items, ndcg, unseen_auc
 from ifru.importing.mapping import check_mapping
 from ifru.interactions import Dataset
 from ifru.interactions.dataset import Ids
@@ -23,6 +22,7 @@ from ifru.interactions.negatives import draw_negatives
 from ifru.interactions.table import Columns, Interactions
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import scores
+from ifru.models.ranking import all_items, ndcg, unseen_auc
 from ifru.objective import Linearised
 from ifru.objective.parameters import Parameters
 from ifru.training import Report, polish, silent

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ifru.interactions.near import Spellings
+from ifru.interactions.new_labels import NO_LABELS, NewLabels
 from ifru.interactions.table import Int64, Interactions
 
 
@@ -19,6 +21,7 @@ class Ids:
     def __init__(self, names: Iterable[str | None]) -> None:
         self._names: list[str | None] = list(names)
         self._rows = {name: row for row, name in enumerate(self._names) if name is not None}
+        self._spellings: Spellings | None = None
 
     def __len__(self) -> int:
         """Number of rows, erased ones included."""
@@ -35,6 +38,15 @@ class Ids:
         """The external id of a row; None once it was erased."""
         return self._names[row]
 
+    def near(self, name: str) -> bool:
+        """Whether an entity has the same id but for case, composition (NFC), surrounding blanks and leading zeros.
+
+        The first call reads all ids; later ones do not.
+        """
+        if self._spellings is None:
+            self._spellings = Spellings(self._names)
+        return self._spellings.has_other(name)
+
     def forget(self, row: int) -> None:
         """Drop the external id of a row. Dropping it twice is no error."""
         name = self._names[row]
@@ -48,13 +60,20 @@ class Ids:
 
 @dataclass(frozen=True)
 class Deletion:
-    """Row positions to delete, ascending and unique, in each of the two tables."""
+    """Row positions to delete, ascending and unique, in each of the two tables; and rows that get another label."""
 
     train: Int64
     holdout: Int64
+    train_labels: NewLabels = NO_LABELS
+    holdout_labels: NewLabels = NO_LABELS
 
     def __len__(self) -> int:
-        return len(self.train) + len(self.holdout)
+        return len(self.train) + len(self.holdout) + self.relabelled
+
+    @property
+    def relabelled(self) -> int:
+        """Rows that get another label."""
+        return len(self.train_labels) + len(self.holdout_labels)
 
     @staticmethod
     def nothing() -> Deletion:
@@ -62,11 +81,15 @@ class Deletion:
 
     @staticmethod
     def union(deletions: Iterable[Deletion]) -> Deletion:
-        """Everything that any of them deletes."""
+        """Everything that any of them deletes, and the labels that the last of them gives to each other row."""
         parts = [Deletion.nothing(), *deletions]
+        train = np.unique(np.concatenate([part.train for part in parts]))
+        holdout = np.unique(np.concatenate([part.holdout for part in parts]))
         return Deletion(
-            np.unique(np.concatenate([part.train for part in parts])),
-            np.unique(np.concatenate([part.holdout for part in parts])),
+            train,
+            holdout,
+            NewLabels.union([part.train_labels for part in parts], train),
+            NewLabels.union([part.holdout_labels for part in parts], holdout),
         )
 
 
@@ -86,6 +109,14 @@ class Dataset:
             self.holdout.with_companions(self.holdout.rows_of_user(user)),
         )
 
+    def of_user_before(self, user: int, time: int) -> Deletion:
+        """What was recorded for a user before a time (microseconds since the epoch), with its negatives."""
+        train, holdout = (
+            table.with_companions(table.recorded_before(table.rows_of_user(user), time))
+            for table in (self.train, self.holdout)
+        )
+        return Deletion(train, holdout)
+
     def of_item(self, item: int) -> Deletion:
         """Everything recorded for an item, with its negatives, and the negatives in which it was drawn."""
         return Deletion(
@@ -100,9 +131,25 @@ class Dataset:
             self.holdout.with_companions(self.holdout.rows_of_pair(user, item)),
         )
 
+    def relabelled(self, user: int, item: int, label: float) -> Deletion:
+        """What was recorded for a pair with another label than this one, which it gets."""
+        found = []
+        for table in (self.train, self.holdout):
+            rows = table.rows_of_pair(user, item)
+            found.append(NewLabels.of(rows[table.label[rows] != np.float32(label)], label))
+        return replace(Deletion.nothing(), train_labels=found[0], holdout_labels=found[1])
+
     def delete(self, deletion: Deletion) -> Deletion:
-        """Delete rows, and forget the ids of entities that have none left; returns what was still alive."""
+        """Delete rows, give others their new labels, and forget the ids of entities that have no rows left.
+
+        Returns what was still alive, and had another label.
+        """
         deleted = Deletion(self.train.delete(deletion.train), self.holdout.delete(deletion.holdout))
+        labels = deletion.train_labels, deletion.holdout_labels
+        changed = [
+            new.only(table.relabel(new.rows, new.label))
+            for table, new in zip((self.train, self.holdout), labels, strict=True)
+        ]
         for ids, side in ((self.users, "user"), (self.items, "item")):
             touched = np.union1d(getattr(self.train, side)[deleted.train], getattr(self.holdout, side)[deleted.holdout])
             left = getattr(self.train, f"{side}_degree")[touched] + getattr(self.holdout, f"{side}_degree")[touched]
@@ -111,7 +158,7 @@ class Dataset:
             for table in (self.train, self.holdout):
                 if (known := table.features.get(side)) is not None:
                     known[touched[left == 0]] = 0
-        return deleted
+        return replace(deleted, train_labels=changed[0], holdout_labels=changed[1])
 
     def copy(self) -> Dataset:
         """An independent data set with the same row positions."""

@@ -16,7 +16,7 @@ from ifru.errors import DataError
 from ifru.interactions.dataset import Dataset, Ids
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.negatives import draw_negatives
-from ifru.interactions.table import Columns, Interactions
+from ifru.interactions.table import Bool, Columns, Interactions
 
 _ALIASES = {
     "user": ("user", "user_id", "userid", "userId", "uid"),
@@ -39,6 +39,19 @@ class Recorded:
     users: list[str]
     items: list[str]
 
+    def where(self, kept: Bool) -> Recorded:
+        """Some rows only [N], numbered anew: an entity without any is not known any more."""
+        user, users = _renumbered(self.user[kept], self.users)
+        item, items = _renumbered(self.item[kept], self.items)
+        value = None if self.value is None else self.value[kept]
+        time = None if self.time is None else self.time[kept]
+        return Recorded(user, item, value, time, users, items)
+
+
+def _renumbered(column: NDArray[np.int32], names: list[str]) -> tuple[NDArray[np.int32], list[str]]:
+    rows, numbers = np.unique(column, return_inverse=True)
+    return numbers.astype(np.int32), [names[row] for row in rows]
+
 
 def load_dataset(path: Path, rule: LabelRule, holdout: float, seed: int) -> Dataset:
     """Read a data file and split it into train and held-out rows; the same seed gives the same data set.
@@ -46,9 +59,14 @@ def load_dataset(path: Path, rule: LabelRule, holdout: float, seed: int) -> Data
     holdout: share of the recorded rows that is kept from training, in [0, 1).
     Raises DataError where the file or the rule does not fit.
     """
+    check_holdout(holdout)
+    return split(read_file(path, rule.column), rule, holdout, seed)
+
+
+def check_holdout(holdout: float) -> None:
+    """Raises DataError for what is no share of rows to keep from training."""
     if not 0 <= holdout < 1:
         raise DataError(f"holdout is {holdout}; allowed is a share from 0 up to, but not including, 1")
-    return split(read_file(path, rule.column), rule, holdout, seed)
 
 
 def split(recorded: Recorded, rule: LabelRule, holdout: float, seed: int) -> Dataset:
@@ -81,7 +99,7 @@ def read_file(path: Path, value_column: str | None) -> Recorded:
     user, users = id_column(table, "user", path)
     item, items = id_column(table, "item", path)
     value = None if value_column is None else _values(table, value_column, path)
-    return Recorded(user, item, value, _times(table, path), users, items)
+    return Recorded(user, item, value, times(table, path), users, items)
 
 
 def read_table(path: Path) -> pa.Table:
@@ -143,7 +161,8 @@ def _values(table: pa.Table, name: str, path: Path) -> NDArray[np.float64]:
     return np.asarray(values, dtype=np.float64)
 
 
-def _times(table: pa.Table, path: Path) -> NDArray[np.int64] | None:
+def times(table: pa.Table, path: Path) -> NDArray[np.int64] | None:
+    """Microseconds since the epoch of each row; None where the table has no times. Raises DataError."""
     name = next((name for name in _ALIASES["time"] if name in table.column_names), None)
     if name is None:
         return None

@@ -141,6 +141,16 @@ class Interactions:
         recorded: Int64 = rows[self.origin[rows] == rows]
         return recorded
 
+    def recorded_before(self, rows: Int64, time: int) -> Int64:
+        """Those of listed rows that somebody recorded before a time (microseconds since the epoch).
+
+        None of them where the table has no times.
+        """
+        if self.time is None:
+            return rows[:0]
+        recorded: Int64 = rows[(self.time[rows] < time) & (self.origin[rows] == rows)]
+        return recorded
+
     def with_companions(self, rows: Int64) -> Int64:
         """Rows plus the retained negatives that were drawn for them, ascending and unique."""
         if len(self._sampled) == 0:
@@ -155,6 +165,14 @@ class Interactions:
         self.alive[rows] = False
         np.subtract.at(self.degree, np.concatenate([self.user[rows], self.incidence.far[rows]]), 1)
         return rows
+
+    def relabel(self, rows: Int64, label: Float32) -> Bool:
+        """Give rows, unique, new labels [n]; returns which were retained and had another one. Copies keep theirs."""
+        changed: Bool = self.alive[rows] & (self.label[rows] != label)
+        if changed.any():
+            self.label = self.label.copy()
+            self.label[rows[changed]] = label[changed]
+        return changed
 
     def columns(self) -> Columns:
         """The retained rows alone; sampled negatives still point at their positive."""

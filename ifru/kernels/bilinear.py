@@ -14,10 +14,11 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, fetch
+from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, dot, fetch
 from ifru.kernels.score import (
     FLAT,
     MATH,
+    QUADRATIC,
     add_gradient,
     add_product,
     change_of_loss,
@@ -151,9 +152,10 @@ def advance(step, incidence, terms, form, cuts, of_items, ridge, first, second, 
             penalty += np.float64(x[e, k]) * (np.float64(theta[e, k]) + np.float64(new[e, k]))
         total += 0.5 * ridge[e] * penalty
     for c in prange(len(cuts) - 1):
-        mine = of_items[c]
+        mine, straight = of_items[c], np.empty((2, theta.shape[1]), theta.dtype)
         mine[:] = 0
         for u in range(cuts[c], cuts[c + 1]):
+            straight[:] = 0
             for k in range(theta.shape[1]):
                 gradient[u, k] = ridge[u] * new[u, k]
             for z in range(start[u], start[u + 1]):
@@ -161,12 +163,21 @@ def advance(step, incidence, terms, form, cuts, of_items, ridge, first, second, 
                     first[z], second[z] = 0.0, 0.0
                     continue
                 i = far[z]
+                if loss == QUADRATIC and abs(weight[z]) < FLAT:
+                    # Linear in the score: Σ d1·δ = x_u·Σ d1·q + p'_u·Σ d1·x_i, so that no score is needed.
+                    first[z], second[z] = -label[z], weight[z]
+                    add(straight, 0, first[z], theta, i, rank)
+                    add(straight, 1, first[z], x, i, rank)
+                    add(mine, i - users, first[z], new, u, rank)
+                    continue
                 score, delta = score_of(new, u, i, rank, bias), change_of_score(theta, new, x, u, i, rank, bias)
                 d1, d2 = loss_derivatives(score, label[z], weight[z], loss)
                 first[z], second[z] = d1, d2
                 total += change_of_loss(score, delta, label[z], d1, d2, weight[z], loss)
                 add_gradient(gradient, u, first[z], new, i, rank, bias)
                 add_gradient(mine, i - users, first[z], new, u, rank, bias)
+            total += dot(x, u, straight, 0, rank) + dot(new, u, straight, 1, rank)
+            add_two(gradient, u, 1, straight, 0, 1, straight, 1, rank)
     sum_items(new, ridge, of_items, gradient)
     return total
 

@@ -29,6 +29,9 @@ MATH = {"reassoc", "contract", "arcp", "nsz"}
 _SMALL = 0.02
 """Below such a change of score its effect on the loss is a series: differences would lose digits."""
 
+QUADRATIC = 2
+"""The code of ½w·s² − y·s."""
+
 FLAT = 1e-30
 """An interaction of so small a second derivative counts as having none: with confidences that equal the weight of
 unobserved pairs, as they do by default in iALS, all are like that, and what they do costs half as much."""
@@ -106,7 +109,7 @@ def loss_derivatives(score, label, weight, loss):
         larger = one / (one + small)
         smaller = small * larger
         return weight * ((larger if score >= 0 else smaller) - label), weight * larger * smaller
-    if loss == 2:
+    if loss == QUADRATIC:
         return weight * score - label, weight
     return weight * (score - label), weight
 

@@ -53,6 +53,7 @@ class ImplicitALS:
             compiled=True,
             exact_blocks=True,
             own_blocks=False,
+            common_blocks=True,
             bipartite=True,
             provable=True,
             unique_target=True,

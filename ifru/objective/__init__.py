@@ -3,8 +3,10 @@
 from ifru.objective.protocol import (
     Bipartite,
     Capabilities,
+    Common,
     Coupling,
     GradientChange,
+    HavingCommon,
     Linearised,
     Objective,
     Responding,
@@ -15,8 +17,10 @@ from ifru.objective.protocol import (
 __all__ = [
     "Bipartite",
     "Capabilities",
+    "Common",
     "Coupling",
     "GradientChange",
+    "HavingCommon",
     "Linearised",
     "Objective",
     "Responding",

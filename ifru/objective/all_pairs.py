@@ -11,6 +11,7 @@ Axes as in `ifru.objective.protocol`; U users, I items.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -20,14 +21,15 @@ from torch import Tensor
 from ifru.interactions import Interactions
 from ifru.interactions.table import Bool, Int64
 from ifru.kernels.dispatch import compiled
+from ifru.kernels.score import FLAT, QUADRATIC
 from ifru.objective.bilinear import BilinearObjective
 from ifru.objective.losses import Squared
 from ifru.objective.pairwise import PairwiseObjective, PairwisePoint
 from ifru.objective.protocol import Capabilities, GradientChange, Linearised
 from ifru.objective.score import PairwiseScore
 
-_QUADRATIC = 2
-"""Code of ½w·s² − y·s in compiled loops."""
+_MANY = 1 << 20
+"""Factors that a row counts as having where an interaction takes away from its block, in which it has no factor."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,28 @@ class _Recorded(PairwiseObjective):
         self._weigh()
 
     def _weigh(self) -> None:
-        """Take the weights and labels of all interactions."""
-        table, alpha = self.interactions, self._weighting.alpha
+        """Take the weights and labels of all interactions. factor_counts: as `HavingCommon` has them."""
+        table = self.interactions
         self.bearing = _bearers(table, np.arange(len(table)))
         self.repeated = int(self.bearing.sum()) < table.retained
-        self.label.copy_(torch.from_numpy(alpha * table.weight.astype(np.float64) * table.label))
+        self.label.copy_(self.labels_of(np.arange(len(table))))
         self.weight.copy_(self._weights(np.arange(len(table))) * torch.from_numpy(table.alive))
+        self.factor_counts = self._counted(np.arange(len(table)))
+
+    def delete(self, interactions: Int64) -> Tensor:
+        self.factor_counts -= self._counted(interactions)
+        return super().delete(interactions)
+
+    def curved(self, interactions: Int64) -> Int64:
+        """Those of interactions [M] whose pair weighs more than one without interactions."""
+        return interactions[self.weight[torch.from_numpy(interactions).to(self.device)].cpu().numpy() > FLAT]
+
+    def _counted(self, rows: Int64) -> Int64:
+        """How much interactions [M] make of the factor counts [R]; very much where they take away from a block."""
+        table, weight = self.interactions, self.weight[torch.from_numpy(rows).to(self.device)].cpu().numpy()
+        count = (weight > FLAT) + _MANY * (weight < -FLAT)
+        ends = np.concatenate([table.user[rows], table.incidence.far[rows]])
+        return np.bincount(ends, np.concatenate([count, count]), minlength=self.rows).astype(np.int64)
 
     def losses(self, score: Tensor, part: Tensor) -> Tensor:
         return (0.5 * self.weight[part].double() * score - self._label(part).double()) * score
@@ -93,6 +111,10 @@ class _Recorded(PairwiseObjective):
             self._pass_on(point, interactions)
         return super().remove(point, interactions)
 
+    def labels_of(self, interactions: Int64) -> Tensor:
+        table, alpha = self.interactions, self._weighting.alpha
+        return torch.from_numpy(alpha * table.weight[interactions].astype(np.float64) * table.label[interactions])
+
     def _pass_on(self, point: PairwisePoint, deleted: Int64) -> None:
         """Where bearers are deleted [M], others of their pairs give up w₀ in their place; the gradient stays."""
         table = self.interactions
@@ -104,7 +126,9 @@ class _Recorded(PairwiseObjective):
         old = before[pair.searchsorted(table.user[new].astype(np.int64) * table.items + table.item[new])]
         for rows in (old, new):
             listed = torch.from_numpy(rows).to(self.device)
+            self.factor_counts -= self._counted(rows)
             self.weight[listed] = self._weights(rows).to(self.weight)
+            self.factor_counts += self._counted(rows)
             point.first[listed], point.second[listed] = self.loss_derivatives(self.scores(point.theta, listed), listed)
 
     def _weights(self, rows: Int64) -> Tensor:
@@ -127,7 +151,7 @@ class _CompiledRecorded(_Recorded, BilinearObjective):
     ) -> None:
         self._weighting, self._l2 = weighting, l2
         BilinearObjective.__init__(self, score, Squared(), weighting.of_each(l2), interactions, dtype)
-        self.form = self.form._replace(loss=_QUADRATIC)
+        self.form = self.form._replace(loss=QUADRATIC)
         self._weigh()
 
 
@@ -143,7 +167,7 @@ class AllPairsObjective:
         device: torch.device,
         dtype: torch.dtype,
     ) -> None:
-        self.recorded: PairwiseObjective = (
+        self.recorded: _Recorded = (
             _CompiledRecorded(score, weighting, l2, interactions, dtype)
             if compiled(device)
             else _Recorded(score, weighting, l2, interactions, device, dtype)
@@ -153,6 +177,14 @@ class AllPairsObjective:
         self.layout, self.device, self.dtype = self.recorded.layout, device, dtype
         self.ridge, self.users = self.recorded.ridge, interactions.users
         self.rows = interactions.users + interactions.items
+
+    @property
+    def factor_counts(self) -> Int64:
+        """[R]."""
+        return self.recorded.factor_counts
+
+    def curved(self, interactions: Int64) -> Int64:
+        return self.recorded.curved(interactions)
 
     def at(self, theta: Tensor) -> AllPairsPoint:
         return AllPairsPoint(self, theta, self.recorded.at(theta))
@@ -170,11 +202,14 @@ class AllPairsObjective:
         if len(emptied) == 0:
             point.gradient[rows] += direct
             return GradientChange(rows, direct, None, point)
-        gone = torch.zeros_like(theta)
-        gone[emptied] = theta[emptied]
+        of_users, of_items = (theta[side] for side in (emptied[emptied < self.users], emptied[emptied >= self.users]))
+        lost = of_users.T @ of_users, of_items.T @ of_items
         theta[emptied] = 0
-        spillover = -self.weighting.unobserved * self.across(theta, self.grams(gone))
+        spillover = -self.weighting.unobserved * self.across(theta, lost)
         return GradientChange(rows, direct, spillover, AllPairsPoint(self, theta, point.recorded, value=point.value))
+
+    def relabel(self, interactions: Int64) -> bool:
+        return self.recorded.relabel(interactions)
 
     def constant(self) -> float:
         """½·Σ c·y² over the retained interactions."""
@@ -248,7 +283,7 @@ class AllPairsPoint:
         return out
 
     def factors(self, of_users: Int64, of_items: Int64) -> Tensor:
-        """Of recorded pairs alone; a row without interactions has none in either way."""
+        """Of curved interactions."""
         return self.recorded.factors(of_users, of_items)
 
     def cross(self, x: Tensor, of_users: bool) -> Tensor:
@@ -257,6 +292,14 @@ class AllPairsPoint:
         mine, others = (users, items) if of_users else (items, users)
         mixed = mine.T @ x
         return self.recorded.cross(x, of_users).addmm_(others, mixed + mixed.T, alpha=self._unobserved)
+
+    @cached_property
+    def axes(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        of_users, of_items = (torch.linalg.eigh(self._unobserved * gram.double()) for gram in self.grams)
+        users, items = (
+            (values.clamp(min=0).to(self.theta), vectors.to(self.theta)) for values, vectors in (of_items, of_users)
+        )
+        return users, items
 
     @property
     def _unobserved(self) -> float:

@@ -22,7 +22,8 @@ from ifru.kernels.dispatch import compiled
 from ifru.kernels.local import Reached
 from ifru.kernels.score import Derivatives, Floats, Form, Move, Step, Terms
 from ifru.objective.losses import Loss
-from ifru.objective.pairwise import PairwiseObjective, PairwisePoint, penalty
+from ifru.objective.pairwise import PairwiseObjective, PairwisePoint
+from ifru.objective.penalty import penalty
 from ifru.objective.protocol import Coupling, SideUpdate
 from ifru.objective.score import PairwiseScore
 

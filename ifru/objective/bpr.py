@@ -27,7 +27,8 @@ from ifru.errors import DataError
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.objective.losses import loss_of
-from ifru.objective.pairwise import PairwiseObjective, PairwisePoint, penalty, penalty_change
+from ifru.objective.pairwise import PairwiseObjective, PairwisePoint
+from ifru.objective.penalty import penalty, penalty_change
 from ifru.objective.protocol import GradientChange, Linearised
 
 
@@ -56,6 +57,9 @@ class BPRObjective:
 
     def serving(self, theta: Tensor) -> Tensor:
         return theta
+
+    def relabel(self, interactions: Int64) -> bool:
+        raise ValueError("labels say nothing to the loss bpr")
 
     def remove(self, point: Linearised, interactions: Int64) -> GradientChange:
         if not isinstance(point, BPRPoint):

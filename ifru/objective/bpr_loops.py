@@ -16,7 +16,8 @@ from ifru.kernels.score import Derivatives, Step
 from ifru.objective.bilinear import BilinearObjective, dot_product_objective
 from ifru.objective.bpr import BPRObjective, BPRPoint
 from ifru.objective.losses import LossName, loss_of
-from ifru.objective.pairwise import PairwiseObjective, penalty
+from ifru.objective.pairwise import PairwiseObjective
+from ifru.objective.penalty import penalty
 from ifru.objective.score import PairwiseScore
 
 

@@ -45,6 +45,7 @@ class Graph:
     ) -> None:
         """layers: L, at least 1."""
         self.interactions, self.layers, self.device, self.dtype = interactions, layers, device, dtype
+        self.edges: Edges = edges
         self.is_edge = edges_of(interactions, edges)
         self._connect()
 
@@ -81,6 +82,14 @@ class Graph:
     def remove(self, interactions: Int64) -> None:
         """Take out interactions [M] that have just been deleted from the table."""
         self._connect()
+
+    def relabel(self) -> bool:
+        """Take the edges anew by the labels that the table has now; returns whether there are others."""
+        before, self.is_edge = self.is_edge, edges_of(self.interactions, self.edges)
+        other = bool((before != self.is_edge).any())
+        if other:
+            self._connect()
+        return other
 
     def _connect(self) -> None:
         table = self.interactions

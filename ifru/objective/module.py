@@ -77,7 +77,7 @@ class ModuleObjective:
         self.frozen = penalty.shared_l2 == 0
         self.user = torch.from_numpy(interactions.user).to(device)
         self.item = torch.from_numpy(interactions.incidence.far[: len(interactions)]).to(device)
-        self.label = torch.from_numpy(interactions.label).to(device, dtype)
+        self.label = torch.tensor(interactions.label, device=device, dtype=dtype)
         self.weight = torch.from_numpy(interactions.weight * interactions.alive).to(device, dtype)
         self.features = {
             side: torch.from_numpy(known).to(device, dtype) for side, known in interactions.features.items()
@@ -115,6 +115,11 @@ class ModuleObjective:
         if len(listed) > 0 and not self.frozen:
             rows = torch.cat([rows, torch.arange(self.entities, len(theta), device=self.device)])
         return GradientChange(rows, -removed[rows], None, ModulePoint(self, theta, theta, gradient, point.value))
+
+    def relabel(self, interactions: Int64) -> bool:
+        listed = torch.from_numpy(interactions).to(self.device)
+        self.label[listed] = torch.from_numpy(self.interactions.label[interactions]).to(self.label)
+        return False
 
     def value(self, theta: Tensor) -> float:
         """L, summed in float64. Raises DataError for scores that are not finite."""

@@ -20,22 +20,12 @@ from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.objective.losses import Loss
 from ifru.objective.parameters import Layout
+from ifru.objective.penalty import penalty, penalty_change
 from ifru.objective.protocol import Coupling, GradientChange, Linearised, SideUpdate
 from ifru.objective.score import PairwiseScore
 
 _CHUNK = 1 << 18
 """Interactions at a time: bounds the memory that gathered rows take."""
-
-
-def penalty(ridge: Tensor, theta: Tensor) -> float:
-    """Σ_e ridge_e·‖θ_e‖²/2, in float64; ridge [R], theta [R, K]."""
-    return float((ridge.double() * theta.double().square().sum(1)).sum() / 2)
-
-
-def penalty_change(ridge: Tensor, step: Tensor, before: Tensor, after: Tensor) -> float:
-    """By how much a step [R, K] changes the penalty, to its own digits."""
-    along = (step.double() * (before.double() + after.double())).sum(1)
-    return float((ridge.double() * along).sum() / 2)
 
 
 class PairwiseObjective:
@@ -59,7 +49,7 @@ class PairwiseObjective:
         self.rows = interactions.users + interactions.items
         self.user = torch.from_numpy(interactions.user).to(device)
         self.item = torch.from_numpy(interactions.incidence.far[: len(interactions)]).to(device)
-        self.label = torch.from_numpy(interactions.label).to(device, dtype)
+        self.label = torch.tensor(interactions.label, device=device, dtype=dtype)
         self.weight = torch.from_numpy(interactions.weight * interactions.alive).to(device, dtype)
         self.ridge = self.ridge_of(interactions.degree)
 
@@ -85,6 +75,15 @@ class PairwiseObjective:
         # A row that has nothing left owes nothing: differences of its own large terms would leave their rounding.
         gradient[emptied] = 0
         return GradientChange(rows, -contribution, None, point)
+
+    def relabel(self, interactions: Int64) -> bool:
+        listed = torch.from_numpy(interactions).to(self.device)
+        self.label[listed] = self.labels_of(interactions).to(self.label)
+        return False
+
+    def labels_of(self, interactions: Int64) -> Tensor:
+        """What `label` holds of interactions [M]."""
+        return torch.from_numpy(self.interactions.label[interactions])
 
     def value(self, theta: Tensor) -> float:
         """L, summed in float64."""

@@ -19,7 +19,8 @@ from torch import Tensor
 from ifru.interactions.table import Int64
 from ifru.objective.bpr import BPRObjective, BPRPoint
 from ifru.objective.graph import Graph
-from ifru.objective.pairwise import PairwiseObjective, PairwisePoint, penalty, penalty_change
+from ifru.objective.pairwise import PairwiseObjective, PairwisePoint
+from ifru.objective.penalty import penalty, penalty_change
 from ifru.objective.protocol import Capabilities, GradientChange, Linearised
 
 _SCATTERED = 2
@@ -75,6 +76,11 @@ class PropagatedObjective:
         spillover = torch.zeros_like(theta).index_copy_(0, near, gradient[near] - before)
         spillover.index_add_(0, rows, -direct)
         return GradientChange(rows, direct, spillover, after, staleness, given.stale)
+
+    def relabel(self, interactions: Int64) -> bool:
+        """Labels may make edges, and end them."""
+        self.data.relabel(interactions)
+        return self.graph.relabel()
 
     def _with(self, data: DataPoint, rows: Tensor, z: Tensor) -> DataPoint:
         """D where rows [S] of Z are z [S, K] instead; `data` is used up."""

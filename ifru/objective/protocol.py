@@ -26,6 +26,8 @@ class Capabilities:
 
     compiled: there are compiled loops for the CPU. exact_blocks: Gauss-Newton's diagonal blocks are the Hessian's own.
     own_blocks: a row's block is made of its own interactions alone, so that `factors` of deleted ones leave it.
+    common_blocks: the blocks of one side have a matrix in common besides; the objective is `HavingCommon`, its points
+    are `Common`.
     bipartite: rows of one side are not coupled with each other, and the points of the objective are `Bipartite`.
     row_local: besides, rows are coupled by their interactions alone, and the points are `RowLocal`. provable: there is
     a dual problem, so that a version can be proven. unique_target: all minimisers score alike, so that "the retrained
@@ -36,6 +38,7 @@ class Capabilities:
     compiled: bool = False
     exact_blocks: bool = False
     own_blocks: bool = True
+    common_blocks: bool = False
     bipartite: bool = False
     row_local: bool = False
     provable: bool = False
@@ -140,6 +143,14 @@ class Objective(Protocol):
         """
         ...
 
+    def relabel(self, interactions: Int64) -> bool:
+        """Take the labels of interactions [M] anew from the table, where they have just changed.
+
+        Points made before are used up. Returns whether diagonal blocks are others at the same θ.
+        Raises ValueError where labels say nothing.
+        """
+        ...
+
 
 class Responding(Objective, Protocol):
     """What a model offers that stands where ∇L is not zero: the gradient of its points is a debt that they carry.
@@ -150,6 +161,29 @@ class Responding(Objective, Protocol):
 
     def owing(self, theta: Tensor, debt: Tensor) -> Linearised:
         """θ [R, K] with a debt [R, K] from before; neither is copied."""
+        ...
+
+
+class HavingCommon(Objective, Protocol):
+    """What a model offers whose blocks are C + ridge·I + Σ fᵀf, with one C for all users, and one for all items.
+
+    f are the factors of a row's curved interactions: those that weigh more than C has of their pair.
+    """
+
+    factor_counts: Int64
+    """[R]: how many factors a block has; more than there are columns where it is no such sum."""
+
+    def curved(self, interactions: Int64) -> Int64:
+        """Those of retained interactions [M] that have a factor."""
+        ...
+
+
+class Common(Linearised, Protocol):
+    """A point whose blocks of one side have a matrix C in common."""
+
+    @property
+    def axes(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Eigenvalues [K] and eigenvectors [K, K], in columns, of the users' C and of the items'."""
         ...
 
 

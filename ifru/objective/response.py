@@ -51,6 +51,9 @@ class ResponseObjective:
         debt[self.ridge == 0] = 0
         return replace(change, point=self._standing(change.point, debt))
 
+    def relabel(self, interactions: Int64) -> bool:
+        return self.objective.relabel(interactions)
+
     def _standing(self, base: Linearised, debt: Tensor) -> ResponsePoint:
         return ResponsePoint(self, base, base.linear(), base.theta, debt, base.value)
 

@@ -29,6 +29,7 @@ from ifru.snapshots.format import (
 )
 from ifru.snapshots.hash_key import HASH_KEY, encode_hash_key, key_id, read_hash_key
 from ifru.snapshots.parts import File
+from ifru.snapshots.purge import Purge, newest_purge, purge_version
 from ifru.stores.errors import NotFound
 from ifru.stores.store import Store
 from ifru.training.report import Report, silent
@@ -86,25 +87,29 @@ class _Fetched:
     contents: Mapping[str, bytes] | None
 
 
-def audit(store: Store, report: Report = silent) -> Audit:
+def audit(store: Store, report: Report = silent, hash_key: bytes | None = None) -> Audit:
     """Check everything under a prefix. Publishes nothing, and takes a store in which others write as it is.
+
+    hash_key: of the hashes in versions, where it is not kept with them.
 
     Memory: the paths of all files, one version, its files, and AHEAD_BYTES for each of READERS versions after it.
     Raises NoVersion for an empty prefix, StoreError where the store fails.
     """
-    return _Walk(store, report).walk()
+    return _Walk(store, report, hash_key).walk()
 
 
 class _Walk:
-    def __init__(self, store: Store, report: Report) -> None:
-        self._store, self._report = store, report
+    def __init__(self, store: Store, report: Report, hash_key: bytes | None) -> None:
+        self._store, self._report, self._hash_key = store, report, hash_key
         self._problems: dict[Finding, None] = {}
         self._notes: list[Finding] = []
         self._examiner = Examiner(self._tell)
         self._files = self._bytes = self._collected = 0
         # Written before the listing was: it may name an older version than is listed, and never a newer one.
         self._hint = self._get(HEAD)
-        self._unnamed = set(store.list(""))
+        # Written after what it is about was deleted, so all of that is gone from the listing.
+        self._purge = self._purged()
+        self._unnamed = {path for path in store.list("") if not purge_version(path)}
 
     def walk(self) -> Audit:
         versions = self._listed()
@@ -130,6 +135,13 @@ class _Walk:
             notes=tuple(self._notes),
             leftovers=tuple(sorted(self._unnamed - {HEAD, HASH_KEY})),
         )
+
+    def _purged(self) -> Purge | None:
+        try:
+            return newest_purge(self._store)
+        except CorruptFile as error:
+            self._tell(error.path, error.reason)
+            return None
 
     def _listed(self) -> list[int]:
         """The versions that have a manifest, ascending."""
@@ -208,7 +220,7 @@ class _Walk:
         if isinstance(newest.entry, Tombstone) and self._get(manifest_path(newest.version + 1)) is None:
             self._tell(manifest_path(newest.version), "is the newest version, and was collected")
         try:
-            key = read_hash_key(self._store)
+            key = read_hash_key(self._store) if self._hash_key is None else self._hash_key
         except NotFound:
             self._tell(HASH_KEY, "is missing")
             return
@@ -218,7 +230,7 @@ class _Walk:
         wanted = newest.entry.hash_key_id if isinstance(newest.entry, Manifest) else None
         if wanted not in (None, key_id(key)):
             self._tell(HASH_KEY, f"holds the key {key_id(key)}; the newest version names {wanted}")
-        if self._get(HASH_KEY) != encode_hash_key(key):
+        if self._hash_key is None and self._get(HASH_KEY) != encode_hash_key(key):
             self._note(HASH_KEY, "holds its key in other bytes than it would be written")
 
     def _check_hint(self, newest: _Fetched) -> None:
@@ -251,6 +263,10 @@ class _Walk:
             path = max(beyond, key=lambda path: (beyond[path], path))
             what = f"is of version {beyond[path]}, but {newest} is the newest: a backup was probably restored"
             self._note(path, what)
+        if self._purge is not None:
+            for path in sorted(path for path, version in of.items() if version < self._purge.version):
+                if not path.startswith("ledger/"):
+                    self._note(path, f"came after {self._purge.path} said that such files are gone: collect again")
 
     def _tell(self, path: str, what: str) -> None:
         self._problems[Finding(path, what)] = None

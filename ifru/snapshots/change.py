@@ -13,10 +13,12 @@ from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Parameters, ParameterUpdate
 from ifru.snapshots.answered import Remembered
 from ifru.snapshots.format import Manifest
+from ifru.snapshots.holding import Holding
 from ifru.snapshots.numbering import Numbering
 from ifru.snapshots.parquet import encode_features, encode_ids, encode_interactions
-from ifru.snapshots.parts import FEATURES, Event, Held, Residual, Role
+from ifru.snapshots.parts import FEATURES, Event, Residual, Role
 from ifru.snapshots.sources import Source
+from ifru.snapshots.suppressed import NOBODY, Suppressed
 from ifru.snapshots.tensors import Delta, encode_delta, encode_tensors, named_tensors
 
 
@@ -44,9 +46,12 @@ class Change:
     positions: source -> partition -> next, or a whole `Source`; what is not named stays as the parent has it.
     events: requests that are answered, or only their keyed hashes. receipts: one JSON document each, without newline.
     serving: what scores pairs now, where it is not the parameters themselves. buffers: all, where one has changed.
-    held: all requests that are held now; None where the parent's still are.
+    holding: the requests that are held now, and what was erased lately; None where the parent says it.
     answered: what is remembered of older requests; None where it is what the parent remembers.
+    suppressed: who was erased and not yet on the list, or released; of a full version the whole list.
+    candidate: the name of the candidate that the whole state comes from.
     hash_key_id: None where it is the parent's.
+    purged: the version up to which its receipts say that requests are purged, where the parent's did not.
     claim: whether it changes nothing, and only shows that this writer has taken over.
     full: where it is given, the whole state is written anew, and update, deletion, serving and buffers are not read.
     """
@@ -60,9 +65,12 @@ class Change:
     quality: Mapping[str, float] = field(default_factory=dict)
     serving: Parameters | None = None
     buffers: Mapping[str, Tensor] | None = None
-    held: Sequence[Held] | None = None
+    holding: Holding | None = None
     answered: Remembered | None = None
+    suppressed: Suppressed = NOBODY
+    candidate: str | None = None
     hash_key_id: str | None = None
+    purged: int = 0
     claim: bool = False
     full: FullState | None = None
 

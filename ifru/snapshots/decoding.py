@@ -27,12 +27,12 @@ OPTIONAL_ROLES: tuple[Role, ...] = ("buffers", *FEATURES.values())
 T = TypeVar("T")
 
 
-def verify(file: File, data: bytes, version: int) -> None:
-    """Raises CorruptFile for other bytes than the manifest of a version names."""
+def verify(file: File, data: bytes, where: str) -> None:
+    """Raises CorruptFile for other bytes than the manifest at a path names."""
     if len(data) != file.size:
-        raise CorruptFile(file.path, f"has {len(data)} bytes, not {file.size} as {manifest_path(version)} says")
+        raise CorruptFile(file.path, f"has {len(data)} bytes, not {file.size} as {where} says")
     if (digest := hashlib.sha256(data).hexdigest()) != file.sha256:
-        raise CorruptFile(file.path, f"has SHA-256 {digest}, not {file.sha256} as {manifest_path(version)} says")
+        raise CorruptFile(file.path, f"has SHA-256 {digest}, not {file.sha256} as {where} says")
 
 
 def decoded(file: File, decode: Callable[[bytes], T], data: bytes) -> T:

@@ -22,6 +22,10 @@ class CorruptFile(IfruError):
         self.reason = reason
 
 
+class WrongHashKey(IfruError):
+    """The key of the hashes in versions is missing, or another one."""
+
+
 class ForkedHistory(CorruptFile):
     """A version was not written after the one that is stored before it. `path` names its manifest."""
 

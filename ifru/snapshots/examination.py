@@ -17,7 +17,7 @@ from ifru.snapshots.documents import decode_json
 from ifru.snapshots.errors import CorruptFile
 from ifru.snapshots.format import Manifest, Tombstone, manifest_path
 from ifru.snapshots.ledger import decode_ledger
-from ifru.snapshots.parquet import decode_answered
+from ifru.snapshots.parquet import decode_answered, decode_suppressed
 from ifru.snapshots.parts import File, Role, Segment
 from ifru.snapshots.tensors import decode_delta, decode_parameters
 from ifru.snapshots.version import Version, checked, replay
@@ -36,13 +36,13 @@ class Examiner:
         self._before: Manifest | Tombstone | None = None
         self._version: Version | None = None
         # Paths of files that several versions name.
-        self._segments: set[str] = set()
+        self._shared: set[str] = set()
 
     def files(self, entry: Manifest | Tombstone) -> list[File]:
         """What is to be read of a version: the files that it names, without those that an older one named too."""
         if isinstance(entry, Tombstone):
             return [] if entry.ledger is None else [entry.ledger]
-        return [*entry.files, *(segment for segment in entry.answered if segment.path not in self._segments)]
+        return [*entry.files, *(file for file in entry.shared if file.path not in self._shared)]
 
     def lost(self) -> None:
         """The next version is not there, or cannot be read."""
@@ -57,13 +57,14 @@ class Examiner:
         if ledger is not None and ledger.path in sound:
             self._check(lambda: self._chained(ledger, sound[ledger.path]))
         if isinstance(entry, Tombstone):
+            self._check(entry.check)
             self._version = None
         else:
             self._check(lambda: self._in_place(entry))
             for segment in files:
                 if isinstance(segment, Segment) and segment.path in sound:
                     self._check(partial(_check_segment, segment, sound[segment.path]))
-            self._segments.update(segment.path for segment in entry.answered)
+            self._shared.update(file.path for file in entry.shared)
             version, self._version = self._version, None
             self._check(lambda: self._lead_on(entry, version, sound))
         self._before = entry
@@ -78,7 +79,7 @@ class Examiner:
         try:
             if file.path not in contents:
                 raise CorruptFile(file.path, f"is missing, which {manifest_path(version)} names")
-            verify(file, contents[file.path], version)
+            verify(file, contents[file.path], manifest_path(version))
         except CorruptFile as error:
             self._tell(error.path, error.reason)
             return False
@@ -132,6 +133,8 @@ class Examiner:
             self._check(lambda: _check_rows(manifest, full.dataset))
         else:
             version = None
+        if "suppressed" in contents:
+            decoded(manifest.file("suppressed"), decode_suppressed, contents["suppressed"])
         if "buffers" in contents:
             buffers = decoded(manifest.file("buffers"), decode_tensors, contents["buffers"])
             self._check(lambda: _check_finite(manifest, "buffers", buffers.values()))
@@ -174,6 +177,15 @@ def _tensors(parameters: Parameters | ParameterUpdate) -> Iterable[Tensor]:
 def _check_finite(manifest: Manifest, role: Role, tensors: Iterable[Tensor]) -> None:
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors):
         raise CorruptFile(manifest.file(role).path, "holds numbers that are not finite")
+
+
+def check_all_finite(version: Version) -> None:
+    """Raises CorruptFile where a full version holds numbers that are not finite."""
+    manifest = version.manifest
+    _check_finite(manifest, "model", _tensors(version.parameters))
+    _check_rows(manifest, version.dataset)
+    if version.buffers:
+        _check_finite(manifest, "buffers", version.buffers.values())
 
 
 def _check_rows(manifest: Manifest, dataset: Dataset) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import (
@@ -23,7 +23,7 @@ from pydantic import (
 from ifru.models import ModelConfig, UnknownModel, config_of
 from ifru.snapshots.documents import decode_json
 from ifru.snapshots.errors import CorruptFile, ForkedHistory
-from ifru.snapshots.parts import Event, File, Held, Part, Residual, Role, Segment, Sha256, Table
+from ifru.snapshots.parts import ErasedRows, Event, File, Held, Part, Residual, Role, Segment, Sha256, Table
 from ifru.snapshots.sources import Source
 from ifru.stores.errors import StoreError
 
@@ -47,8 +47,12 @@ class Manifest(Part):
     starts from, itself for a full one. epoch: raised by each writer that takes over.
     claims: of a version by which a writer only took over, the newest before it that is none such.
     tables: none where `base` is of format 1. sources: how far each was read. events: requests that the version
-    answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now.
+    answers. answered: files of those that older versions answered, the oldest first. held: all that are held by now;
+    pending: the file of what they ask for. erased_recently: rows by minute, as far as they count against the brake.
+    candidate: the name of the candidate that the version was made from.
     hash_key_id: of the key that hashes and fingerprints are made by.
+    oldest_erasure: when the oldest of the rows was erased that files of `base` still hold; None where there is none.
+    purged: requests of versions up to this one have got a receipt that nothing stored holds their rows any more.
     retained, holdout: rows that are left to train on and to test on.
     sha256: of the bytes that the store has, which do not hold it; empty before they are written.
     """
@@ -70,7 +74,12 @@ class Manifest(Part):
     events: tuple[Event, ...]
     answered: tuple[Segment, ...] = ()
     held: tuple[Held, ...] = ()
+    pending: File | None = None
+    erased_recently: tuple[ErasedRows, ...] = ()
+    candidate: Attempt | None = None
     hash_key_id: str | None = None
+    oldest_erasure: AwareDatetime | None = None
+    purged: NonNegativeInt = 0
     residual: Residual
     retained: NonNegativeInt
     holdout: NonNegativeInt
@@ -89,6 +98,11 @@ class Manifest(Part):
     def hashes(self) -> tuple[str, ...]:
         """Keyed hashes of the requests that the version answers."""
         return tuple(event.hash for event in self.events)
+
+    @property
+    def shared(self) -> tuple[File, ...]:
+        """Files that other versions name as well. A later version names them for a time, and then never again."""
+        return (*self.answered, *([] if self.pending is None else [self.pending]))
 
     def find(self, role: Role) -> File | None:
         """The file with a role, where there is one."""
@@ -117,8 +131,9 @@ class Manifest(Part):
 class Tombstone(Part):
     """What is left of a collected version, so that its number can never be used again.
 
-    sha256, parent_sha256: of the manifests of the version and of its parent. ledger: is never collected. Tombstones
-    of format 1 have none of these.
+    sha256, parent_sha256: of the manifests of the version and of its parent. ledger: is never collected. files: which
+    the version had besides, and are gone, or about to go. files_sha256: of that list, which nothing else vouches for.
+    Tombstones of format 1 have none of these.
     """
 
     collected: Literal[True] = True
@@ -126,10 +141,18 @@ class Tombstone(Part):
     sha256: Sha256 | None = None
     parent_sha256: Sha256 | None = None
     ledger: File | None = None
+    files: tuple[File, ...] = ()
+    files_sha256: Sha256 | None = None
 
     def encoded(self) -> bytes:
         """As `encode_tombstone` writes it."""
-        return self.model_dump_json(indent=1).encode()
+        older = {"files", "files_sha256"} if self.files_sha256 is None else None
+        return self.model_dump_json(indent=1, exclude=older).encode()
+
+    def check(self) -> None:
+        """Raises CorruptFile where it lists other files than were written."""
+        if self.files_sha256 not in (None, _digest(self.files)):
+            raise CorruptFile(manifest_path(self.version), "lists other files than were collected")
 
 
 def manifest_path(version: int) -> str:
@@ -148,12 +171,19 @@ def encode_manifest(manifest: Manifest) -> bytes:
 
 def encode_tombstone(manifest: Manifest) -> bytes:
     """What a collector overwrites a manifest by."""
+    files = tuple(file for file in manifest.files if file.role != "ledger")
     return Tombstone(
         version=manifest.version,
         sha256=manifest.sha256,
         parent_sha256=manifest.parent_sha256,
         ledger=manifest.file("ledger"),
+        files=files,
+        files_sha256=_digest(files),
     ).encoded()
+
+
+def _digest(files: Sequence[File]) -> str:
+    return hashlib.sha256("\n".join(file.model_dump_json() for file in files).encode()).hexdigest()
 
 
 class Head(Part):
@@ -168,12 +198,12 @@ def encode_head(version: int, sha256: str | None) -> bytes:
     return json.dumps({"version": version, **known}).encode()
 
 
-def decode_manifest(data: bytes, version: int) -> Manifest | Tombstone:
-    """Read the manifest of a version.
+def decode_manifest(data: bytes, version: int, path: str | None = None) -> Manifest | Tombstone:
+    """Read the manifest of a version. path: where it is, if not among the versions.
 
     Raises CorruptFile where it is none, StoreError for a schema that this program does not know, and UnknownModel.
     """
-    path = manifest_path(version)
+    path = path or manifest_path(version)
     try:
         document = decode_json(data)
     except ValueError as error:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from pathlib import Path
 
 from ifru.requests import Request
 from ifru.snapshots.documents import decode_json
-from ifru.snapshots.errors import CorruptFile
-from ifru.stores.errors import AlreadyExists
+from ifru.snapshots.errors import CorruptFile, WrongHashKey
+from ifru.stores.errors import AlreadyExists, NotFound
 from ifru.stores.store import Store
 
 HASH_KEY = "hash-key.json"
 KEY_BYTES = 32
 FINGERPRINT_DIGITS = 16
 """Hex digits of a fingerprint. It is only compared with that of a request under the same id."""
+
+SUBJECT_BYTES = 8
+"""Of the hash of a user, an item or a pair."""
 
 
 def create_hash_key(store: Store, key: bytes) -> None:
@@ -31,13 +35,59 @@ def encode_hash_key(key: bytes) -> bytes:
 
 
 def read_hash_key(store: Store) -> bytes:
-    """The key of a prefix. Raises NotFound where nothing was ever started there, CorruptFile, StoreError."""
+    """The key of a prefix. Raises NotFound where it has none, CorruptFile, StoreError."""
     try:
-        key = bytes.fromhex(decode_json(store.get(HASH_KEY))["key"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptFile(HASH_KEY, "holds no key in hex") from error
+        return decode_hash_key(store.get(HASH_KEY))
+    except ValueError as error:
+        raise CorruptFile(HASH_KEY, str(error)) from error
+
+
+def decode_hash_key(data: bytes) -> bytes:
+    """A key as it is stored. Raises ValueError."""
+    try:
+        key = bytes.fromhex(decode_json(data)["key"])
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("holds no key in hex") from None
     if len(key) != KEY_BYTES:
-        raise CorruptFile(HASH_KEY, f"holds a key of {len(key)} bytes, not {KEY_BYTES}")
+        raise ValueError(f"holds a key of {len(key)} bytes, not {KEY_BYTES}")
+    return key
+
+
+def outside_hash_key(text: str | None, file: Path | None) -> bytes | None:
+    """A key that is not kept with the versions: as text in hex, or in a file with that or the JSON of hash-key.json.
+
+    None where neither is given. Raises WrongHashKey where it is no key.
+    """
+    where = "the hash key that was given" if file is None else str(file)
+    try:
+        data = text if file is None else file.read_text("utf-8")
+        if data is None:
+            return None
+        data = data.strip()
+        return decode_hash_key((data if data.startswith("{") else json.dumps({"key": data})).encode())
+    except OSError as error:
+        raise WrongHashKey(f"{where} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise WrongHashKey(
+            f"{where} {error}; a key is {KEY_BYTES} bytes in hex, or the content of {HASH_KEY}"
+        ) from None
+
+
+def hash_key_of(store: Store, wanted: str | None, outside: bytes | None = None) -> bytes:
+    """The key of a version. wanted: its `hash_key_id`. outside: a key that is not kept with the versions.
+
+    Raises WrongHashKey where there is none, or another one, CorruptFile, StoreError.
+    """
+    try:
+        key = read_hash_key(store) if outside is None else outside
+    except NotFound:
+        raise WrongHashKey(
+            f"the store has no {HASH_KEY}, and no other key was given: name the file that holds it, by --hash-key-file "
+            "or the setting hash_key_file"
+        ) from None
+    if wanted not in (None, key_id(key)):
+        where = HASH_KEY if outside is None else "the hash key that was given"
+        raise WrongHashKey(f"{where} has the id {key_id(key)}, and the versions are hashed by {wanted}: give that key")
     return key
 
 
@@ -58,6 +108,21 @@ def fingerprint(key: bytes, request: Request) -> str:
     test whether a subject that they know was asked for, not even with the key, unless they know the request.
     """
     return _keyed_hash(key, [*request.identity, request.content])[:FINGERPRINT_DIGITS]
+
+
+def encoded_id(name: str) -> bytes:
+    """An external id as `subject_hash` takes it."""
+    return json.dumps(name, ensure_ascii=False).encode()
+
+
+def subject_hash(key: bytes, kind: str, *ids: bytes) -> int:
+    """The first 8 bytes of the HMAC-SHA256 of the JSON array ["suppressed", kind, id, …] without spaces.
+
+    ids: encoded, of a user, an item, or both. It is never that of an event, which has two or three parts and another
+    third one.
+    """
+    message = b'["suppressed","%b",%b]' % (kind.encode(), b",".join(ids))
+    return int.from_bytes(hmac.digest(key, message, "sha256")[:SUBJECT_BYTES], "big")
 
 
 def _keyed_hash(key: bytes, document: object) -> str:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from typing import Final
+
+LEDGER: Final = "ledger"
 
 
 def encode_ledger(previous: str | None, receipts: Sequence[bytes]) -> bytes:
@@ -19,3 +23,9 @@ def encode_ledger(previous: str | None, receipts: Sequence[bytes]) -> bytes:
 def decode_ledger(data: bytes) -> list[bytes]:
     """The receipts."""
     return data.split(b"\n")[1:-1]
+
+
+def ledger_version(path: str) -> int | None:
+    """The version of a path among the ledgers, or that somebody tried to write; None for anything else there."""
+    match = re.fullmatch(rf"{LEDGER}/(\d{{12}})-[^/]+\.jsonl", path)
+    return None if match is None else int(match[1])

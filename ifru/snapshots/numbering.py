@@ -6,7 +6,7 @@ that were deleted before it, so positions in its files are smaller.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -37,7 +37,13 @@ class Numbering:
 
     def in_files(self, deletion: Deletion) -> Deletion:
         """A deletion by positions in the files. Raises ValueError for a row that the files do not have."""
-        return Deletion(_shifted(deletion.train, self.train), _shifted(deletion.holdout, self.holdout))
+        train, holdout = deletion.train_labels, deletion.holdout_labels
+        return Deletion(
+            _shifted(deletion.train, self.train),
+            _shifted(deletion.holdout, self.holdout),
+            replace(train, rows=_shifted(train.rows, self.train)),
+            replace(holdout, rows=_shifted(holdout.rows, self.holdout)),
+        )
 
 
 def _dead(interactions: Interactions) -> Int64:
@@ -47,5 +53,5 @@ def _dead(interactions: Interactions) -> Int64:
 def _shifted(positions: Int64, gone: Int64) -> Int64:
     before = np.searchsorted(gone, positions)
     if len(gone) and bool((gone[np.minimum(before, len(gone) - 1)] == positions).any()):
-        raise ValueError("a row is deleted that was deleted before the last full version")
+        raise ValueError("a row is deleted or relabelled that was deleted before the last full version")
     return positions - before

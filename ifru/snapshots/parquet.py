@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from ifru.interactions import Columns, Ids, Interactions
 from ifru.snapshots.answered import STATES, AnswerRows, Run
+from ifru.snapshots.suppressed import KINDS, NO_TIME, Suppressed
 
 
 def encode_interactions(interactions: Interactions) -> bytes:
@@ -124,6 +125,31 @@ def decode_answered(data: bytes) -> Run:
     # Arrow keeps what it has freed, which here is more than what stays.
     pa.default_memory_pool().release_unused()
     return run
+
+
+def encode_suppressed(suppressed: Suppressed) -> bytes:
+    """kind (string), hash (uint64), time (int64, null where it has none) and released (boolean) of each entry."""
+    columns = {
+        "kind": pa.DictionaryArray.from_arrays(suppressed.kind.astype(np.int8), pa.array(KINDS)),
+        "hash": suppressed.hash,
+        "time": pa.array(suppressed.time, mask=suppressed.time == NO_TIME),
+        "released": suppressed.released,
+    }
+    return _encode(pa.table(columns), ["kind", "released"])
+
+
+def decode_suppressed(data: bytes) -> Suppressed:
+    """Raises ValueError or KeyError for bytes that hold none."""
+    table = pq.read_table(pa.BufferReader(data), use_threads=False)
+    kinds = pc.index_in(table["kind"], value_set=pa.array(KINDS))
+    if kinds.null_count:
+        raise ValueError(f"kinds are {', '.join(KINDS)}")
+    return Suppressed(
+        kind=kinds.to_numpy().astype(np.uint8),
+        hash=table["hash"].to_numpy(),
+        time=table["time"].fill_null(NO_TIME).to_numpy(),
+        released=table["released"].to_numpy(),
+    )
 
 
 def _checked(features: pa.Table, rows: int) -> pa.Table:

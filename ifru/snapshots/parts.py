@@ -18,7 +18,7 @@ from pydantic import (
 
 Tensors = Literal["model", "delta", "serving", "buffers"]
 Rows = Literal["train", "holdout", "users", "items", "user_features", "item_features"]
-Role = Tensors | Rows | Literal["ledger", "answered"]
+Role = Tensors | Rows | Literal["ledger", "answered", "pending", "suppressed"]
 FEATURES: Final[dict[str, Role]] = {"user": "user_features", "item": "item_features"}
 DType = Literal["float32", "float16", "bfloat16"]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -46,8 +46,10 @@ class File(Part):
         match role:
             case "ledger":
                 path = f"ledger/{name}.jsonl"
-            case "answered":
-                path = f"answered/{name}.parquet"
+            case "answered" | "suppressed":
+                path = f"{role}/{name}.parquet"
+            case "pending":
+                path = f"pending/{name}.jsonl"
             case _:
                 path = f"{folder}/{name}/{role.replace('_', '-')}.{ending}"
         return File(path=path, sha256=hashlib.sha256(data).hexdigest(), size=len(data), role=role)
@@ -90,6 +92,13 @@ class Held(Event):
 
     since: AwareDatetime
     reason: str
+
+
+class ErasedRows(Part):
+    """Rows that were erased within a minute. minute: when it began."""
+
+    minute: AwareDatetime
+    rows: PositiveInt
 
 
 class Residual(Part):

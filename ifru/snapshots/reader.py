@@ -23,10 +23,12 @@ from ifru.snapshots.format import (
     manifest_path,
     manifest_version,
 )
+from ifru.snapshots.holding import decode_pending
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import decode_ledger
-from ifru.snapshots.parquet import decode_answered
+from ifru.snapshots.parquet import decode_answered, decode_suppressed
 from ifru.snapshots.parts import Event, File, Role, Segment
+from ifru.snapshots.suppressed import NOBODY, Suppressed
 from ifru.snapshots.tensors import Delta, decode_delta, decode_parameters
 from ifru.snapshots.version import Version, checked, replay
 from ifru.stores.errors import NotFound
@@ -50,7 +52,7 @@ class Reader:
 
     def manifest(self, version: int) -> Manifest:
         """Raises NoVersion where there is no such version (any more), CorruptFile, UnknownModel."""
-        found = self._entry(version)
+        found = self.entry(version)
         if isinstance(found, Tombstone):
             raise _collected(version)
         return found
@@ -60,7 +62,15 @@ class Reader:
 
         Raises NoVersion, CorruptFile, ForkedHistory, UnknownModel.
         """
-        target = self.manifest(self.newest() if version is None else version)
+        while version is None:
+            newest = self.newest()
+            try:
+                return self.load(newest)
+            except NoVersion:
+                # It may have been collected since it was the newest.
+                if self.newest() == newest:
+                    raise
+        target = self.manifest(version)
         base = target if target.kind == "full" else self.manifest(target.base)
         return self._replayed(self._full(base), target)
 
@@ -103,7 +113,7 @@ class Reader:
         if manifest.parent is None:
             return
         try:
-            parent = self._entry(manifest.parent)
+            parent = self.entry(manifest.parent)
         except NoVersion as error:
             raise ForkedHistory(manifest_path(manifest.version), f"follows none: {error}") from error
         manifest.check_follows(parent)
@@ -133,7 +143,7 @@ class Reader:
 
         Raises what `receipts` raises.
         """
-        found = self._entry(version)
+        found = self.entry(version)
         events, ledger = ((), found.ledger) if isinstance(found, Tombstone) else (found.events, found.file("ledger"))
         if ledger is None:
             raise _collected(version)
@@ -144,7 +154,26 @@ class Reader:
         for segment in manifest.answered:
             yield segment, decoded(segment, decode_answered, self._content(manifest.version, segment))
 
-    def _entry(self, version: int) -> Manifest | Tombstone:
+    def pending(self, manifest: Manifest) -> list[bytes]:
+        """What the requests ask for that a version holds, a line each. Raises CorruptFile."""
+        if manifest.pending is None:
+            return []
+        return decode_pending(self._content(manifest.version, manifest.pending))
+
+    def suppressed(self, manifest: Manifest) -> Suppressed:
+        """Who was erased up to a version, as far as versions say so. Raises NoVersion, CorruptFile."""
+        found = NOBODY
+        with ThreadPoolExecutor(READERS) as pool:
+            for part in pool.map(partial(self._suppressed, manifest), range(manifest.base, manifest.version + 1)):
+                found = found.then(part)
+        return found
+
+    def _suppressed(self, target: Manifest, version: int) -> Suppressed:
+        manifest = target if version == target.version else self.manifest(version)
+        return self._read(manifest, "suppressed", decode_suppressed) if manifest.find("suppressed") else NOBODY
+
+    def entry(self, version: int) -> Manifest | Tombstone:
+        """The manifest of a version, or what is left of it. Raises NoVersion where there never was one, CorruptFile."""
         path = manifest_path(version)
         try:
             return decode_manifest(self._store.get(path), version)
@@ -218,7 +247,7 @@ class Reader:
             # A collector overwrites the manifest before it deletes files.
             self.manifest(version)
             raise CorruptFile(file.path, "is missing") from error
-        verify(file, data, version)
+        verify(file, data, manifest_path(version))
         return data
 
 

@@ -15,7 +15,8 @@ from safetensors.torch import load as decode_tensors
 from safetensors.torch import save
 from torch import Tensor
 
-from ifru.interactions import Deletion
+from ifru.interactions import Deletion, NewLabels
+from ifru.interactions.new_labels import NO_LABELS
 from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Layout, Parameters, ParameterUpdate
 from ifru.snapshots.parts import DType, Table
@@ -48,7 +49,8 @@ def decode_parameters(data: bytes, config: ModelConfig) -> Parameters:
 def encode_delta(delta: Delta, config: ModelConfig, tables: Mapping[str, Table]) -> bytes:
     """The same names for the changed rows [n], which are `<table>.rows`, and for changed shared tensors.
 
-    Besides, the positions `erased.train` and `erased.holdout`. tables: that the rows belong to; they are stored in
+    Besides, the positions `erased.train` and `erased.holdout`, and where labels change `labels.train.rows`,
+    `labels.train.label` and the same of `holdout`. tables: that the rows belong to; they are stored in
     float32 where it is not known. Raises ValueError for what fits no such table.
     """
     layout = _layout(config)
@@ -56,6 +58,10 @@ def encode_delta(delta: Delta, config: ModelConfig, tables: Mapping[str, Table])
         "erased.train": torch.from_numpy(np.ascontiguousarray(delta.deletion.train, dtype=np.int64)),
         "erased.holdout": torch.from_numpy(np.ascontiguousarray(delta.deletion.holdout, dtype=np.int64)),
     }
+    for table, new in (("train", delta.deletion.train_labels), ("holdout", delta.deletion.holdout_labels)):
+        if len(new):
+            tensors[f"labels.{table}.rows"] = torch.from_numpy(new.rows.astype(np.int64))
+            tensors[f"labels.{table}.label"] = torch.from_numpy(new.label.astype(np.float32))
     for name, (rows, values) in delta.update.tables.items():
         ordered, order = rows.cpu().long().sort()
         _check_rows(name, ordered, values, layout, tables.get(name))
@@ -75,8 +81,18 @@ def decode_delta(data: bytes, config: ModelConfig, tables: Mapping[str, Table]) 
             _check_rows(name, *moved[name], layout, tables.get(name))
     shared = {name: tensors[f"shared.{name}"] for name in layout.shared if f"shared.{name}" in tensors}
     _check_shared(shared, layout)
-    deletion = Deletion(tensors["erased.train"].numpy(), tensors["erased.holdout"].numpy())
+    erased = tensors["erased.train"].numpy(), tensors["erased.holdout"].numpy()
+    deletion = Deletion(*erased, _labels(tensors, "train"), _labels(tensors, "holdout"))
     return Delta(ParameterUpdate(moved, shared), deletion)
+
+
+def _labels(tensors: Mapping[str, Tensor], table: str) -> NewLabels:
+    if f"labels.{table}.rows" not in tensors:
+        return NO_LABELS
+    rows, label = tensors[f"labels.{table}.rows"], tensors[f"labels.{table}.label"]
+    if rows.shape != label.shape or rows.ndim != 1 or (rows[1:] <= rows[:-1]).any():
+        raise ValueError(f"labels.{table} are not rows, ascending, with a label each")
+    return NewLabels(rows.numpy(), label.numpy())
 
 
 def named_tensors(parameters: Parameters, config: ModelConfig) -> dict[str, Tensor]:

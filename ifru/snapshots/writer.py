@@ -24,11 +24,12 @@ from ifru.snapshots.format import (
     encode_manifest,
     manifest_path,
 )
-from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, key_id, read_hash_key
+from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, hash_key_of, key_id
+from ifru.snapshots.holding import Holding, encode_pending
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import encode_ledger
 from ifru.snapshots.numbering import Numbering
-from ifru.snapshots.parquet import encode_answered
+from ifru.snapshots.parquet import encode_answered, encode_suppressed
 from ifru.snapshots.parts import Event, File, Residual, Role
 from ifru.snapshots.sources import merged
 from ifru.snapshots.tensors import tables_of
@@ -46,7 +47,8 @@ class Writer:
 
     clock: the time of day, with a time zone. attempts: a new name for each call, which no writer ever used before.
     random_bytes: so many unguessable bytes. persist(error): asked where the store failed within a commit whether the
-    same step is tried again, and again; it may wait before it answers.
+    same step is tried again, and again; it may wait before it answers. hash_key: of the hashes in versions, where it is
+    not to be kept with them; only read for version 1.
     """
 
     def __init__(
@@ -56,12 +58,14 @@ class Writer:
         attempts: Callable[[], str],
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
         persist: Callable[[StoreError], bool] = lambda error: False,
+        hash_key: bytes | None = None,
     ) -> None:
         self._store = store
         self._persist = persist
         self._clock = clock
         self._attempts = attempts
         self._random_bytes = random_bytes
+        self._hash_key = hash_key
         self._numbering = Numbering.same()
         self._newest: str | None = None
 
@@ -76,7 +80,8 @@ class Writer:
                 f"the prefix is in use, {used[-1]} exists: a model is started on an empty prefix; "
                 "name another one, or continue with the versions of this one"
             )
-        create_hash_key(self._store, self._random_bytes(KEY_BYTES))
+        if self._hash_key is None:
+            create_hash_key(self._store, self._random_bytes(KEY_BYTES))
         contents = full_contents(state) | {"ledger": encode_ledger(None, ())}
         attempt = self._attempts()
         manifest = Manifest(
@@ -91,7 +96,7 @@ class Writer:
             files=tuple(File.of(role, 1, attempt, data) for role, data in contents.items()),
             sources={},
             events=(),
-            hash_key_id=key_id(read_hash_key(self._store)),
+            hash_key_id=key_id(hash_key_of(self._store, None, self._hash_key)),
             residual=residual,
             retained=state.dataset.train.retained,
             holdout=state.dataset.holdout.retained,
@@ -128,20 +133,25 @@ class Writer:
         besides: dict[Role, bytes] = {"ledger": encode_ledger(parent.file("ledger").sha256, change.receipts)}
         if change.answered is not None and len(change.answered.added):
             besides["answered"] = encode_answered(change.answered.added)
+        if change.holding is not None and change.holding.pending and tuple(change.holding.held) != parent.held:
+            besides["pending"] = encode_pending(change.holding.pending)
+        if len(change.suppressed):
+            besides["suppressed"] = encode_suppressed(change.suppressed)
         if change.full is not None:
             return full_contents(change.full) | besides
         return delta_contents(change, parent, self._numbering) | besides
 
     def _successor(self, parent: Manifest, change: Change, contents: Mapping[Role, bytes]) -> Manifest:
-        version, attempt, full = parent.version + 1, self._attempts(), change.full
+        version, attempt, full, now = parent.version + 1, self._attempts(), change.full, self._clock()
         if full is None:
             retained = parent.retained - len(change.deletion.train)
             holdout = parent.holdout - len(change.deletion.holdout)
         else:
             retained, holdout = full.dataset.train.retained, full.dataset.holdout.retained
         files = {role: File.of(role, version, attempt, data) for role, data in contents.items()}
-        # Later versions name it as well, so it is none of the files that go with this one.
-        added = files.pop("answered", None)
+        # Later versions name them as well, so they are none of the files that go with this one.
+        added, pending = files.pop("answered", None), files.pop("pending", None)
+        holding = change.holding or Holding(parent.held, (), parent.erased_recently)
         return Manifest(
             version=version,
             parent=parent.version,
@@ -152,15 +162,20 @@ class Writer:
             # Whoever did not write the parent takes over.
             epoch=parent.epoch + (parent.sha256 != self._newest),
             claims=(parent.claims or parent.version) if change.claim else None,
-            time=self._clock(),
+            time=now,
             model=parent.model if full is None else full.config,
             tables=parent.tables if full is None else tables_of(full.parameters),
             files=tuple(files.values()),
             sources=merged(parent.sources, change.positions),
             events=tuple(Event.model_validate(event) for event in change.events),
             answered=parent.answered if change.answered is None else change.answered.segments(added),
-            held=parent.held if change.held is None else tuple(change.held),
+            held=tuple(holding.held),
+            pending=parent.pending if tuple(holding.held) == parent.held else pending,
+            erased_recently=tuple(holding.erased_recently),
+            candidate=change.candidate,
             hash_key_id=change.hash_key_id or parent.hash_key_id,
+            oldest_erasure=None if full else parent.oldest_erasure or (now if len(change.deletion) else None),
+            purged=max(parent.purged, change.purged),
             residual=change.residual,
             retained=retained,
             holdout=holdout,
@@ -175,7 +190,7 @@ class Writer:
         parent: Manifest | None = None,
     ) -> Manifest:
         # 2
-        paths = {file.role: file.path for file in (*manifest.files, *manifest.answered)}
+        paths = {file.role: file.path for file in (*manifest.files, *manifest.shared)}
         steps = [partial(self._store.put, paths[role], content) for role, content in contents.items()]
         self._all_at_once(steps if parent is None else [*steps, partial(check_kept, self._store, parent)])
         # 3, 4

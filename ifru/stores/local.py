@@ -6,16 +6,18 @@ every folder above it, when the call returns.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
 
 from ifru.stores.errors import AlreadyExists, NotFound, StoreError
 
 STAGING = ".staging"
-"""The folder for files that are being written; what a crash leaves there is never read."""
+"""The folder for files that are being written; what a crash leaves there is never read. Only itself lists them."""
 
 
 class LocalStore:
@@ -56,12 +58,14 @@ class LocalStore:
         with self._errors("list", folder):
             found = (self._root / folder).rglob("*")
             paths = (path.relative_to(self._root) for path in found if path.is_file())
-            return sorted(path.as_posix() for path in paths if path.parts[0] != STAGING)
+            return sorted(path.as_posix() for path in paths if (path.parts[0] == STAGING) == (folder == STAGING))
 
     def delete(self, path: str) -> None:
         with self._errors("delete", path):
             target = self._root / path
-            if target.exists():
+            if path.startswith(f"{STAGING}/"):
+                _remove_abandoned(target)
+            elif target.exists():
                 target.unlink(missing_ok=True)
                 _sync(target.parent)
 
@@ -71,17 +75,18 @@ class LocalStore:
 
     @contextmanager
     def _staged(self, data: bytes) -> Iterator[Path]:
-        """A file with these bytes, on the disk, outside every listed folder."""
-        staged = self._root / STAGING / uuid4().hex
-        staged.parent.mkdir(exist_ok=True)
-        try:
-            with staged.open("xb") as file:
+        """A file with these bytes, on the disk, outside every listed folder, and locked for as long as we live."""
+        folder = self._root / STAGING
+        folder.mkdir(exist_ok=True)
+        with closing(_locked(folder)) as file:
+            staged = Path(file.name)
+            try:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            yield staged
-        finally:
-            staged.unlink(missing_ok=True)
+                yield staged
+            finally:
+                staged.unlink(missing_ok=True)
 
     def _target(self, path: str) -> Path:
         target = self._root / path
@@ -105,6 +110,27 @@ class LocalStore:
             yield
         except OSError as error:
             raise StoreError(f"{self._root / path}: cannot {doing} it: {error.strerror}") from error
+
+
+def _locked(folder: Path) -> BinaryIO:
+    """A new file that this process holds a lock on, which ends with the process."""
+    while True:
+        file = (folder / uuid4().hex).open("xb")
+        # Some file systems have no locks. On these nothing is ever taken for abandoned.
+        with suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX)
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        # Somebody took it for abandoned in between.
+        file.close()
+
+
+def _remove_abandoned(staged: Path) -> None:
+    """Remove a file that nobody writes any more; one whose writer may still be alive stays."""
+    with suppress(OSError), staged.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        staged.unlink()
+        _sync(staged.parent)
 
 
 def _sync(folder: Path) -> None:

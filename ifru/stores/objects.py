@@ -44,6 +44,14 @@ class ObjectStore:
         with self._errors("create", path):
             self._inner.put(path, data, mode="create")
 
+    def keeps_versions(self, path: str) -> bool:
+        """Whether what is deleted stays as an old version. path: of a file to try it with. Raises StoreError."""
+        with self._errors("write", path):
+            version = self._inner.put(path, b"")["version"]
+        self.delete(path)
+        # Where versions were kept once and are not any more, all have the version null.
+        return version not in (None, "null")
+
     def list(self, folder: str) -> list[str]:
         with self._errors("list", folder):
             return sorted(entry["path"] for entry in self._inner.list(folder or None).collect())

@@ -31,10 +31,13 @@ class Store(Protocol):
         """
 
     def list(self, folder: str) -> list[str]:
-        """Paths of all files in a folder and the folders in it, in ascending order."""
+        """Paths of all files in a folder and the folders in it, in ascending order.
+
+        Files that are being written, or were when a process died, are only listed as those of the folder STAGING.
+        """
 
     def delete(self, path: str) -> None:
-        """Remove a file. One that is not there is no error."""
+        """Remove a file. One that is not there is no error. One in STAGING stays while its writer may be alive."""
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""

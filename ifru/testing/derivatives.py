@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -93,6 +94,22 @@ class Derivatives(Subject):
         close(told, expected, "∇L and what a deletion is told to add to it")
         left = change.point.gradient[: len(empty)][empty]
         assert not bool(left.any()), f"rows without data have a gradient of norm {float(left.norm()):.3g}, not zero"
+
+    def test_corrected_labels_change_the_gradient_and_the_blocks_as_it_tells(self) -> None:
+        table, theta = self.data.train, self.away()
+        objective, rows = self.objective(table), positions(len(table), 0.1)
+        table.relabel(rows, 1 - table.label[rows])
+        if self.config.loss == "bpr":
+            with pytest.raises(ValueError, match="label"):
+                objective.relabel(rows)
+            return
+        some = torch.from_numpy(np.flatnonzero(table.degree))
+        before = objective.at(theta).blocks(some)
+        others = objective.relabel(rows)
+        point = objective.at(theta)
+        close(point.gradient, self.gradient(theta, table), "gradient after labels were corrected")
+        if not others:
+            close(point.blocks(some), before, "blocks that corrected labels are told to leave as they are")
 
     def test_blocks_are_positive_definite(self) -> None:
         point, rows = self.point(), torch.from_numpy(np.flatnonzero(self.data.train.degree))

@@ -57,7 +57,7 @@ def calibrated(config: C, parameters: Parameters, dataset: Dataset, seed: int) -
         trial = config.model_copy(update={"damping": damping})
         engine = Engine(trial, parameters, dataset.copy(), _SETTINGS)
         update = engine.apply(Deletion(rows, np.empty(0, dtype=np.int64)))
-        if update.influence > _SETTINGS.tolerance:
+        if update.method == "global" and update.influence > _SETTINGS.tolerance:
             # The step was held back, because the model does not hold as far as that.
             return math.inf
         return _loss(config, engine.parameters, dataset, dataset.train, rows)

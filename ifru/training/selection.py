@@ -7,12 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ifru.errors import DataError
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
 from ifru.models import ModelConfig, model_of
 from ifru.models.quality import auc, scores
+from ifru.models.ranking import all_items, unseen_auc
+from ifru.objective.parameters import Parameters
 from ifru.training.newton import Plan, initial, minimise
 from ifru.training.practised import validated
 from ifru.training.validation import SHARE, validation_split
@@ -80,6 +83,21 @@ def _stationary_auc(
     objective = model_of(config).objective(fitted, device, dtype)
     parameters = minimise(objective, initial(objective, seed), _PLAN).parameters
     serving = model_of(config).serving(parameters, fitted)
+    if model_of(config).capabilities.positives_only and len(np.unique(fitted.label[rows])) == 1:
+        return _unseen_auc(config, serving, fitted, rows)
     score = scores(config, serving, fitted.user[rows], fitted.item[rows])
     # A penalty that shrinks every score to nothing ranks nothing: what is left there is only how far training got.
     return auc(np.where(np.abs(score) < _NOTHING, 0.0, score), fitted.label[rows])
+
+
+def _unseen_auc(config: ModelConfig, serving: Parameters, fitted: Interactions, rows: Int64) -> float | None:
+    """What stands for the AUC where all rows are positive; see `ifru.models.ranking.unseen_auc`."""
+    kept, ranked = fitted.copy(), all_items(config, serving)
+    kept.alive[:] = False
+    kept.alive[rows] = True
+
+    def known(users: Tensor) -> Tensor:
+        found = ranked(users)
+        return torch.where(found.abs() < _NOTHING, 0.0, found)
+
+    return unseen_auc(known, fitted, kept)

@@ -117,7 +117,8 @@ class Daemon:
         self._address = folder / "admin.url"
         self._address.unlink(missing_ok=True)
         self._log = folder / "log.jsonl"
-        line = [command("ifrud"), "run", *places.flags(), "--admin-port", "0", "--admin-file", str(self._address)]
+        own = ["--admin-port", "0", "--admin-file", str(self._address), "--set", "brake_share=1"]
+        line = [command("ifrud"), "run", *places.flags(), *own]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([*line, *flags], stderr=log, stdout=log, env=environment())
 

@@ -110,10 +110,9 @@ def test_it_runs_on_a_file_of_ones_own_and_keeps_what_it_did_in_a_folder(ratings
     assert "is not empty" in again.stderr
 
 
-def test_lightgcn_forgets_in_it_with_a_proof(ratings: Path) -> None:
-    done = run(
-        "ifrud", "demo", "--model", "lightgcn", "--data", str(ratings), "--rank", "8", "--events", "20", "--json"
-    )
+def test_lightgcn_and_preferences_are_forgotten_in_it_with_a_proof(ratings: Path) -> None:
+    model = ("--model", "lightgcn", "--loss", "bpr", "--rank", "8")
+    done = run("ifrud", "demo", *model, "--data", str(ratings), "--events", "20", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert {key: type(at(found, key)) for key in KEYS} == KEYS
@@ -207,6 +206,7 @@ def test_an_interrupt_leaves_no_daemon_behind(ratings: Path, tmp_path: Path, num
         (["--data", "nothing.csv"], "nothing.csv: there is no such file"),
         (["--data", "nothing.csv", "--generated"], "--data and --generated"),
         (["--generated", "--l2", "0"], "--l2 is 0.0; allowed are numbers above 0"),
+        (["--generated", "--model", "ials", "--loss", "bpr"], "--model ials: loss: Input should be 'squared'"),
         (["--generated", "--model", "slim"], "the model 'slim' is not known; known are "),
         (["--generated", "--label", "rating=>4"], "label rule 'rating=>4' is not understood"),
     ],

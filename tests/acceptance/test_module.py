@@ -29,20 +29,22 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def places(tmp_path: Path, importable: None) -> Places:
-    """Version 1 of the module, and streams that are files."""
+def store(tmp_path: Path, importable: None) -> Path:
+    """With version 1 of the module."""
     config, dataset = module_config(damping=2.0).described(), ratings(200, 100, 4000)
     parameters = practised(config, dataset).to("cpu", torch.float32)
     residual = Residual(
         influence=None, settled=None, total=0.0, batch_energy=0.0, added_energy=0.0, method="training", reason="steps"
     )
-    store = tmp_path / "store"
-    writer = Writer(open_store(store.as_uri()), lambda: datetime.now(UTC), lambda: "start")
+    folder = tmp_path / "store"
+    writer = Writer(open_store(folder.as_uri()), lambda: datetime.now(UTC), lambda: "start")
     writer.start(FullState(config, parameters, dataset), {}, residual)
-    return Places(store, *((tmp_path / f"{name}.jsonl").as_uri() for name in ("events", "receipts", "dead")))
+    return folder
 
 
-def test_it_forgets_is_killed_and_goes_on(places: Places, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["file_places", "kafka_places"])
+def test_it_forgets_is_killed_and_goes_on(kind: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    places: Places = request.getfixturevalue(kind)
     before = places.version()
     chosen = {f"r{number}": pair for number, pair in enumerate(drawn(before, 60, random.Random(1)))}
     small = ("--set", "batch.max_requests=10", "--set", "batch.max_backlog=10", *MODEL)
@@ -75,25 +77,25 @@ def _loss(named: Version, scored: Version, chosen: set[Pair]) -> float:
     return float(torch.nn.functional.binary_cross_entropy_with_logits(score, label))
 
 
-def test_without_its_setting_the_daemon_says_what_to_set_and_writes_nothing(places: Places, tmp_path: Path) -> None:
-    with daemon(tmp_path, places, "--drain") as refused:
+def test_without_its_setting_it_says_what_to_set_and_writes_nothing(file_places: Places, tmp_path: Path) -> None:
+    with daemon(tmp_path, file_places, "--drain") as refused:
         assert refused.wait() == 2
         assert f"set `model: {FACTORY}` (IFRUD_MODEL)" in refused.log()[-1]["event"]
-    assert places.published() == 1
+    assert file_places.published() == 1
 
 
 @pytest.mark.parametrize("factory", ["no_such_package:make", "tests.models.scored:Logarithm"])
-def test_a_wrong_setting_ends_it_by_one_sentence(factory: str, places: Places, tmp_path: Path) -> None:
-    with daemon(tmp_path, places, "--drain", "--set", f"model={factory}") as refused:
+def test_a_wrong_setting_ends_it_by_one_sentence(factory: str, file_places: Places, tmp_path: Path) -> None:
+    with daemon(tmp_path, file_places, "--drain", "--set", f"model={factory}") as refused:
         assert refused.wait() == 2
         assert "\n" not in refused.log()[-1]["event"]
-    assert places.published() == 1
+    assert file_places.published() == 1
 
 
-def test_a_verification_needs_the_option(places: Places, tmp_path: Path) -> None:
+def test_a_verification_needs_the_option(file_places: Places, tmp_path: Path) -> None:
     requests = tmp_path / "requests.jsonl"
-    requests.write_bytes(erase_pair("r1", next(iter(pairs(places.version().dataset)))) + b"\n")
-    done = run("ifru", "verify", places.store_url, "--requests", str(requests))
+    requests.write_bytes(erase_pair("r1", next(iter(pairs(file_places.version().dataset)))) + b"\n")
+    done = run("ifru", "verify", file_places.store_url, "--requests", str(requests))
     assert done.returncode == 2
     assert f"pass --model {FACTORY}" in done.stderr
-    assert run("ifru", "audit", places.store_url).returncode == 0
+    assert run("ifru", "audit", file_places.store_url).returncode == 0

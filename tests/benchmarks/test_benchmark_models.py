@@ -25,14 +25,19 @@ BENT = Family(partial(BentConfig, sharpness=0.1))
 
 
 def compared(family: Family, case: str, **setup: object) -> Compared:
-    dataset = split(generate(200, 120, 6000, seed=7), LabelRule.parse("rating>=4"), 0.2, seed=0)
+    recorded = generate(200, 120, 6000, seed=7)
+    if family.label is not None:
+        recorded = replace(recorded, value=None)
+    dataset = split(recorded, LabelRule.parse(family.label or "rating>=4"), 0.2, seed=0)
     base = trained("tiny", replace(Setup(None, model=family.config, l2=0.05), **setup), dataset, 0, Kept())
     return measure(base, family, case, Budget(seconds=1.0, repeats=1, coarse=True), 0, Kept())
 
 
-@pytest.fixture(scope="module", params=["mf", "lightgcn"])
+@pytest.fixture(scope="module", params=["mf", "lightgcn", "ials"])
 def provable(request: pytest.FixtureRequest) -> Compared:
     """Models with one retrained model."""
+    if request.param == "ials":
+        pytest.importorskip("implicit")
     return compared(FAMILIES[request.param], "rows:20", rank=12)
 
 

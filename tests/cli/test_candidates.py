@@ -9,6 +9,7 @@ from ifru.errors import IfruError
 from ifru.models import MFConfig, UnknownModel
 from ifru.models.lightgcn import LightGCNConfig
 from ifru.models.module import ModuleConfig
+from ifru.models.neumf import NeuMFConfig
 
 
 def test_there_is_a_configuration_for_each_penalty() -> None:
@@ -23,6 +24,13 @@ def test_what_is_not_given_is_as_the_model_has_it() -> None:
 def test_a_model_takes_options_of_its_own() -> None:
     found = candidates("lightgcn", 8, "bce", [0.2], {"bias": None, "layers": 3, "graph": "all"})
     assert found == [LightGCNConfig(rank=8, l2=0.2, layers=3, graph="all")]
+
+
+def test_widths_of_hidden_layers_are_whole_numbers() -> None:
+    (found,) = candidates("neumf", 8, "bce", [0.2], {"hidden": ["32", "8"]})
+    assert found == NeuMFConfig(rank=8, l2=0.2, hidden=(32, 8))
+    with pytest.raises(IfruError, match="--hidden is 'wide': Input should be a valid integer"):
+        candidates("neumf", 8, "bce", [0.2], {"hidden": ["32", "wide"]})
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,26 @@ def test_a_model_is_trained_verified_and_proven(data: Path, tmp_path: Path, capf
     assert again["gap"] == pytest.approx(proven["gap"], rel=1e-3, abs=1e-9 * proven["objective"])
 
 
+def test_a_penalty_is_chosen_among_those_that_fit_rows_of_so_many_interactions(
+    data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "train",
+        str(data),
+        "--model",
+        "ials",
+        "--rank",
+        "4",
+        "--json",
+        "--out",
+        f"file://{tmp_path / 'model'}",
+    ]
+    trained = json.loads(said(capfd, *arguments))
+    mean = 2 * trained["rows"]["train"] / (trained["users"] + trained["items"])
+    assert [tried["l2"] for tried in trained["tried"]][:2] == pytest.approx([0.5 * mean, 0.2 * mean], rel=0.1)
+    assert trained["l2"] == max(trained["tried"], key=lambda tried: tried["auc"])["l2"]
+
+
 def test_options_that_do_not_belong_together_are_refused(
     data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -165,10 +165,10 @@ def test_many_requests_that_are_sent_again_are_answered_without_a_read(world: Wo
 def test_without_segments_ledgers_are_read_as_far_back_as_requests_are_remembered(world: World) -> None:
     for day, name in ((0, "long ago"), (80, "lately")):
         world.submit(erase_user(name, 3 + day))
-        world.drain(utc=at(day))
+        world.drain(utc=at(day), full_after_s=10**9)
     for number in range(CHUNK):
         world.submit(erase_user(f"r{number}", 1000))
-    world.drain(**ALONE, utc=at(81), full_every=1000)
+    world.drain(**ALONE, utc=at(81), full_every=1000, full_after_s=10**9)
     recording = RecordingStore(world.store)
     service = world.service(store=recording, utc=at(100), remember_days=10)
     assert len([path for _, path in recording.calls if path.startswith("ledger/")]) == CHUNK

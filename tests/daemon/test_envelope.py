@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ifru.errors import RequestError
-from ifru.requests import EraseInteractions, EraseItem, EraseUser
+from ifru.requests import Approve, EraseBefore, EraseInteractions, EraseItem, EraseUser, Rectify
 from ifrud.requests.envelope import decode
 from ifrud.streams.sources import Event
 
@@ -72,6 +72,34 @@ def test_interactions_come_from_the_payload_or_the_data(form: Event) -> None:
     request = decode(form, 10_000)
     assert isinstance(request, EraseInteractions)
     assert request.interactions == [("u-7", "i-1"), ("u-7", "i-2")]
+
+
+OLDER = {**CLOUD, "type": "erase_before"}
+LATE, BEFORE = "2026-12-21T09:30:00Z", "2025-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        event({**BARE, "type": "erase_before", "before": BEFORE, "deadline": LATE}),
+        event({**OLDER, "data": {"before": BEFORE, "deadline": LATE}}),
+        event({**OLDER, "deadline": LATE, "data": {"before": BEFORE, "deadline": "2027-01-01T00:00:00Z"}}),
+        event({"before": BEFORE}, binary({**OLDER, "deadline": LATE})),
+    ],
+)
+def test_what_else_a_request_has_comes_from_the_data_and_a_deadline_from_an_attribute_too(form: Event) -> None:
+    request = decode(form, 10_000)
+    assert isinstance(request, EraseBefore)
+    assert (request.before, request.deadline) == (
+        datetime(2025, 1, 1, tzinfo=UTC),
+        datetime(2026, 12, 21, 9, 30, tzinfo=UTC),
+    )
+
+
+def test_a_label_comes_from_the_data() -> None:
+    request = decode(event({**CLOUD, "type": "x.rectify", "data": {"interactions": PAIRS, "label": 0}}), 10_000)
+    assert isinstance(request, Rectify)
+    assert request.label == 0
 
 
 def test_the_last_part_of_a_type_is_what_counts() -> None:
@@ -205,3 +233,14 @@ def test_a_reason_never_repeats_a_value(fields: dict[str, Any], name: str, value
     error = refused(event({**fields, name: value}))
     assert error.field == name
     assert "someone" not in str(error)
+
+
+def test_an_approval_names_its_request_bare_and_as_a_cloud_event() -> None:
+    named = {"id": "r-1", "source": "/crm"}
+    bare = {"id": "a-1", "type": "approve", "request": named, "time": TIME}
+    cloud = {**without(bare, "request"), "specversion": "1.0", "source": "/ops", "data": {"request": named}}
+    for payload in (bare, cloud):
+        found = decode(event(payload), 10_000)
+        assert isinstance(found, Approve)
+        assert found.approved == ("/crm", "r-1")
+    assert refused(event({**bare, "request": {"source": "/crm"}})).field == "request.id"

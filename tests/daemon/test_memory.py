@@ -10,10 +10,14 @@ import torch
 from prometheus_client import Counter
 from structlog.testing import capture_logs
 
+from ifru.curvature.cache import CurvatureCache
+from ifru.curvature.factors import factor_counts, most_factors
 from ifru.interactions import Dataset
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
+from ifru.models import MFConfig, model_of
+from ifru.models.ials import IALSConfig
 from ifru.objective.parameters import Parameters
 from ifru.snapshots import Version
 from ifrud.memory import USABLE, Memory, ProofTooLarge
@@ -35,6 +39,7 @@ def version(world: World) -> Version:
 
 
 RANK = 128
+MF = MFConfig(rank=RANK, l2=0.1)
 
 
 @cache
@@ -50,8 +55,8 @@ def limited(total: int, taken: int = 600 * MIB, most: int = MOST) -> Memory:
 
 def test_without_a_limit_everything_is_as_it_was_set(version: Version) -> None:
     memory = Memory(None, 123)
-    assert memory.for_cache(version.parameters, version.dataset) == 123
-    assert memory.for_proof(version.parameters, version.dataset) == 123
+    assert memory.for_cache(version.manifest.model, version.parameters, version.dataset) == 123
+    assert memory.for_proof(version.manifest.model, version.parameters, version.dataset) == 123
 
 
 @pytest.mark.parametrize(
@@ -73,40 +78,53 @@ def test_answers_come_before_proofs_and_both_fit_into_the_limit(mib: int, curvat
     many, few = int((degree > RANK // 4).sum()), int(degree[degree <= RANK // 4].sum())
     blocks, gram = 4 * RANK * RANK * many, 4 * RANK * few
     memory = limited(mib * MIB)
-    cache = memory.for_cache(parameters, dataset)
+    cache = memory.for_cache(MF, parameters, dataset)
     inverses = min(blocks, cache) + min(gram, cache)
     assert inverses >= curvature * (blocks + gram)
     try:
-        proof = memory.for_proof(parameters, dataset)
+        proof = memory.for_proof(MF, parameters, dataset)
     except ProofTooLarge:
         proof = None
     assert (proof is not None) == proves
     assert 600 * MIB + inverses + (proof or 0) <= USABLE * mib * MIB
 
 
+def test_rows_of_few_interactions_have_room_where_their_blocks_are_not_made_of_these_alone() -> None:
+    parameters, dataset = large()
+    config = IALSConfig(rank=RANK, l2=0.1, alpha=0.5)
+    objective = model_of(config).objective(dataset.train, torch.device("cpu"), torch.float32)
+    blocks = 4 * RANK * RANK * int((factor_counts(objective) > most_factors(RANK, objective.capabilities)).sum())
+    assert blocks > 1.1 * 4 * RANK * RANK * int((dataset.train.degree > RANK // 4).sum())
+    memory = limited(4096 * MIB)
+    cache = memory.for_cache(config, parameters, dataset)
+    assert CurvatureCache(objective, cache).capacity * 4 * RANK * RANK == blocks
+
+
 def test_no_share_is_larger_than_what_was_set(version: Version) -> None:
     memory = limited(64 * GIB, most=100 * MIB)
-    assert memory.for_cache(version.parameters, version.dataset) == 100 * MIB
-    assert memory.for_proof(version.parameters, version.dataset) == 100 * MIB
+    assert memory.for_cache(version.manifest.model, version.parameters, version.dataset) == 100 * MIB
+    assert memory.for_proof(version.manifest.model, version.parameters, version.dataset) == 100 * MIB
 
 
 def test_a_second_engine_gets_what_the_first_one_got(version: Version) -> None:
     taken = iter([600 * MIB, 1100 * MIB])
     memory = Memory(2 * GIB, MOST, lambda: next(taken))
-    first = memory.for_cache(version.parameters, version.dataset)
-    assert memory.for_cache(version.parameters, version.dataset) == first
+    first = memory.for_cache(version.manifest.model, version.parameters, version.dataset)
+    assert memory.for_cache(version.manifest.model, version.parameters, version.dataset) == first
 
 
 def test_what_remembered_requests_come_to_take_is_taken_from_the_proof(version: Version) -> None:
     memory = limited(2 * GIB)
-    memory.for_cache(version.parameters, version.dataset)
-    before = memory.for_proof(version.parameters, version.dataset)
+    memory.for_cache(version.manifest.model, version.parameters, version.dataset)
+    before = memory.for_proof(version.manifest.model, version.parameters, version.dataset)
     memory.remembered = lambda: 200 * MIB
-    assert memory.for_proof(version.parameters, version.dataset) == pytest.approx(before - 200 * MIB)
+    assert memory.for_proof(version.manifest.model, version.parameters, version.dataset) == pytest.approx(
+        before - 200 * MIB
+    )
 
 
 def test_a_model_that_hardly_fits_is_served_all_the_same(version: Version) -> None:
-    assert limited(GIB, taken=2 * GIB).for_cache(version.parameters, version.dataset) == 1
+    assert limited(GIB, taken=2 * GIB).for_cache(version.manifest.model, version.parameters, version.dataset) == 1
 
 
 def test_a_proof_that_would_not_fit_is_not_tried_and_is_told_once_a_version(world: World) -> None:

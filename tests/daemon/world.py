@@ -38,6 +38,8 @@ from ifrud.streams.sources import Source, open_source
 USERS, ITEMS, ROWS = 40, 30, 600
 CONFIG = MFConfig(rank=4, l2=0.1)
 TIME = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
+DAY = 86_400_000_000
+"""In microseconds."""
 MORE_POLLS = 5
 PATIENCE = 120.0
 Pair = tuple[str, str]
@@ -62,6 +64,7 @@ def trained_dataset() -> Dataset:
     return _trained()[1].copy()
 
 
+QUIET: Mapping[str, Any] = {"refine": False, "prove": False, "brake_share": 1}
 NO_WEIGHTS: Mapping[int, float] = {}
 
 
@@ -71,15 +74,18 @@ def start(
     weights: Mapping[int, float] = NO_WEIGHTS,
     parameters: Parameters | None = None,
     debt: Parameters | None = None,
+    timed: bool = False,
 ) -> Manifest:
     """Version 1 of the small model. weights: of training rows, where not 1. parameters: of another model.
 
-    debt: what it owes, where its answers are responses.
+    debt: what it owes, where its answers are responses. timed: whether each row is a DAY after the one before it.
     """
     tables, trained = _trained()
     dataset = trained.copy()
     dataset.train.weight = dataset.train.weight.copy()
     dataset.train.weight[list(weights)] = list(weights.values())
+    for table in (dataset.train, dataset.holdout) if timed else ():
+        table.time = np.arange(len(table)) * DAY
     residual = Residual(
         influence=None,
         settled=None,
@@ -138,13 +144,14 @@ class World:
     weights: Mapping[int, float] = field(default_factory=dict)
     parameters: Parameters | None = None
     debt: Parameters | None = None
+    timed: bool = False
 
     def __post_init__(self) -> None:
-        self.first = start(self.store, self.config, self.weights, self.parameters, self.debt)
+        self.first = start(self.store, self.config, self.weights, self.parameters, self.debt, self.timed)
 
     def settings(self, **changes: Any) -> Settings:
         urls = {name: (self.folder / f"{name}.jsonl").as_uri() for name in ("events", "receipts", "dead_letters")}
-        return Settings.model_validate({**urls, "store": "memory://", "refine": False, "prove": False, **changes})
+        return Settings.model_validate({**urls, "store": "memory://", **QUIET, **changes})
 
     def submit(self, *payloads: bytes) -> None:
         with (self.folder / "events.jsonl").open("ab") as file:
@@ -200,8 +207,10 @@ class World:
         return Reader(self.store).load()
 
     def manifests(self) -> list[Manifest]:
+        """Of all versions that were not collected."""
         reader = Reader(self.store)
-        return [reader.manifest(number) for number in range(1, reader.newest() + 1)]
+        entries = [reader.entry(number) for number in range(1, reader.newest() + 1)]
+        return [entry for entry in entries if isinstance(entry, Manifest)]
 
     def done(self) -> list[Manifest]:
         """What was published, without the claims of those who started."""

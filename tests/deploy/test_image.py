@@ -49,7 +49,8 @@ def test_the_python_of_the_image_is_one_that_the_package_allows() -> None:
 
 def test_the_image_runs_the_daemon() -> None:
     [entrypoint] = said("ENTRYPOINT")
-    [command] = json.loads(entrypoint)
+    *init, command = json.loads(entrypoint)
+    assert init == ["tini", "--"]
     assert command in PROJECT["scripts"]
 
 

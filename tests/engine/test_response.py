@@ -96,12 +96,29 @@ def test_the_default_tolerance_takes_eight_products_at_most_twenty_batches_in_a_
     assert 0 < moved < 0.5
 
 
+@pytest.mark.parametrize(("rows", "method"), [(4_000, "global"), (24_000, "push")])
+def test_the_default_waits_for_products_only_where_these_read_little(rows: int, method: str) -> None:
+    dataset = ratings(600, 300, rows)
+    engine = _engine(dataset, EngineSettings(), module_config(damping=4.0))
+    update = engine.apply(_some(dataset, 30))
+    assert update.method == method
+    assert (update.iterations == 0) == (method == "push")
+
+
+def test_of_its_first_push_an_engine_promises_nothing() -> None:
+    dataset = ratings(400, 150, 12_000)
+    engine = _engine(dataset, EngineSettings(support="push"), module_config(damping=4.0))
+    assert engine.apply(_some(dataset, 30)).influence == pytest.approx(1)
+    assert engine.settle().influence < 0.6
+
+
 def test_a_push_answers_without_a_product_and_says_what_it_leaves() -> None:
     dataset = ratings(400, 150, 12_000)
     engine = _engine(dataset, EngineSettings(support="push"), module_config(damping=4.0))
     shared = {name: tensor.clone() for name, tensor in engine.parameters.shared.items()}
     predicted, left = [], []
-    for number in range(8):
+    engine.apply(_some(dataset, 30, seed=99))
+    for number in range(6):
         update = engine.apply(_some(dataset, 30, seed=number))
         assert (update.method, update.iterations, update.parameters.shared) == ("push", 0, {})
         predicted.append(update.influence)

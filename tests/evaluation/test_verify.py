@@ -77,6 +77,16 @@ def test_nothing_is_left_on_the_pairs_of_a_whole_user(tables: Parameters, datase
     assert found.left.holdout < 0.2
 
 
+def test_corrected_labels_are_compared_with_a_model_trained_on_them(tables: Parameters, dataset: Dataset) -> None:
+    user, item = dataset.users.name(int(dataset.train.user[7])), dataset.items.name(int(dataset.train.item[7]))
+    label = 1 - float(dataset.train.label[7])
+    found = verified(tables, dataset, request(type="rectify", interactions=[[user, item]], label=label))
+    assert (found.deletions, found.unknown) == (1, 0)
+    assert found.left.forget is not None
+    assert found.left.forget < 0.2
+    assert float(dataset.train.label[7]) == 1 - label
+
+
 def test_what_is_given_stays_as_it_was(tables: Parameters, dataset: Dataset) -> None:
     kept, names = tables.stacked(), list(dataset.users)
     verified(tables, dataset, request(type="erase_user", subject="u3"))

@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from tests.simulation.promises import check
+from tests.simulation.purges import check_purges
 from tests.simulation.world import World
 
 
@@ -25,6 +26,7 @@ def play(seed: int) -> tuple[int, str | None, list[str]]:
         try:
             world.play()
             check(world)
+            check_purges(world)
         except Exception:  # noqa: BLE001 - the next seed is played all the same
             return seed, traceback.format_exc(), world.log
         return seed, None, world.log

@@ -27,6 +27,7 @@ class Record:
     leader_epoch: int
     value: bytes
     sent: Sent
+    timestamp: int = -1
     key: bytes | None = None
     headers: tuple[tuple[str, bytes], ...] = ()
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from ifru.snapshots import AlreadyExists, NotFound, StoreError
 from tests.simulation.chance import Chance
 
+DIGITS = 12
 T = TypeVar("T")
 
 
@@ -22,11 +23,13 @@ class Bucket:
     """Objects by path. late: creations that were given up by their sender, and may still arrive.
 
     created: every manifest that was ever created here, by path; what a restored backup has lost stays in it.
+    purged_too_early: files of versions that were there while a collector said that they are gone.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     late: list[tuple[str, bytes]] = field(default_factory=list)
     created: dict[str, bytes] = field(default_factory=dict)
+    purged_too_early: list[str] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
     def create(self, path: str, data: bytes) -> None:
@@ -36,6 +39,10 @@ class Bucket:
             self.objects[path] = data
             if path.startswith("manifests/"):
                 self.created[path] = data
+            if path.startswith("purged/"):
+                older = (each for each in self.objects if each.startswith(("model/", "data/")))
+                number = path.removeprefix("purged/")[:DIGITS]
+                self.purged_too_early += [each for each in older if each.split("/")[1][:DIGITS] < number]
 
     def deliver(self) -> None:
         """Creations that were on their way arrive."""

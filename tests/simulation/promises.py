@@ -8,13 +8,14 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ifru.snapshots import Reader, Store, event_hash, read_hash_key
+from ifru.snapshots import Reader, Store, read_hash_key
 from ifru.snapshots.audit import audit
 from tests.daemon.world import Pair, pairs
-from tests.simulation.requests import Sent
+from tests.simulation.held import Answer, answers, check_held
+from tests.simulation.requests import Identity, Sent
+from tests.simulation.retraining import check_nobody_came_back, released_users
 
 _NUMBER = re.compile(r'"number": (\d+)|number (\d+)|\[(\d+)\]')
-Identity = tuple[str, str]
 
 
 class Stream(Protocol):
@@ -57,29 +58,29 @@ class World(Protocol):
 def check(world: World) -> None:
     """Raises AssertionError for the first promise that is broken."""
     refused = {number_of(letter) for letter in world.letters}
-    answered = _answered_once(world)
-    _all_answered(world, refused, answered)
+    given = answers(world.reader)
+    answered, held = _answered_once(world, given)
+    _all_answered(world, refused, answered | held)
     _only_bad_ones_refused(world, refused)
     _erased_what_was_answered(world, refused, answered)
-    _receipts_arrived(world, refused)
+    newest = world.reader.manifest(world.reader.newest())
+    check_held(given, world.sent.values(), newest, world.reader.pending(newest), read_hash_key(world.store))
+    _receipts_arrived(world, refused, given)
     for era in world.eras:
         _receipts_agree(era.receipts)
     assert not world.committed_while_fenced
+    check_nobody_came_back(world.store, world.initial)
     found = audit(world.store).problems
     assert not found, found[0]
 
 
-def _answered_once(world: World) -> set[Identity]:
-    """The requests that the versions of the store answer, each in one of them."""
-    key = read_hash_key(world.store)
-    of_hash = {event_hash(key, *sent.identity): sent.identity for sent in world.sent.values() if sent.identity}
-    found: Counter[Identity] = Counter()
-    for number in range(1, world.reader.newest() + 1):
-        for line in world.reader.receipts(number):
-            receipt = json.loads(line)
-            found[receipt["source"], receipt["request_id"]] += receipt["version"] == number
-    assert not [identity for identity, count in found.items() if count > 1], "answered by two versions"
-    return {identity for identity, count in found.items() if count} & set(of_hash.values())
+def _answered_once(world: World, given: Mapping[Identity, Sequence[Answer]]) -> tuple[set[Identity], set[Identity]]:
+    """The requests that the versions of the store answer, each in one of them; and those that they only hold."""
+    final = {identity: [state for _, state in told if state != "held"] for identity, told in given.items()}
+    assert not [identity for identity, states in final.items() if len(states) > 1], "answered by two versions"
+    known = {sent.identity for sent in world.sent.values() if sent.identity}
+    answered = {identity for identity, states in final.items() if states} & known
+    return answered, (given.keys() & known) - answered
 
 
 def _all_answered(world: World, refused: set[int], answered: set[Identity]) -> None:
@@ -102,7 +103,9 @@ def _only_bad_ones_refused(world: World, refused: set[int]) -> None:
         contents[sent.identity].add(sent.content)
     for number in refused:
         sent = world.sent[number]
-        assert sent.identity is None or len(contents[sent.identity]) > 1, f"refused without a reason: {sent}"
+        # What an approval names may not have been known yet.
+        good = sent.identity is not None and sent.approves is None
+        assert not good or len(contents[sent.identity]) > 1, f"refused without a reason: {sent}"
 
 
 def _erased_what_was_answered(world: World, refused: set[int], answered: set[Identity]) -> None:
@@ -115,30 +118,35 @@ def _erased_what_was_answered(world: World, refused: set[int], answered: set[Ide
         refusal_stands = len(world.eras) == 1 and sent.identity not in gone
         if sent.identity in answered and not (sent.number in refused and refusal_stands):
             by_identity[sent.identity].append(sent)
-    left = pairs(world.reader.load().dataset)
+    left, released = pairs(world.reader.load().dataset), released_users(world.sent.values(), answered)
     surely, perhaps = set(), set()
     for group in by_identity.values():
         (surely if len({sent.content for sent in group}) == 1 else perhaps).update(*(sent.pairs for sent in group))
     for pair, count in world.initial.items():
+        if pair[0] in released:
+            continue
         if pair in surely:
             assert left[pair] == 0, f"not erased: {pair}"
         elif pair not in perhaps:
             assert left[pair] == count, f"erased, and nobody asked: {pair}"
 
 
-def _receipts_arrived(world: World, refused: set[int]) -> None:
-    arrived = {(said["source"], said["request_id"]) for era in world.eras for said in map(json.loads, era.receipts)}
+def _receipts_arrived(world: World, refused: set[int], given: Mapping[Identity, Sequence[Answer]]) -> None:
+    told = [said for era in world.eras for said in map(json.loads, era.receipts)]
+    arrived = {((said["source"], said["request_id"]), said["state"]) for said in told}
     for sent in world.stream.present:
         if sent.identity and sent.number not in refused:
-            assert sent.identity in arrived, f"answered, and nobody was told: {sent}"
+            for _, state in given[sent.identity]:
+                assert (sent.identity, state) in arrived, f"answered, and nobody was told: {sent}"
 
 
 def _receipts_agree(receipts: list[bytes]) -> None:
-    """All receipts of a request are the same, to the byte."""
+    """All receipts of a request are the same, to the byte, but for those while it is held and once it is purged."""
     said = defaultdict(set)
     for receipt in receipts:
         document = json.loads(receipt)
-        said[document["source"], document["request_id"]].add(receipt)
+        state = document["state"] if document["state"] in ("held", "purged") else "answered"
+        said[document["source"], document["request_id"], state].add(receipt)
     contradictory = [sorted(different) for different in said.values() if len(different) > 1]
     assert not contradictory, contradictory[0]
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Literal
 
 from tests.daemon.world import TIME, Pair
 
 Kind = Literal["request", "bad"]
+Identity = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Sent:
     """A record as it was sent. number: what tells it from all others, also inside its payload.
 
     identity: (source, id); content: what makes two requests of one identity the same. Both are None for what is no
-    request. pairs: what it erases, as far as that is there.
+    request. pairs: what it erases, as far as that is there. approves: the request that an approval names.
     """
 
     number: int
@@ -25,6 +26,7 @@ class Sent:
     identity: tuple[str, str] | None
     content: str | None
     pairs: frozenset[Pair]
+    approves: Identity | None = None
 
 
 class Sender:
@@ -54,13 +56,23 @@ class Sender:
         self._sent.append(sent)
         return sent
 
+    def approval(self, of: Identity) -> Sent:
+        """One more record, which approves a request."""
+        number = len(self._sent)
+        named = {"type": "approve", "request": {"id": of[1], "source": of[0]}}
+        document = {"id": f"a{number}", "time": TIME.isoformat(), "number": number, **named}
+        content = json.dumps(named, sort_keys=True)
+        sent = Sent(number, json.dumps(document).encode(), ("", f"a{number}"), content, frozenset(), of)
+        self._sent.append(sent)
+        return sent
+
     def _bad(self, number: int) -> bytes:
         forms = (f"number {number} is no JSON", f'{{"number": {number}, "type": "erase_user"}}', f"[{number}]")
         return self._random.choice(forms).encode()
 
     def _repeated(self, number: int, earlier: Sent) -> Sent:
         document = json.loads(earlier.payload) | {"number": number}
-        return Sent(number, json.dumps(document).encode(), earlier.identity, earlier.content, earlier.pairs)
+        return replace(earlier, number=number, payload=json.dumps(document).encode())
 
     def _request(self, number: int, identity: tuple[str, str]) -> Sent:
         content, pairs = self._content()
@@ -78,5 +90,7 @@ class Sender:
             return {"type": "erase_item", "subject": item}, frozenset(p for p in self._pairs if p[1] == item)
         if drawn < 0.4:
             return {"type": "erase_user", "subject": "nobody"}, frozenset()
+        if drawn < 0.45:
+            return {"type": "release", "subject": self._random.choice(self._users)}, frozenset()
         some = sorted(self._random.sample(self._pairs, self._random.randint(1, 3)))
         return {"type": "erase_interactions", "interactions": [list(pair) for pair in some]}, frozenset(some)

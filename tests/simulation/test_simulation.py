@@ -1,4 +1,4 @@
-"""Some hundreds of seeded worlds. `python -m tests.simulation` plays any number of them, or one again."""
+"""Many seeded worlds. `python -m tests.simulation` plays any number of them, or one again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.simulation.promises import check
+from tests.simulation.purges import check_purges
 from tests.simulation.world import World
 
-SEEDS = 300
+SEEDS = 150
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -17,3 +18,4 @@ def test_nothing_is_lost_done_twice_torn_or_contradicted(seed: int, tmp_path: Pa
     world = World(seed, tmp_path)
     world.play()
     check(world)
+    check_purges(world)

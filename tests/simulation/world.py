@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from threading import current_thread
 
-from ifru.snapshots import CommitLost, CommitUnknown, File, ForkedHistory, NoVersion, Reader, Store, StoreError, Version
-from ifru.snapshots.format import encode_tombstone, manifest_path
+from ifru.snapshots import (
+    CommitLost,
+    CommitUnknown,
+    ForkedHistory,
+    NoVersion,
+    Reader,
+    Retention,
+    Store,
+    StoreError,
+    Version,
+    collect,
+)
 from ifrud.observe.report import Reporter
 from ifrud.pipeline import Streams
 from ifrud.process import assemble
@@ -26,13 +36,16 @@ from tests.simulation.broker import Broker
 from tests.simulation.bucket import NO_TROUBLE, Access, Bucket, Crash, Trouble
 from tests.simulation.chance import Chance
 from tests.simulation.events_file import EventsFile
+from tests.simulation.held import SHARES, to_approve
 from tests.simulation.outbox import Arrivals
 from tests.simulation.requests import Sender, Sent
+from tests.simulation.retraining import leave_candidate
 
 MAY_END_IT = (CommitLost, CommitUnknown, StoreError, OutboxError, SourceError)
 """Errors that may end a process in a world. Any other is a bug."""
 
 STEPS = 10
+IDLE_POLLS = 8
 HEALING = 12
 """Processes without trouble that it may take, at most, until everything is answered."""
 
@@ -63,9 +76,10 @@ class World:
         self.letters: list[bytes] = []
         self.log: list[str] = []
         self.seconds = 0.0
+        self._brake_share = self.random.choice(SHARES)
         self._healing = False
         self.committed_while_fenced: list[str] = []
-        self._lives = self._taken_over = 0
+        self._lives = self._taken_over = self._candidates = 0
         self._accept: str | None = None
         self._held: Version | None = None
         self._held_era = 0
@@ -77,7 +91,9 @@ class World:
             self.send: 6,
             self.live: 8,
             self.collect: 1,
+            self.approve: 3,
             self.follow: 2,
+            self.retrain: 1,
             **dict.fromkeys(self.stream.disturbances, 1),
             self.back_up: 1,
             self.restore: 1,
@@ -95,6 +111,13 @@ class World:
         self.sent |= {record.number: record for record in records}
         self.stream.append(records)
 
+    def approve(self) -> None:
+        """Somebody approves what they were told is held."""
+        named = to_approve(self.random, self.eras[-1].receipts)
+        records = [self.sender.approval(each) for each in named]
+        self.sent |= {record.number: record for record in records}
+        self.stream.append(records)
+
     def live(self) -> None:
         """One process, in trouble."""
         rates = [self.random.choice((0.0, 0.0, 0.02, 0.1)) for _ in range(5)]
@@ -109,6 +132,9 @@ class World:
                 break
         else:
             raise AssertionError(f"{HEALING} processes without trouble did not come to an end")
+        collect(self.store, Retention(timedelta(0)), self._utc)
+        ended = self._process(NO_TROUBLE, IDLE_POLLS, refine=False, purge_receipts_s=0, collect={})
+        assert ended is None, ended
         self.follow()
 
     def follow(self) -> None:
@@ -129,18 +155,19 @@ class World:
         self._held, self._held_era = newest, len(self.eras) - 1
 
     def collect(self) -> None:
-        """Versions that the newest one does not need are collected."""
-        newest = self.reader.load().manifest
-        kept = {file.path for number in range(newest.base, newest.version + 1) for file in self._files(number)}
-        for number in range(1, newest.base):
-            try:
-                manifest = self.reader.manifest(number)
-            except NoVersion:
-                continue
-            self.bucket.objects[manifest_path(number)] = encode_tombstone(manifest)
-            for file in manifest.files:
-                if file.role != "ledger" and file.path not in kept:
-                    self.bucket.objects.pop(file.path, None)
+        """Somebody collects old versions, in trouble."""
+        before, after, crash = (self.random.choice((0.0, 0.0, 0.02, 0.1)) for _ in range(3))
+        access = Access(self.bucket, Trouble(before, after, crash=crash / 2), self.chance, lambda what: None)
+        retention = Retention(timedelta(seconds=self.random.choice((0, 0, 5))), self.random.choice((1, 1, 3)))
+        try:
+            collect(access, retention, self._utc)
+        except (Crash, StoreError) as error:
+            self.log.append(f"  the collection ended: {type(error).__name__} {error}")
+
+    def retrain(self) -> None:
+        """Somebody leaves a model that was trained on the data from before the first request."""
+        self._candidates += 1
+        leave_candidate(self.random, self.store, self._candidates)
 
     def back_up(self) -> None:
         """Somebody copies the bucket."""
@@ -164,21 +191,21 @@ class World:
             self.live()
         self.follow()
 
-    def _files(self, number: int) -> Sequence[File]:
-        return self.reader.manifest(number).files
-
-    def _process(self, trouble: Trouble, patience: int | None, rivals: bool = True) -> BaseException | None:
+    def _process(
+        self, trouble: Trouble, patience: int | None, rivals: bool = True, **changes: object
+    ) -> BaseException | None:
         """What ended a process; None where nothing did. patience: polls until it is told to stop; None: it drains."""
         self._lives += 1
+        others = self._taken_over
         name, left, rivalry = f"life {self._lives}", patience, rivals and trouble is not NO_TROUBLE
 
         def pause(what: str) -> None:
             if rivalry and current_thread().name == "MainThread" and self.chance.of(name, "rival") < 0.01:
                 self.log.append(f"  {name} sleeps before: {what}")
                 self.bucket.deliver()
-                others = self._taken_over
+                before = self._taken_over
                 self._process(self.random.choice((NO_TROUBLE, trouble)), self.random.randint(1, 20), rivals=False)
-                access.fenced |= self._taken_over > others and _has_claimed(reporter)
+                access.fenced |= self._taken_over > before and _has_claimed(reporter)
 
         def stop() -> bool:
             nonlocal left
@@ -187,7 +214,11 @@ class World:
 
         access, reporter = Access(self.bucket, trouble, self.chance, pause), Small.reporter()
         try:
-            self._service(name, access, trouble, reporter).run(stop, drain=patience is None)
+            self._service(name, access, trouble, reporter, changes).run(stop, drain=patience is None)
+        except NoVersion as error:
+            assert self._taken_over > others, "the newest version was collected"
+            self.log.append(f"  {name} ended: what it started from was collected by another")
+            return error
         except (Crash, *MAY_END_IT) as error:
             self.log.append(f"  {name} ended: {type(error).__name__} {error}")
             self._react(error)
@@ -207,13 +238,24 @@ class World:
             assert found, f"no word says how to go on: {error}"
             self._accept = found[1]
 
-    def _service(self, name: str, access: Access, trouble: Trouble, reporter: Reporter) -> Service:
+    def _service(
+        self, name: str, access: Access, trouble: Trouble, reporter: Reporter, changes: Mapping[str, object]
+    ) -> Service:
         urls = {stream: f"file:///{stream}.jsonl" for stream in ("events", "receipts", "dead_letters")}
         batch = {"max_requests": self.random.choice((1, 3, 50)), "max_backlog": 50}
         settings = Settings.model_validate(
             urls
-            | {"store": "memory://", "prove": False, "batch": batch, "refine": self.random.random() < 0.3}
+            | {
+                "store": "memory://",
+                "prove": False,
+                "brake_share": self._brake_share,
+                "batch": batch,
+                "refine": self.random.random() < 0.3,
+            }
             | {"full_every": self.random.choice((2, 5, 100)), "refine_after_ms": 0}
+            | {"full_after_s": self.random.choice((0, 1, 10**6)), "purge_receipts_s": self.random.choice((0, 10**6))}
+            | {"collect": {"older_than": self.random.choice((None, "0s", "5s"))}}
+            | changes
             | ({"accept_lost": self._accept} if self._accept else {})
         )
         failing = trouble.before
@@ -230,10 +272,13 @@ class World:
             reporter,
             Prover(),
             now=lambda: self.seconds,
-            utc=lambda: TIME + timedelta(seconds=self.seconds),
+            utc=self._utc,
             wait=self._pass,
             attempt=lambda: f"{name.replace(' ', '-')}-{next(attempts)}",
         )
+
+    def _utc(self) -> datetime:
+        return TIME + timedelta(seconds=self.seconds)
 
     def _clock(self) -> float:
         return TIME.timestamp() + self.seconds

@@ -18,6 +18,7 @@ from ifru.snapshots import (
     Event,
     ForkedHistory,
     Held,
+    Holding,
     Manifest,
     NoVersion,
     Position,
@@ -168,7 +169,7 @@ def test_requests_are_there_with_the_fingerprints_of_their_content_and_as_hashes
 def test_a_held_request_stays_in_every_version_until_it_is_released(memory: Store) -> None:
     live, [manifest] = chain(memory, 1)
     by, held = writer(memory), Held(hash="h", fingerprint="f", since=TIME, reason="legal hold")
-    for change in ({"held": [held]}, {}, {"held": []}):
+    for change in ({"holding": Holding([held])}, {}, {"holding": Holding()}):
         manifest = by.commit(manifest, nothing(live, **change))
     assert [Reader(memory).manifest(version).held for version in (1, 2, 3, 4)] == [(), (held,), (held,), ()]
 

@@ -100,6 +100,9 @@ class SpoiltObjective(PairwiseObjective):
                 return replace(change, rows=change.rows[kept], direct=change.direct[kept])
         return change
 
+    def relabel(self, interactions: Int64) -> bool:
+        return self.defect != "labels stay" and super().relabel(interactions)
+
 
 class SpoiltPoint(PairwisePoint):
     """Of a spoilt objective."""

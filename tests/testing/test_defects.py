@@ -24,6 +24,7 @@ CAUGHT = {
     "test_a_product_with_the_hessian_is_autograds": "another product",
     "test_a_step_leads_to_the_point_there_and_tells_the_change": "another change",
     "test_a_deletion_changes_the_gradient_by_what_it_tells": "another direct part",
+    "test_corrected_labels_change_the_gradient_and_the_blocks_as_it_tells": "labels stay",
     "test_blocks_are_positive_definite": "blocks that are not symmetric",
     "test_an_update_lowers_the_gradient": "products of another size",
     "test_the_order_and_the_batching_of_deletions_do_not_matter": "large batches count more",

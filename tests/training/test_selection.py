@@ -10,9 +10,11 @@ import torch
 
 from ifru.errors import DataError
 from ifru.interactions import Dataset
+from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, ModelConfig
+from ifru.models.ials import IALSConfig
 from ifru.training import L2_GRID, Selection, select
 from ifru.training.validation import validation_split
 
@@ -61,6 +63,14 @@ def test_labels_that_are_all_alike_ask_for_l2(ratings: Recorded) -> None:
     dataset = split(ratings, LabelRule.parse("rating>=0"), 0.2, 0)
     with pytest.raises(DataError, match="give --l2"):
         selected(dataset, 0.3, 0.1)
+
+
+def test_where_all_rows_are_positive_unseen_pairs_rank_against_them() -> None:
+    train = split(replace(generate(120, 90, 2_500, 5), value=None), LabelRule.parse("positive:0"), 0.2, 0).train
+    tried = [IALSConfig(rank=4, l2=l2) for l2 in (1000.0, 5.0)]
+    nothing, some = (auc for _, auc in select(train, tried, 0, torch.device("cpu"), torch.float64).tried)
+    assert nothing == 0.5
+    assert some > 0.6
 
 
 def test_validation_rows_take_their_negatives_along(ratings: Recorded) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version as installed
+from typing import Annotated
+
 import typer
 
 from ifrud.cli import dead_letters
+from ifrud.cli.approve import approve
 from ifrud.cli.run import run
 from ifrud.cli.status import status
 from ifrud.cli.submit import submit
@@ -19,13 +23,27 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ifrud {installed('ifru')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version of the package.", callback=_print_version, is_eager=True),
+    ] = False,
+) -> None:
+    """What all commands share."""
+
+
 app.command()(run)
 app.command()(submit)
+app.command()(approve)
 app.command()(status)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(demo)
-
-
-def main() -> None:
-    """Run the command line; ends the process."""
-    app()

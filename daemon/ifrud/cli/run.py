@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ifrud.observe.logging import configure_logging
 from ifrud.problems import InvalidSettings
 from ifrud.settings import Settings, load_settings
+from ifrud.stop_signals import StopSignals
 
 _WHERE = "Where"
 _HOW = "How"
@@ -48,10 +51,12 @@ def run(
     """Read deletion requests and publish versions of the model that have forgotten them.
 
     Settings come from flags, then from the environment (IFRUD_EVENTS, IFRUD_BATCH__MAX_REQUESTS, …), then from the
-    file, then from defaults. SIGTERM and SIGINT finish the batch in hand.
+    file, then from defaults. SIGTERM and SIGINT finish the batch in hand; during
+    the start, and the second time, they end it at once.
 
     Exit codes: 0 drained or told to stop; 1 a bug; 2 invalid settings; 3 another writer published first;
-    4 it is not known whether the last version was published; 5 the source, the store or an outbox failed for good.
+    4 it is not known whether the last version was published; 5 the source, the store or an outbox failed for good;
+    143 or 130 ended at once by SIGTERM or SIGINT.
     """
     flags: dict[str, Any] = {}
     named: dict[str, object] = {"events": events, "store": store, "receipts": receipts, "dead_letters": dead_letters}
@@ -65,10 +70,12 @@ def run(
     except InvalidSettings as error:
         typer.echo(error, err=True)
         raise typer.Exit(2) from None
+    configure_logging(loaded.log.level, sys.stderr)
+    stop = StopSignals()
     # The model's libraries take seconds to import; wrong settings and --help need not wait for them.
     from ifrud.process import run_daemon
 
-    raise typer.Exit(run_daemon(loaded, drain))
+    raise typer.Exit(run_daemon(loaded, drain, stop))
 
 
 def _assignments(settings: list[str]) -> list[tuple[str, Any]]:

@@ -67,6 +67,10 @@ class Metrics:
     dead_letters = _counter(
         "ifrud_dead_letters_total", "Events that were no request, by the field that was wrong.", "field"
     )
+    ignored = _counter(
+        "ifrud_ignored_events_total",
+        "Events that ask for nothing, such as rows inserted into a followed table.",
+    )
     batches = _counter("ifrud_batches_total", "Batches committed.")
     refinements = _counter("ifrud_refinements_total", "Versions committed in idle time that moved the model.")
     proofs = _counter("ifrud_proofs_total", "Versions committed in idle time to carry a proof.")
@@ -74,6 +78,7 @@ class Metrics:
     acknowledgement_failures = _counter(
         "ifrud_acknowledgement_failures_total", "Times that lag tools could not be shown how far events were read."
     )
+    collected = _counter("ifrud_collected_versions_total", "Old versions collected by the daemon itself.")
     deleted = _counter(
         "ifrud_deleted_interactions_total", "Interactions deleted, by table (train, holdout).", "table", _TABLES
     )
@@ -115,8 +120,24 @@ class Metrics:
         "AUC of the newest version on the held-out interactions that remain; NaN where it was not measured.",
     )
     retained = _gauge("ifrud_retained_interactions", "Interactions retained, by table.", "table", _TABLES)
+    oldest_erased = _gauge(
+        "ifrud_oldest_erased_age_seconds",
+        "Age of the oldest erasure whose rows some version in the store still holds; 0 where there is none.",
+    )
+    held = _gauge("ifrud_held_requests", "Requests that are held until `ifrud approve` releases them.")
+    held_since = _gauge(
+        "ifrud_held_oldest_timestamp_seconds", "Since when the oldest of them is held; NaN where none is."
+    )
     lag = _gauge(
         "ifrud_source_lag", "What the source holds beyond the newest version: events on Kafka, bytes in a file."
+    )
+    oldest_open = _gauge(
+        "ifrud_oldest_open_request_timestamp_seconds",
+        "The time of the oldest request that was read and is not answered; NaN while there is none.",
+    )
+    nearest_deadline = _gauge(
+        "ifrud_nearest_deadline_timestamp_seconds",
+        "The nearest deadline of requests that were read and are not answered; NaN while there is none.",
     )
     ready = _gauge("ifrud_ready", "1 while the daemon takes requests and can answer them, else 0.")
     source_connected = _gauge(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -13,7 +13,8 @@ import structlog
 from ifru.curvature.cache import Counters
 from ifru.engine.update import Settled, Update
 from ifru.errors import IfruError
-from ifru.snapshots import Manifest
+from ifru.requests import Request
+from ifru.snapshots import Collection, Manifest
 from ifrud.batcher import Closed
 from ifrud.observe.metrics import Metrics, Stage
 from ifrud.observe.status import Board
@@ -25,28 +26,38 @@ log = structlog.stdlib.get_logger("ifrud")
 
 @dataclass(frozen=True)
 class BatchCounts:
-    """What a batch held and deleted. duplicates: requests that had been answered before, or stood twice in it."""
+    """What a batch held and deleted. duplicates: requests that had been answered before, or stood twice in it.
+
+    ignored: events that ask for nothing. relabelled: interactions whose label was corrected.
+    """
 
     events: int
     closed: Closed
     published: int
     nothing_to_erase: int
     failed: int
+    held: int
     duplicates: int
     dead_letters: int
     deleted_train: int
     deleted_holdout: int
+    ignored: int = 0
+    relabelled: int = 0
 
     @property
     def sentence(self) -> str:
         """How its events were answered, and why it closed."""
         deleted = f"{self.deleted_train} training and {self.deleted_holdout} held-out interactions"
+        if self.relabelled:
+            deleted += f" and corrected {self.relabelled} labels"
         parts = {
             f"{self.published} deleted {deleted}": self.published,
             f"{self.nothing_to_erase} found nothing to erase": self.nothing_to_erase,
             f"the engine found no update for {self.failed}": self.failed,
+            f"{self.held} would erase too much and are held until they are approved": self.held,
             f"{self.duplicates} had been answered before": self.duplicates,
             f"{self.dead_letters} went to the dead letters": self.dead_letters,
+            f"{self.ignored} asked for nothing": self.ignored,
         }
         events = "1 event" if self.events == 1 else f"{self.events} events"
         answers = ", ".join(part for part, count in parts.items() if count)
@@ -55,9 +66,10 @@ class BatchCounts:
 
 @dataclass(frozen=True)
 class NewVersion:
-    """A version that was published. batch: None for a refinement or a proof. update: None where nothing moved.
+    """A version that was published. batch: None where it answers nothing. update: None where nothing moved.
 
-    cache: what the curvature cache has done since the engine started. seconds: by stage.
+    cache: what the curvature cache has done since the engine started. seconds: by stage. purged: so many of its
+    receipts say that what a request erased is gone. restated: it is the version before it once more.
     """
 
     manifest: Manifest
@@ -66,6 +78,8 @@ class NewVersion:
     settled: Settled
     cache: Counters
     seconds: Mapping[Stage, float]
+    purged: int = 0
+    restated: bool = False
 
     @property
     def sentence(self) -> str:
@@ -73,14 +87,21 @@ class NewVersion:
         batch, update = self.batch, self.update
         if batch is not None:
             what = batch.sentence
+        elif self.manifest.candidate is not None:
+            what = f"adopts the candidate {self.manifest.candidate}"
         elif update is not None:
             what = "refines the model in idle time"
+        elif self.restated:
+            how = "is written anew, without what was erased" if self.manifest.kind == "full" else "changes nothing"
+            what = how
         else:
             bound = self.manifest.quality[RMS_BOUND]
             what = f"moves nothing; its predictions are proven to be within {bound:.2e} of the retrained model's"
         if update is not None:
             how = f"{update.method}, ended by {update.reason}"
             what += f"; the update ({how}) left {update.influence:.2%} of the influence"
+        if self.purged:
+            what += f"; {self.purged} requests were told that what they erased is gone from the store"
         return f"version {self.manifest.version} {what}"
 
     @property
@@ -96,8 +117,9 @@ class NewVersion:
         if batch is not None:
             found |= {
                 "events": batch.events,
-                "requests": batch.published + batch.nothing_to_erase + batch.failed,
+                "requests": batch.published + batch.nothing_to_erase + batch.failed + batch.held,
                 "failed": batch.failed,
+                "held": batch.held,
                 "duplicates": batch.duplicates,
                 "dead_letters": batch.dead_letters,
                 "deleted": batch.deleted_train + batch.deleted_holdout,
@@ -147,6 +169,19 @@ class Reporter:
         for letter in batch.letters:
             self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
 
+    def open(self, requests: Iterable[Request]) -> None:
+        """All requests that were read and are not answered now."""
+        found = list(requests)
+        for gauge, times in (
+            (self.metrics.oldest_open, [request.time for request in found]),
+            (self.metrics.nearest_deadline, [request.deadline for request in found if request.deadline is not None]),
+        ):
+            gauge.set(min(times).timestamp() if times else math.nan)
+
+    def ignored(self, events: int) -> None:
+        """Events were read that ask for nothing."""
+        self.metrics.ignored.inc(events)
+
     def lag(self, lag: int | None) -> None:
         """How much the source holds beyond the newest version; None where that is not known."""
         self.metrics.lag.set(math.nan if lag is None else lag)
@@ -166,6 +201,24 @@ class Reporter:
         """A version is as near to the retrained model as it was; it stays the newest."""
         log.warning(f"version {version} cannot be refined: {error}", version=version)
 
+    def collected(self, found: Collection) -> None:
+        """Old versions are gone."""
+        self.metrics.collected.inc(len(found.versions))
+        log.info(
+            f"{len(found.versions)} versions were collected, {len(found.files)} files deleted; version {found.oldest} "
+            f"is the oldest that is left, and stands on version {found.base}",
+            oldest=found.oldest,
+            base=found.base,
+        )
+
+    def collection_failed(self, error: IfruError) -> None:
+        """Old versions are still there. It is tried again."""
+        log.warning(f"old versions are not collected: {error}")
+
+    def purges_failed(self, error: IfruError) -> None:
+        """Nobody is told yet what was purged. It is tried again."""
+        log.warning(f"it cannot be found out what was purged: {error}")
+
     def published(self, new: NewVersion, positions: Mapping[int, int]) -> None:
         """A version is published, and its receipts are sent."""
         self._show(new.manifest, new.settled)
@@ -179,8 +232,9 @@ class Reporter:
             self._count(new.batch)
         elif new.update is not None:
             self.metrics.refinements.inc()
-        else:
+        elif not new.restated:
             self.metrics.proofs.inc()
+        self.metrics.requests.labels("purged").inc(new.purged)
         log.info(new.sentence, **new.fields)
 
     def _show(self, manifest: Manifest, settled: Settled) -> None:
@@ -192,12 +246,18 @@ class Reporter:
         metrics.retained.labels("holdout").set(manifest.holdout)
         metrics.rms_bound.set(manifest.quality.get(RMS_BOUND, math.nan))
         metrics.auc.set(manifest.quality.get("auc", math.nan))
+        oldest = min(manifest.held, key=lambda each: each.since, default=None)
+        metrics.held.set(len(manifest.held))
+        metrics.held_since.set(math.nan if oldest is None else oldest.since.timestamp())
         self.board.update(
             version=manifest.version,
             retained_interactions=manifest.retained,
             holdout_interactions=manifest.holdout,
             residual_influence=settled.influence,
             residual_influence_total=settled.total,
+            held=len(manifest.held),
+            held_since=None if oldest is None else oldest.since,
+            held_reason=None if oldest is None else oldest.reason,
         )
 
     def _count(self, batch: BatchCounts) -> None:
@@ -207,12 +267,13 @@ class Reporter:
         metrics.requests.labels("published").inc(batch.published)
         metrics.requests.labels("nothing_to_erase").inc(batch.nothing_to_erase)
         metrics.requests.labels("failed").inc(batch.failed)
+        metrics.requests.labels("held").inc(batch.held)
         metrics.duplicates.inc(batch.duplicates)
         metrics.deleted.labels("train").inc(batch.deleted_train)
         metrics.deleted.labels("holdout").inc(batch.deleted_holdout)
         self.board.update(
             batches=old.batches + 1,
-            requests=old.requests + batch.published + batch.nothing_to_erase + batch.failed,
+            requests=old.requests + batch.published + batch.nothing_to_erase + batch.failed + batch.held,
             nothing_to_erase=old.nothing_to_erase + batch.nothing_to_erase,
             duplicates=old.duplicates + batch.duplicates,
             dead_letters=old.dead_letters + batch.dead_letters,

@@ -18,6 +18,7 @@ class Status(BaseModel):
 
     in_hand: events that were read and are in no version yet. lag: what the source holds beyond the newest version, in
     events on Kafka, in bytes in a file; None while it is not known. away: what does not answer, and since when.
+    held: requests that wait for an approval. held_since, held_reason: of the oldest of them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +37,9 @@ class Status(BaseModel):
     nothing_to_erase: int = 0
     duplicates: int = 0
     dead_letters: int = 0
+    held: int = 0
+    held_since: datetime | None = None
+    held_reason: str | None = None
     deleted_interactions: int = 0
     retained_interactions: int | None = None
     holdout_interactions: int | None = None

@@ -67,5 +67,5 @@ def _run(reader: Reader, key: bytes, version: int) -> Run:
         receipts[0].time,
         next((receipt.residual_influence for receipt in receipts if receipt.state == "published"), None),
         [known.get(hashed, Event(hash=hashed)) for hashed in hashes],
-        [receipt.state for receipt in receipts],
+        [receipt.answer for receipt in receipts],
     )

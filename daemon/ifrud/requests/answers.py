@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -10,10 +10,12 @@ from itertools import islice
 from ifru.engine.engine import UpdateFailed
 from ifru.errors import RequestError
 from ifru.interactions import Dataset, Deletion
-from ifru.requests import Identity, Request, resolve
-from ifru.snapshots import Event
+from ifru.requests import Approve, Identity, Release, Request, near_miss, resolve
+from ifru.snapshots import Event, State
 from ifrud.requests.answered import Answered
+from ifrud.requests.brake import Brake, Verdict
 from ifrud.requests.dead_letters import DeadLetter, Letters
+from ifrud.requests.held import NOTHING_HELD, HeldRequest
 from ifrud.requests.intake import Arrival, Intake
 from ifrud.requests.receipts import Receipt, ReceiptState
 
@@ -31,7 +33,8 @@ class Recognised:
 
     accepted: requests that get a receipt. fresh: those of them that were never answered, with hash and fingerprint.
     repeated: the first receipts of those that were. failed: those that the engine fails on. letters: for these, for
-    what is no request, and for another one under a used id.
+    what is no request, what the data has no answer to, and another one under a used id. ignored: how many events of
+    the batch ask for nothing. approved: requests that approvals of the batch name.
     """
 
     accepted: Sequence[Arrival]
@@ -39,6 +42,13 @@ class Recognised:
     repeated: Mapping[Identity, Receipt]
     letters: Sequence[DeadLetter]
     failed: Mapping[Identity, Event] = field(default_factory=dict)
+    ignored: int = 0
+    approved: Mapping[Identity, Request] = field(default_factory=dict)
+
+    @property
+    def asks_nothing(self) -> bool:
+        """Whether there is nobody to answer, and nothing to answer for."""
+        return not self.accepted and not self.letters
 
     @property
     def events(self) -> list[Event]:
@@ -50,13 +60,24 @@ class Recognised:
         """How many requests were answered before, or stood in the batch before."""
         return len(self.accepted) - len(self.fresh) - len(self.failed)
 
+    @property
+    def free(self) -> list[Identity]:
+        """Fresh requests that the brake does not hold."""
+        fresh = self.fresh.items()
+        return [each for each, (request, _) in fresh if each in self.approved or isinstance(request, Approve)]
+
+    def meant(self, request: Request) -> Request:
+        """What is to be erased for a request: by an approval the same as by what it approves."""
+        return self.approved.get(request.approved, request) if isinstance(request, Approve) else request
+
     def split(self, count: int) -> tuple[Recognised, Recognised]:
         """The first so many fresh requests alone, and everything else."""
         first = dict(islice(self.fresh.items(), count))
         rest = {identity: one for identity, one in self.fresh.items() if identity not in first}
         of_first = [arrival for arrival in self.accepted if arrival.request.identity in first]
         of_rest = [arrival for arrival in self.accepted if arrival.request.identity not in first]
-        return Recognised(of_first, first, {}, ()), replace(self, accepted=of_rest, fresh=rest)
+        alone = Recognised(of_first, first, {}, (), approved=self.approved)
+        return alone, replace(self, accepted=of_rest, fresh=rest)
 
     def with_failed(self, error: UpdateFailed, letters: Letters) -> Recognised:
         """The same, with the first fresh request among the failed ones, and a letter that says why."""
@@ -67,56 +88,95 @@ class Recognised:
         return replace(self, fresh=rest, failed={**self.failed, identity: event}, letters=[*self.letters, letter])
 
 
-def recognise(intake: Intake, answered: Answered, letters: Letters) -> Recognised:
-    """Tell requests that are new from those that were answered. Of several with one identity the first counts."""
+def recognise(
+    intake: Intake,
+    answered: Answered,
+    letters: Letters,
+    refusal: Callable[[Request], RequestError | None],
+    held: Mapping[Identity, HeldRequest] = NOTHING_HELD,
+) -> Recognised:
+    """Tell requests that are new from those that were answered. Of several with one identity the first counts.
+
+    refusal(request): why a new one is a dead letter all the same; None where it is not.
+    """
     accepted: list[Arrival] = []
     fresh: dict[Identity, tuple[Request, Event]] = {}
     repeated: dict[Identity, Receipt] = {}
     refused: list[DeadLetter] = []
     events = [answered.event(arrival.request) for arrival in intake.arrivals]
-    for arrival, event, found in zip(intake.arrivals, events, answered.find(events), strict=True):
+    for arrival, event, last in zip(intake.arrivals, events, answered.find(events), strict=True):
         request, identity = arrival.request, arrival.request.identity
+        found = held[identity].answer if identity in held else last
         _, before = fresh.get(identity, (request, event))
         # What failed was not carried out; whoever sends it again wants that.
         again = found is not None and found.state == "failed" and found.fits(event)
         first = None if again else found
         same = before.fingerprint == event.fingerprint if first is None else first.fits(event)
-        if not same:
-            refused.append(letters.of(arrival.event, CONFLICT))
+        reason = CONFLICT if not same else refusal(request) if first is None else None
+        if reason is not None:
+            refused.append(letters.of(arrival.event, reason))
             continue
         accepted.append(arrival)
         if first is None:
             fresh.setdefault(identity, (request, event))
         elif identity not in repeated:
-            repeated[identity] = Receipt.first(identity, first)
-    return Recognised(accepted, fresh, repeated, [*intake.letters, *refused])
+            repeated[identity] = held[identity].receipt if identity in held else Receipt.first(identity, first)
+    return Recognised(accepted, fresh, repeated, [*intake.letters, *refused], ignored=intake.ignored)
 
 
 @dataclass(frozen=True)
 class Answers:
     """What the fresh requests of a batch delete, and how each is answered.
 
-    states: of fresh requests and then of failed ones, in their order.
+    states: of fresh requests and then of failed ones, in their order. verdict: of the brake. near_misses: those of them
+    that mean no rows, but would if an id were spelt otherwise.
     """
 
     recognised: Recognised
     deletion: Deletion
     states: Mapping[Identity, ReceiptState]
+    verdict: Verdict
+    near_misses: Collection[Identity] = ()
+
+    @property
+    def remembered(self) -> dict[Identity, State]:
+        """The states, as they are remembered."""
+        return {**self.states, **dict.fromkeys(self.near_misses, "near_miss")}
 
     def receipts(self, version: int, time: datetime, residual: float | None) -> list[Receipt]:
         """A receipt for each request; those of `version` first, then the repeated ones."""
-        new = [Receipt.of(request, state, version, time, residual) for request, state in self.states.items()]
+        held, states = self.verdict.held, self.remembered.items()
+        new = [Receipt.of(each, state, version, time, residual, held.get(each)) for each, state in states]
         return [*new, *self.recognised.repeated.values()]
+
+    def braked(self, brake: Brake, version: int, now: datetime) -> Brake:
+        """The brake after the version that gives these answers."""
+        fresh = self.recognised.fresh
+        held = {each: HeldRequest(*fresh[each], version, now, reason) for each, reason in self.verdict.held.items()}
+        return brake.after(held, self.states.keys(), self.verdict.counted, now)
 
     def count(self, state: ReceiptState) -> int:
         return sum(answer == state for answer in self.states.values())
 
 
-def answer(recognised: Recognised, dataset: Dataset) -> Answers:
-    """Find the rows that fresh requests mean."""
-    parts = {identity: resolve(request, dataset) for identity, (request, _) in recognised.fresh.items()}
+def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime) -> Answers:
+    """Find the rows that fresh requests mean, and which of them are held."""
+    fresh = recognised.fresh.items()
+    parts = {identity: resolve(recognised.meant(request), dataset) for identity, (request, _) in fresh}
+    verdict = brake.judge(parts, recognised.free, dataset, now)
+    done = {identity: part for identity, part in parts.items() if identity not in verdict.held}
     states: dict[Identity, ReceiptState] = {
-        identity: "published" if len(part) else "nothing_to_erase" for identity, part in parts.items()
+        identity: "held"
+        if identity in verdict.held
+        else "published"
+        if len(part) or isinstance(recognised.fresh[identity][0], Release)
+        else "nothing_to_erase"
+        for identity, part in parts.items()
     }
     failed: dict[Identity, ReceiptState] = dict.fromkeys(recognised.failed, "failed")
-    return Answers(recognised, Deletion.union(parts.values()), states | failed)
+    near = [
+        identity
+        for identity, (request, _) in recognised.fresh.items()
+        if len(parts[identity]) == 0 and near_miss(request, dataset)
+    ]
+    return Answers(recognised, Deletion.union(done.values()), states | failed, verdict, near)

@@ -14,8 +14,9 @@ from ifrud.streams.sources import Event
 SPEC_VERSION = "1.0"
 STRUCTURED = "application/cloudevents+json"
 _BINARY_PREFIX = "ce_"
-_ATTRIBUTES = ("specversion", "type", "id", "source", "subject", "time")
-_COPIED = ("id", "source", "subject", "time")
+_ATTRIBUTES = ("specversion", "type", "id", "source", "subject", "time", "deadline")
+_COPIED = ("id", "source", "subject", "time", "deadline")
+_DATA = ("interactions", "before", "label", "request", "deadline")
 
 
 def decode(event: Event, max_bytes: int) -> Request:
@@ -74,12 +75,11 @@ def _request(attributes: Mapping[str, Any], data: Mapping[str, Any]) -> Request:
         raise RequestError("source", "is missing")
     if not isinstance(source, str) or not source:
         raise RequestError("source", "is not a text of at least one character")
-    fields = {name: attributes[name] for name in _COPIED if name in attributes}
+    fields = {name: data[name] for name in _DATA if name in data}
+    fields |= {name: attributes[name] for name in _COPIED if name in attributes}
     if "type" in attributes:
         kind = attributes["type"]
         fields["type"] = kind.rpartition(".")[2] if isinstance(kind, str) else kind
-    if "interactions" in data:
-        fields["interactions"] = data["interactions"]
     return parse_request(to_json(fields))
 
 

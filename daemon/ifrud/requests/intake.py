@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ifru.errors import IfruError, RequestError
 from ifru.requests import Request
+from ifrud.requests.changes import Changes
 from ifrud.requests.dead_letters import DeadLetter, Letters
 from ifrud.requests.envelope import decode
 from ifrud.streams.sources import Event
@@ -32,20 +33,26 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Intake:
-    """Requests and dead letters of one batch, each in the order of its events."""
+    """Requests and dead letters of one batch, each in the order of its events.
+
+    ignored: how many events ask for nothing, such as a row that was inserted into somebody's table.
+    """
 
     arrivals: Sequence[Arrival]
     letters: Sequence[DeadLetter]
+    ignored: int = 0
 
 
 @dataclass
 class Decoder:
     """Decodes events. Counts bad ones in a row, over batches.
 
-    letters: writes those of its source. max_bytes: of an event. max_bad: bad events in a row that are an error.
+    letters: writes those of its source. changes: reads what other systems write there. max_bytes: of an event.
+    max_bad: bad events in a row that are an error.
     """
 
     letters: Letters
+    changes: Changes
     max_bytes: int
     max_bad: int
     _bad: int = field(default=0, init=False)
@@ -54,9 +61,11 @@ class Decoder:
         """Requests, and dead letters for events that are none. Raises TooManyBadEvents."""
         arrivals: list[Arrival] = []
         letters: list[DeadLetter] = []
+        ignored = 0
         for event in events:
             try:
-                request = decode(event, self.max_bytes)
+                change = self.changes.read(event, self.max_bytes)
+                request = decode(event, self.max_bytes) if change is None else change.request
             except RequestError as error:
                 self._bad += 1
                 if self._bad >= self.max_bad:
@@ -64,5 +73,8 @@ class Decoder:
                 letters.append(self.letters.of(event, error))
             else:
                 self._bad = 0
-                arrivals.append(Arrival(request, event))
-        return Intake(arrivals, letters)
+                if request is None:
+                    ignored += 1
+                else:
+                    arrivals.append(Arrival(request, event))
+        return Intake(arrivals, letters, ignored)

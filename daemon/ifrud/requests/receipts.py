@@ -10,10 +10,10 @@ from uuid import UUID, uuid5
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from ifru.requests import Identity
-from ifru.snapshots import First
+from ifru.snapshots import First, State
 from ifrud.streams.outboxes import Record
 
-ReceiptState = Literal["published", "nothing_to_erase", "failed"]
+ReceiptState = Literal["published", "nothing_to_erase", "failed", "held", "purged"]
 _NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
 
 
@@ -25,7 +25,11 @@ class Receipt(BaseModel):
     published: `version` is the first that does not hold the subject's rows any more, and it is durable.
     nothing_to_erase: there was nothing of the subject in `version`.
     failed: the engine found no update. Nothing was erased, and a dead letter says why; sent again, it is tried again.
+    purged: nothing stored holds any more what `version` erased for the request; `time`: since when, at the latest.
+    held: it would erase more than the brake allows, as `reason` says, and is carried out once somebody approves it;
+    then there is another receipt.
     residual_influence: of the batch that the request was in; 0 is the retrained model, 1 is nothing forgotten.
+    near_miss: there was nothing of the subject, but of one whose id differs in spelling only. Left out where false.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,27 +41,46 @@ class Receipt(BaseModel):
     version: int
     time: AwareDatetime
     residual_influence: float | None
+    near_miss: bool = False
+    reason: str | None = None
 
     @staticmethod
     def of(
-        request: Identity, state: ReceiptState, version: int, time: datetime, residual_influence: float | None
+        request: Identity,
+        state: State,
+        version: int,
+        time: datetime,
+        residual_influence: float | None,
+        reason: str | None = None,
     ) -> Receipt:
-        """A receipt with its id. time: when the version was computed. residual_influence: of the whole batch."""
+        """A receipt with its id. state: as it is remembered. time: when the version was computed.
+
+        residual_influence: of the whole batch.
+        """
         source, request_id = request
+        near_miss = state == "near_miss"
+        told = cast("ReceiptState", "nothing_to_erase" if near_miss else state)
         return Receipt(
-            id=uuid5(_NAMESPACE, json.dumps([source, request_id, state, version])),
+            id=uuid5(_NAMESPACE, json.dumps([source, request_id, told, version])),
             request_id=request_id,
             source=source,
-            state=state,
+            state=told,
             version=version,
             time=time.astimezone(UTC),
-            residual_influence=residual_influence if state == "published" else None,
+            residual_influence=residual_influence if told == "published" else None,
+            near_miss=near_miss,
+            reason=reason,
         )
 
     @staticmethod
     def first(request: Identity, answer: First) -> Receipt:
         """The receipt that a request got when it was answered."""
-        return Receipt.of(request, cast("ReceiptState", answer.state), answer.version, answer.time, answer.residual)
+        return Receipt.of(request, answer.state, answer.version, answer.time, answer.residual)
+
+    @property
+    def answer(self) -> State:
+        """What is remembered of it: all that tells it from other receipts of its version."""
+        return "near_miss" if self.near_miss else self.state
 
     @property
     def request(self) -> Identity:
@@ -71,7 +94,8 @@ class Receipt(BaseModel):
 
     def line(self) -> bytes:
         """One line of JSON, without the newline. The same receipt gives the same bytes."""
-        return self.model_dump_json().encode()
+        absent = {name for name in ("near_miss", "reason") if not getattr(self, name)}
+        return self.model_dump_json(exclude=absent).encode()
 
     def record(self) -> Record:
         """The record to send; receipts of one request share a key."""

@@ -37,4 +37,4 @@ def _record(number: int, payload: bytes, max_bytes: int) -> Record:
     except RequestError as error:
         raise SubmitError(f"event {number}: {error}; nothing was sent") from None
     # In valid JSON a line break can only stand between tokens, where a space means the same.
-    return Record(getattr(request, "subject", request.id), payload.replace(b"\n", b" "))
+    return Record(getattr(request, "subject", None) or request.id, payload.replace(b"\n", b" "))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import itertools
 import json
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ifrud.streams.outboxes import Record
+from ifrud.streams.outboxes import OutboxError, Record
 from ifrud.streams.outboxes.jsonl import JsonlOutbox
 
 
@@ -57,6 +59,25 @@ def test_a_value_of_several_lines_is_refused(path: Path) -> None:
     with pytest.raises(ValueError, match="a file holds lines"):
         append(path, b"{\n}")
     assert path.read_bytes() == b""
+
+
+def test_a_file_that_stays_locked_is_an_error_that_says_what_to_do(path: Path) -> None:
+    seconds = itertools.count()
+    outbox = JsonlOutbox(path, wait=lambda seconds: None, now=lambda: next(seconds))
+    with path.open("ab") as suspended:
+        fcntl.flock(suspended, fcntl.LOCK_EX)
+        with pytest.raises(OutboxError, match=r"receipts\.jsonl': another process .* locked for 10 s.*end it"):
+            outbox.send([Record("key", b"{}")])
+    outbox.send([Record("key", b"{}")])
+    assert path.read_bytes() == b"{}\n"
+
+
+def test_a_file_that_is_locked_for_a_while_is_waited_for(path: Path) -> None:
+    with path.open("ab") as other:
+        outbox = JsonlOutbox(path, wait=lambda seconds: fcntl.flock(other, fcntl.LOCK_UN), now=lambda: 0.0)
+        fcntl.flock(other, fcntl.LOCK_EX)
+        outbox.send([Record("key", b"{}")])
+    assert path.read_bytes() == b"{}\n"
 
 
 def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing_torn_behind(path: Path) -> None:

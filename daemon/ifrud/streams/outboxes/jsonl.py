@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,16 +14,27 @@ from pydantic_core import from_json
 from ifrud.streams.last_line import end_of_last_line
 from ifrud.streams.outboxes.protocol import OutboxError, Record
 
+LOCK_SECONDS = 10.0
+"""How long another process may have the file locked: many times what it takes to write."""
+
+LOCK_LOOK_SECONDS = 0.01
+
 
 class JsonlOutbox:
     """Appends lines under an exclusive lock (flock), so that several processes can write to one file.
+
+    wait: sleeps for so many seconds. now: seconds, never going back.
 
     A writer that died in the middle of a line leaves an incomplete one, which is repaired before the next is appended:
     a whole JSON document only lacks its newline and gets it; anything else was never reported as sent, and is cut off.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, wait: Callable[[float], None] = time.sleep, now: Callable[[], float] = time.monotonic
+    ) -> None:
         self._path = path
+        self._wait = wait
+        self._now = now
         if not path.parent.is_dir():
             raise OutboxError(f"{str(path)!r}: its folder does not exist; create the folder, or mend the URL")
         self.send([])
@@ -31,7 +43,7 @@ class JsonlOutbox:
         lines = b"".join(_line(record) for record in records)
         try:
             with self._path.open("a+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                self._lock(file)
                 first = file.seek(0, os.SEEK_END) == 0
                 if _repair(file) or lines:
                     file.write(lines)
@@ -41,6 +53,20 @@ class JsonlOutbox:
                 _sync_folder(self._path.parent)
         except OSError as error:
             raise OutboxError(f"{str(self._path)!r}: {len(records)} records not written: {error.strerror}") from error
+
+    def _lock(self, file: BinaryIO) -> None:
+        end = self._now() + LOCK_SECONDS
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if self._now() >= end:
+                    raise OutboxError(
+                        f"{str(self._path)!r}: another process has had it locked for {LOCK_SECONDS:g} s. Perhaps it is "
+                        f"suspended: `fuser {self._path}` names it; have it go on, or end it"
+                    ) from None
+            self._wait(LOCK_LOOK_SECONDS)
 
     def close(self) -> None:
         """The file is open only while it is written."""

@@ -205,4 +205,7 @@ def _event(record: Any, received: float) -> Event:
     headers = tuple((name, value or b"") for name, value in record.headers if not isinstance(name, Unreadable))
     offset = record.offset if wrong is None else wrong.first
     problem = None if wrong is None else RequestError(wrong.field, str(wrong))
-    return Event(record.value, record.key, headers, record.partition, offset, record.offset + 1, received, problem)
+    # -1 stands for none.
+    timestamp = record.timestamp if record.timestamp is not None and record.timestamp >= 0 else None
+    after = record.offset + 1
+    return Event(record.value, record.key, headers, record.partition, offset, after, received, problem, timestamp)

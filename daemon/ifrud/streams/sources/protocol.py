@@ -18,6 +18,7 @@ class Event:
 
     payload, key: None where the record had none. offset: where the event lies; next: where reading goes on after it.
     received: seconds since the epoch. problem: why the source could not read it as it is; then it is no request.
+    timestamp: milliseconds since the epoch that the stream has for it; None where it has none.
     """
 
     payload: bytes | None
@@ -28,6 +29,7 @@ class Event:
     next: int
     received: float
     problem: RequestError | None = None
+    timestamp: int | None = None
 
 
 class SourceError(IfruError):

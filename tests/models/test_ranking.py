@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ifru.evaluation.ranking import Scores, all_items, ndcg
 from ifru.interactions import Columns, Interactions
 from ifru.models import MFConfig, ModelConfig, model_of
 from ifru.models.lightgcn import LightGCNConfig
 from ifru.models.quality import scores
+from ifru.models.ranking import Scores, all_items, ndcg
 from ifru.objective.parameters import Parameters
 from tests.models.bent import BentConfig
 

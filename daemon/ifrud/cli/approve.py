@@ -1,0 +1,90 @@
+"""`ifrud approve`: have requests carried out that are held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from ifru.errors import IfruError
+from ifru.requests import Identity
+from ifrud.problems import InvalidSettings
+from ifrud.requests.submit import submit as send
+from ifrud.settings import SubmitSettings, load_settings
+from ifrud.streams.outboxes import OutboxError
+
+
+def _option(text: str, metavar: str) -> Any:
+    return typer.Option(metavar=metavar, help=text, show_default=False)
+
+
+def approve(
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="`request_id` of receipts that say `held`.")
+    ] = None,
+    events: Annotated[str | None, _option("Send to kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")] = None,
+    source: Annotated[str, _option("The requests' `source`, where their receipts name one.", "SOURCE")] = "",
+    every: Annotated[
+        bool, typer.Option("--all", help="All that the newest version holds; this reads the store.")
+    ] = False,
+    store: Annotated[str | None, _option("For --all: s3://BUCKET/PREFIX or file:///DIR.", "URL")] = None,
+    config: Annotated[Path | None, _option("Read settings from a YAML file, as `ifrud run` does.", "FILE")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document instead of text for people.")
+    ] = False,
+) -> None:
+    """Have requests carried out that are held, because they would erase more than `brake_share` allows.
+
+    An event is sent to the stream that the daemon reads. The daemon answers it by a receipt of its own, and the request
+    by another one than `held`. The approval of a request that is not held any more erases nothing (receipt
+    `nothing_to_erase`); that of a request that nobody knows becomes a dead letter.
+
+    Exit codes: 0 sent, also where --all finds none; 2 nothing was sent, because a setting is wrong; 5 the stream could
+    not be written, or the store not be read.
+    """
+    try:
+        flags = {"events": events, "store": store}
+        settings = load_settings(SubmitSettings, config, {name: url for name, url in flags.items() if url is not None})
+        if bool(ids) == every:
+            raise InvalidSettings(["say what to approve: the ids of requests, or --all"])
+        requests = _held(settings) if every else [(source, each) for each in ids or []]
+        made = [_made(request) for request in requests]
+        payloads = [json.dumps(each).encode() for each in made]
+        send(payloads, settings.events, settings.kafka, max_bytes=settings.max_event_bytes)
+    except InvalidSettings as error:
+        raise _failed(error, 2) from None
+    except IfruError as error:
+        raise _failed(error, 5 if every or isinstance(error, OutboxError) else 2) from None
+    if as_json:
+        typer.echo(json.dumps({"approved": [{"approval": each["id"], **each["request"]} for each in made]}))
+        return
+    for each in made:
+        typer.echo(f"{each['id']} approves {each['request']['id']}")
+    typer.echo("1 approval sent" if len(made) == 1 else f"{len(made)} approvals sent")
+
+
+def _made(request: Identity) -> dict[str, Any]:
+    source, name = request
+    named = {"id": name, "source": source}
+    return {"id": str(uuid4()), "type": "approve", "time": datetime.now(UTC).isoformat(), "request": named}
+
+
+def _held(settings: SubmitSettings) -> Sequence[Identity]:
+    if settings.store is None:
+        raise InvalidSettings(["store: is not set; --all reads there what is held, say where with --store or --config"])
+    # Reading versions takes the libraries of the model, for which nothing else here has to wait.
+    from ifru.snapshots import Reader, open_store
+    from ifrud.requests.held import identities
+
+    reader = Reader(open_store(settings.store))
+    return identities(reader.pending(reader.manifest(reader.newest())))
+
+
+def _failed(error: IfruError, code: int) -> typer.Exit:
+    typer.echo(error, err=True)
+    return typer.Exit(code)

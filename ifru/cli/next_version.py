@@ -1,0 +1,58 @@
+"""A model that was computed as a whole becomes the next version: at once, or as a candidate for who writes there."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from ifru.errors import IfruError
+from ifru.interactions import Deletion
+from ifru.objective.parameters import ParameterUpdate
+from ifru.snapshots import Change, CommitLost, FullState, Manifest, Residual, Store, Writer, candidates
+from ifru.suppression import Suppression
+
+AsCandidate = Annotated[
+    bool,
+    typer.Option("--candidate", help="Leave it for a daemon that works there, which brings it up to date first."),
+]
+
+
+def next_version(
+    store: Store,
+    parent: Manifest,
+    state: FullState,
+    residual: Residual,
+    quality: Mapping[str, float],
+    suppression: Suppression,
+    as_candidate: bool,
+) -> dict[str, object]:
+    """Publish a whole state after `parent`, or leave it beside; returns what is to be said of it.
+
+    suppression: of `parent`. Raises IfruError where another version was committed meanwhile, and what a commit raises.
+    """
+    name = uuid.uuid4().hex
+    if as_candidate:
+        candidates.leave(store, name, parent, state, residual, quality, datetime.now(UTC))
+        return {"version": None, "candidate": name, "after": parent.version}
+    change = Change(
+        update=ParameterUpdate({}),
+        deletion=Deletion.nothing(),
+        positions={},
+        events=(),
+        residual=residual,
+        quality=quality,
+        suppressed=suppression.whole,
+        full=state,
+    )
+    try:
+        manifest = Writer(store, lambda: datetime.now(UTC), lambda: name).commit(parent, change)
+    except CommitLost as error:
+        raise IfruError(
+            f"version {error.version} was committed meanwhile, by a daemon that works there; nothing was published. "
+            "Stop it first, or leave the model for it with --candidate"
+        ) from error
+    return {"version": manifest.version, "candidate": None, "after": parent.version}

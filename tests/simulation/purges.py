@@ -1,0 +1,75 @@
+"""What `purged` promises, as checks on a world that has come to an end."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection
+
+import pyarrow.parquet as pq
+
+from ifru.snapshots import newest_purge
+from tests.daemon.world import Pair
+from tests.simulation.promises import Identity
+from tests.simulation.world import World
+
+
+def check_purges(world: World) -> None:
+    """Raises AssertionError for the first promise that is broken."""
+    assert not world.bucket.purged_too_early
+    published, purged = _in_ledgers(world)
+    assert not [identity for identity, count in purged.items() if count > 1], "told twice"
+    purge = newest_purge(world.store)
+    gone = {identity for identity, version in published.items() if purge is not None and version <= purge.version}
+    assert purged.keys() == gone, "told too early, or never"
+    arrived = [json.loads(receipt) for era in world.eras for receipt in era.receipts]
+    told = {_identity(said) for said in arrived if said["state"] == "purged"}
+    assert purged.keys() <= told, "purged, and nobody was told"
+    _nothing_left(world, purged.keys())
+
+
+def _in_ledgers(world: World) -> tuple[dict[Identity, int], Counter[Identity]]:
+    """Request -> the version that erased what it means; and how often versions say that it was purged."""
+    published: dict[Identity, int] = {}
+    purged: Counter[Identity] = Counter()
+    for number in range(1, world.reader.newest() + 1):
+        for said in map(json.loads, world.reader.receipts(number)):
+            if said["state"] == "published":
+                published.setdefault(_identity(said), said["version"])
+            purged[_identity(said)] += said["state"] == "purged"
+    return published, +purged
+
+
+def _nothing_left(world: World, purged: Collection[Identity]) -> None:
+    """No file of interactions holds what a purged request means."""
+    contents = defaultdict(set)
+    for sent in world.sent.values():
+        contents[sent.identity].add(sent.content)
+    meant = {
+        pair
+        for sent in world.sent.values()
+        if sent.identity in purged and len(contents[sent.identity]) == 1
+        for pair in sent.pairs
+    }
+    for path in world.bucket.objects:
+        if path.endswith(("/train.parquet", "/holdout.parquet")):
+            left = meant & _pairs(world, path)
+            assert not left, f"purged, and in {path}: {sorted(left)[0]}"
+
+
+def _pairs(world: World, path: str) -> set[Pair]:
+    folder = path.rpartition("/")[0]
+
+    def read(name: str) -> dict[str, list[object]]:
+        found: dict[str, list[object]] = pq.read_table(io.BytesIO(world.bucket.objects[name])).to_pydict()
+        return found
+
+    tables = [read(f"{folder}/{side}.parquet") for side in ("users", "items")]
+    names = [dict(zip(table["row"], table["id"], strict=True)) for table in tables]
+    rows = read(path)
+    return {(names[0][user], names[1][item]) for user, item in zip(rows["user"], rows["item"], strict=True)}
+
+
+def _identity(said: dict[str, str]) -> Identity:
+    return said["source"], said["request_id"]

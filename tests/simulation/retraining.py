@@ -1,0 +1,55 @@
+"""Models that are trained elsewhere, in a world: on data from its beginning, with everybody who was erased since."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Set
+from contextlib import suppress
+from random import Random
+
+import torch
+
+from ifru.objective.parameters import Parameters
+from ifru.snapshots import FullState, NoVersion, Reader, Store, candidates
+from ifru.suppression import Suppression
+from tests.daemon.world import CONFIG, ITEMS, TIME, USERS, Pair, pairs, trained_dataset
+from tests.simulation.requests import Sent
+
+Identity = tuple[str, str]
+
+
+def leave_candidate(random: Random, store: Store, number: int) -> None:
+    """Somebody leaves a model that was trained on the original data."""
+    reader = Reader(store)
+    cut = reader.manifest(reader.newest())
+    theta = 0.1 * torch.randn(USERS + ITEMS, CONFIG.rank, generator=torch.Generator().manual_seed(random.randrange(99)))
+    state = FullState(CONFIG, Parameters.unstacked(theta, USERS), trained_dataset())
+    candidates.leave(store, f"candidate-{number}", cut, state, cut.residual, {}, TIME)
+
+
+def released_users(sent: Iterable[Sent], answered: Set[Identity]) -> set[str]:
+    """Users who may be trained on again: a new consent of theirs was answered."""
+    contents = (json.loads(each.content) for each in sent if each.content and each.identity in answered)
+    return {content["subject"] for content in contents if content["type"] == "release"}
+
+
+def check_nobody_came_back(store: Store, initial: Counter[Pair]) -> None:
+    """Nobody on the suppression list is in the newest version, and no candidate became two versions."""
+    newest, suppression = Reader(store).load(), Suppression.read(store)
+    assert len(suppression.rows(newest.dataset)) == 0, "somebody on the suppression list is in the newest version"
+    data = trained_dataset()
+    data.delete(suppression.rows(data))
+    gone = set(initial) - set(pairs(data))
+    back = gone & set(pairs(newest.dataset))
+    assert not back, f"resurrected: {sorted(back)[0]}"
+    names = Counter(_candidates(Reader(store), newest.manifest.version))
+    assert set(names.values()) <= {1}, f"adopted twice: {names.most_common(1)}"
+
+
+def _candidates(reader: Reader, newest: int) -> Iterator[str]:
+    """Those that versions were made from."""
+    for version in range(1, newest + 1):
+        with suppress(NoVersion):
+            if name := reader.manifest(version).candidate:
+                yield name
