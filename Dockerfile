@@ -25,11 +25,7 @@ FROM python:${PYTHON_VERSION}-slim-bookworm
 LABEL org.opencontainers.image.title="ifrud" \
       org.opencontainers.image.description="Streaming unlearning daemon for recommender models" \
       org.opencontainers.image.licenses="Apache-2.0"
-# The compiled loops run their threads on GNU OpenMP, which the slim image lacks.
-RUN apt-get update \
-    && apt-get install --yes --no-install-recommends libgomp1 \
-    && rm -rf /var/lib/apt/lists/* \
-    && groupadd --gid 10001 ifrud \
+RUN groupadd --gid 10001 ifrud \
     && useradd --uid 10001 --gid ifrud --no-create-home --home-dir /var/cache/ifrud --shell /usr/sbin/nologin ifrud \
     && install --directory --owner=ifrud --group=ifrud /var/cache/ifrud
 COPY --from=build /opt/ifru /opt/ifru

@@ -22,7 +22,6 @@ from ifru.engine.supported import UnsupportedSupport
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
 from ifru.kernels.device import UnsupportedDevice, device_of
-from ifru.kernels.dispatch import concurrent
 from ifru.models import ModelConfig, model_of
 from ifru.models.factory import use_module
 from ifru.snapshots import (
@@ -200,9 +199,7 @@ def _provable(config: ModelConfig) -> bool:
     provable = model_of(config).capabilities.provable
     if not provable:
         log.info(f"versions of this model are not proven: there is no proof for {config.name!r}")
-    elif not concurrent():
-        log.warning("versions are not proven beside updates: install GNU OpenMP (libgomp1), which this machine lacks")
-    return provable and concurrent()
+    return provable
 
 
 def _reporter(settings: Settings) -> Reporter:

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from ifru.interactions.table import Int64
 from ifru.kernels import gram as kernels
-from ifru.kernels.dispatch import compiled, is_long
+from ifru.kernels.dispatch import compiled
+from ifru.kernels.threads import on_rows
 from ifru.objective import Linearised
 
 
@@ -101,8 +102,8 @@ class GramRows:
         """out <- B⁻¹x for these rows of x; a row without interactions gives zero."""
         if compiled(x.device):
             values, start = self.whitened.values.numpy(), self.whitened.start
-            multiply = kernels.multiply_many if is_long(values.size) else kernels.multiply_some
-            multiply(values, start, self.ridge.numpy(), self.at.numpy(), x.numpy(), out.numpy())
+            tables = values, start, self.ridge.numpy(), self.at.numpy(), x.numpy(), out.numpy()
+            on_rows(kernels.multiply, len(self.at), values.size, *tables)
         else:
             out[self.at] = product(self.whitened, self.ridge, x[self.at])
 
@@ -113,9 +114,8 @@ def gram_rows(point: Linearised, rows: Int64, at: Int64) -> GramRows:
     ridge = point.objective.ridge[torch.from_numpy(rows).to(point.objective.device)]
     if compiled(point.objective.device):
         work = factors.values.shape[1] * int(np.square(factors.degrees).sum())
-        whiten = kernels.whiten_many if is_long(work) else kernels.whiten_some
-        failed = whiten(factors.values.numpy(), factors.start, ridge.numpy())
-        check_definite(failed, len(rows))
+        tables = factors.values.numpy(), factors.start, ridge.numpy()
+        check_definite(sum(on_rows(kernels.whiten, len(rows), work, *tables)), len(rows))
     else:
         factors = whitened(factors, ridge)
     return GramRows(factors, ridge, torch.from_numpy(at).to(point.objective.device))

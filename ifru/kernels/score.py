@@ -5,8 +5,7 @@ the squared error, 2 is ½w·s² − y·s, whose w may be negative. d1, d2: firs
 interaction.
 
 numba does not see that callers depend on this file: after a change here, their caches have to go. Loops take their
-tuples apart before they run: what is asked of a tuple inside costs time. And a loop over `prange` is given the tables
-that it writes one by one: numba takes what is assigned to a table of a tuple for dead code, and drops it.
+tuples apart before they run: what is asked of a tuple inside costs time.
 
 Axes: N interactions, R rows (users first, then items), S listed rows, K columns of a row.
 """
