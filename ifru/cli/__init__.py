@@ -1,4 +1,4 @@
-"""The `ifru` command: train, import, prove, verify, inspect, audit."""
+"""The `ifru` command: train, import, prove, verify, inspect, audit, compile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from ifru.cli.audit import audit
+from ifru.cli.compiling import compile_ahead
 from ifru.cli.importing import app as importing
 from ifru.cli.inspect import inspect
 from ifru.cli.prove import prove
@@ -29,6 +30,7 @@ app.command()(verify)
 app.command()(prove)
 app.command()(inspect)
 app.command()(audit)
+app.command("compile")(compile_ahead)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

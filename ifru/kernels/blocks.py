@@ -35,7 +35,10 @@ def invert(begin, end, blocks, width, out):
         top = m * width
         factor = blocks[top : top + width].copy()
         out[top : top + width] = 0
-        if not factor.any():
+        trace = 0.0
+        for i in range(width):
+            trace += factor[i, i]
+        if trace == 0.0:
             continue
         if not _factor(factor):
             failed += 1
@@ -133,7 +136,7 @@ def lower_penalty(begin, end, inverses, place, penalty, largest, rounding, ratio
             dropped[m] *= dropped[m]
             if dropped[m] > rounding:
                 _multiply_into(power, power, scratch)
-                power[:] = scratch
+                power, scratch = scratch, power
 
 
 @njit(cache=True)

@@ -142,7 +142,7 @@ def update_side(c, move, incidence, terms, form, derivatives, ridge, heavy, grad
                 gain += change * change / ridge[f]
         gains[m] = gain if measured else math.inf
     _penalised(reached[:found], gradient, ridge, marked, penalised)
-    out.counts[c] = found, read
+    out.counts[c, 0], out.counts[c, 1] = found, read
 
 
 @njit(cache=True, fastmath=MATH)

@@ -154,5 +154,16 @@ def add_change(out, o, new, theta, f, old, before, m, rank, bias):
 @njit(cache=True)
 def between(far, begin, end, least, most):
     """Of the places from begin to end, where `far` ascends, those whose row is from `least` to before `most`."""
-    rows = far[begin:end]
-    return begin + np.searchsorted(rows, least), begin + np.searchsorted(rows, most)
+    return _first(far, begin, end, least), _first(far, begin, end, most)
+
+
+@njit(cache=True)
+def _first(far, begin, end, least):
+    """The first place from begin to end whose row is `least` or a later one; end where there is none."""
+    while begin < end:
+        middle = (begin + end) // 2
+        if far[middle] < least:
+            begin = middle + 1
+        else:
+            end = middle
+    return begin
