@@ -34,7 +34,8 @@ def next_version(
 
     suppression: of `parent`. Raises IfruError where another version was committed meanwhile, and what a commit raises.
     """
-    name = uuid.uuid4().hex
+    # A collector tells by the number whether a candidate that is still being written is of any use.
+    name = f"{parent.version:012d}-{uuid.uuid4().hex}"
     if as_candidate:
         candidates.leave(store, name, parent, state, residual, quality, datetime.now(UTC))
         return {"version": None, "candidate": name, "after": parent.version}

@@ -20,7 +20,8 @@ from ifru.curvature.common import rows_by_gram
 from ifru.curvature.factors import by_chunk, check_definite, factor_counts, most_factors
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
-from ifru.kernels.dispatch import compiled, dot_rows, is_long
+from ifru.kernels.dispatch import compiled, dot_rows
+from ifru.kernels.threads import on_rows
 from ifru.objective import Linearised
 
 _CHUNK_BYTES = 1 << 26
@@ -68,10 +69,9 @@ class Blocks:
 
     def into(self, x: Tensor, out: Tensor) -> None:
         if compiled(x.device):
-            many = is_long(len(self.at) * x.shape[1] ** 2)
-            multiply = kernels.multiply_many if many else kernels.multiply_some
             stack = self.inverses.numpy().reshape(-1, x.shape[1])
-            multiply(stack, self.place.numpy(), self.at.numpy(), x.numpy(), out.numpy())
+            tables = stack, self.place.numpy(), self.at.numpy(), x.numpy(), out.numpy()
+            on_rows(kernels.multiply, len(self.at), len(self.at) * x.shape[1] ** 2, *tables)
         else:
             out[self.at] = torch.bmm(self.inverses, x[self.at][:, :, None])[:, :, 0]
 
@@ -205,7 +205,8 @@ def inverse(blocks: Tensor) -> Tensor:
     width = blocks.shape[1]
     out = torch.empty_like(blocks)
     if compiled(blocks.device):
-        failed = kernels.invert(blocks.numpy().reshape(-1, width), width, out.numpy().reshape(-1, width))
+        tables = blocks.numpy().reshape(-1, width), width, out.numpy().reshape(-1, width)
+        failed = sum(on_rows(kernels.invert, len(blocks), len(blocks) * width**3, *tables))
     else:
         empty = (blocks.diagonal(dim1=1, dim2=2).sum(1) == 0)[:, None, None]
         eye = torch.eye(width, dtype=blocks.dtype, device=blocks.device)

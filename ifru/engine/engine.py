@@ -176,15 +176,13 @@ class Engine:
                 self._settle()
             with self._stage("debt"):
                 deleted = self.dataset.delete(deletion)
-                removal, relabelled = self.state.remove(deleted.train), deleted.train_labels.rows
-                if len(relabelled) > 0:
-                    removal = removal.then(*self.state.relabel(relabelled))
+                removal = self.state.remove(deleted.train, deleted.train_labels.rows)
             if len(removal.touched) > 0:
                 self._added += removal.added
                 self._batch = self.state.total_decrement
             if not math.isfinite(self._added + self._batch):
                 raise UpdateFailed("the gradient without these interactions is not finite")
-            answer = self._answer(removal, np.union1d(deleted.train, relabelled))
+            answer = self._answer(removal, np.union1d(deleted.train, deleted.train_labels.rows))
         except ArithmeticError as error:
             raise UpdateFailed(str(error)) from error
         return self._update(deleted, torch.cat([removal.emptied, answer.moved]), answer)
@@ -311,9 +309,8 @@ class Engine:
         """One push; of a response, one block step. All rows where it leaves more than nothing done."""
         if self._block_step is None:
             return self._or_all_rows(partial(self._by_push, removal.touched), settles=False)
-        before = self.state.total_decrement
         with self._stage("solve"):
-            moved, left = self._block_step.run(removal.touched, removal.scaled)
+            before, (moved, left) = self.state.total_decrement, self._block_step.run(removal.touched, removal.scaled)
         local = _Answer(moved, "push", Reason.STEPS, self._influence(left), 0, 0)
         return local if left <= before else local.then(self._on_all_rows(self.settings.tolerance, self._beating))
 

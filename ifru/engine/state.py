@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +29,8 @@ _EXACT_AFTER = 8
 """Settlements read each interaction so often, on average, before the gradient is computed anew: that ends the drift of
 its incremental sums, and costs little beside them at any size of the data."""
 
+NONE = np.empty(0, dtype=np.int64)
+
 
 @dataclass(frozen=True)
 class Removal:
@@ -42,10 +45,6 @@ class Removal:
     emptied: Tensor
     added: float
     scaled: Tensor
-
-    def then(self, touched: Tensor, added: float) -> Removal:
-        """This one, followed by what touches other rows and leaves none without interactions."""
-        return Removal(torch.unique(torch.cat([self.touched, touched])), self.emptied, self.added + added)
 
 
 class State:
@@ -89,8 +88,9 @@ class State:
         """M⁻¹ of rows [S], ascending, as near to the point as the cache keeps it."""
         return self.cache.preconditioner(self.point, rows)
 
-    def remove(self, interactions: Int64) -> Removal:
-        """Take interactions, just deleted from the table, out of the objective and into the debt."""
+    def remove(self, interactions: Int64, relabelled: Int64 = NONE) -> Removal:
+        """Take interactions, just deleted from the table, out of the objective and into the debt, and then the new
+        labels of others."""
         self.settle()
         self.cache.remove(self.point, interactions)
         change = self.objective.remove(self.point, interactions)
@@ -112,12 +112,13 @@ class State:
             added = preconditioner.decrements(changed.masked_fill(self.objective.ridge[:, None] == 0, 0))
             scaled = preconditioner.apply(gradient)
             self.decrements, scaled = preconditioner.decrements(gradient, scaled), scaled[touched]
-        return Removal(touched, emptied, float(added.sum()), scaled)
+        removal = Removal(touched, emptied, float(added.sum()), scaled)
+        return self._relabel(relabelled, removal) if len(relabelled) else removal
 
-    def relabel(self, interactions: Int64) -> tuple[Tensor, float]:
+    def _relabel(self, interactions: Int64, removal: Removal) -> Removal:
         """Take new labels of interactions, which the table has by now, into the debt: two passes over all.
 
-        Returns the rows whose gradient has changed, and the sum of the squared decrements of the change.
+        removal: what was just deleted. Returns what both did, with all rows whose gradient has changed.
         """
         self.settle()
         objective, theta = self.objective, self.point.theta
@@ -134,7 +135,9 @@ class State:
         added = self.cache.decrements(self.point, rows, change[rows])
         again = self.rows if rebuilt else rows
         self.decrements[again] = self.cache.decrements(self.point, again, self.point.gradient[again])
-        return rows, total(added)
+        touched = torch.unique(torch.cat([removal.touched, rows]))
+        scaled = self.preconditioner(touched).apply(self.point.gradient[touched])
+        return Removal(touched, removal.emptied, removal.added + total(added), scaled)
 
     def move(self, rows: Tensor, step: Tensor, changed: Tensor | None = None) -> None:
         """θ [S] += step [S, K] for rows, ascending; what that does to the gradient waits for `settle`.

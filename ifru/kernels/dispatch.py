@@ -8,22 +8,18 @@ Axes: S rows, K columns of a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
-from numba import get_num_threads, threading_layer
 from torch import Tensor
 
 from ifru.kernels import vectors as kernels
-
-_LONG = 1 << 20
-"""Multiplications from which a loop is worth waking the other threads, which takes tens of microseconds."""
+from ifru.kernels.threads import on_rows
 
 _forbidden = ContextVar("compiled loops are forbidden", default=False)
-_all_long = ContextVar("every loop counts as long", default=False)
 
 
 def compiled(device: torch.device) -> bool:
@@ -31,44 +27,14 @@ def compiled(device: torch.device) -> bool:
     return device.type == "cpu" and not _forbidden.get()
 
 
-def is_long(multiplications: int) -> bool:
-    """Whether a loop of so many multiplications should run on all cores."""
-    return multiplications > _LONG or _all_long.get()
-
-
-def concurrent() -> bool:
-    """Whether several threads may run compiled loops at once, as far as it is known: once one has run on all cores.
-
-    Numba ends the process where it has found no other layer for its threads than its own, and two threads do.
-    """
-    try:
-        return bool(threading_layer() != "workqueue")
-    except ValueError:
-        # None has run, as on other devices than the CPU.
-        return True
-
-
 @contextmanager
 def torch_only() -> Iterator[None]:
     """Inside, what is made and run takes the path of other devices, on the CPU too."""
-    with _set(_forbidden):
-        yield
-
-
-@contextmanager
-def all_cores() -> Iterator[None]:
-    """Inside, every loop that could run on all cores does."""
-    with _set(_all_long):
-        yield
-
-
-@contextmanager
-def _set(variable: ContextVar[bool]) -> Iterator[None]:
-    token = variable.set(True)
+    token = _forbidden.set(True)
     try:
         yield
     finally:
-        variable.reset(token)
+        _forbidden.reset(token)
 
 
 T = TypeVar("T")
@@ -78,7 +44,7 @@ def dot(a: Tensor, b: Tensor) -> float:
     """Σ of a·b, both [S, K] and contiguous."""
     if not compiled(a.device):
         return float(torch.dot(a.reshape(-1), b.reshape(-1)))
-    return float(_run(kernels.dot, kernels.dot_many, (a, b)))
+    return sum(map(float, _on_numbers(kernels.dot, a, b)))
 
 
 def total(a: Tensor) -> float:
@@ -92,7 +58,7 @@ def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, leng
         x.add_(direction, alpha=length)
         residual.sub_(image, alpha=length)
         return
-    _run(kernels.add_both, kernels.add_both_many, (x, direction, residual, image), length)
+    _on_numbers(kernels.add_both, x, direction, residual, image, numbers=(length,))
 
 
 def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor, beta: float) -> None:
@@ -101,7 +67,7 @@ def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor,
         direction.mul_(beta).add_(z)
         in_metric.mul_(beta).add_(residual)
         return
-    _run(kernels.turn_both, kernels.turn_both_many, (direction, z, in_metric, residual), beta)
+    _on_numbers(kernels.turn_both, direction, z, in_metric, residual, numbers=(beta,))
 
 
 def dot_rows(a: Tensor, b: Tensor) -> Tensor:
@@ -109,14 +75,11 @@ def dot_rows(a: Tensor, b: Tensor) -> Tensor:
     if not compiled(a.device):
         return (a * b).sum(1, dtype=torch.float64)
     out = torch.empty(len(a), dtype=torch.float64)
-    take = kernels.dot_rows_many if is_long(a.numel()) else kernels.dot_rows
-    take(a.contiguous().numpy(), b.contiguous().numpy(), out.numpy())
+    on_rows(kernels.dot_rows, len(a), a.numel(), a.contiguous().numpy(), b.contiguous().numpy(), out.numpy())
     return out
 
 
-def _run(some: Callable[..., T], many: Callable[..., T], tables: Sequence[Tensor], *numbers: float) -> T:
-    """A loop over whole tables, all of one shape: on one core, or on all where they are long."""
-    flat = [table.numpy().reshape(-1) for table in tables]
-    if is_long(len(flat[0])):
-        return many(*flat, *numbers, get_num_threads())
-    return some(*flat, *numbers)
+def _on_numbers(loop: Callable[..., T], *tables: Tensor, numbers: tuple[float, ...] = ()) -> list[T]:
+    """A loop over whole tables, all of one shape."""
+    length = tables[0].numel()
+    return on_rows(loop, length, length, *(table.numpy().reshape(-1) for table in tables), *numbers)
