@@ -67,6 +67,9 @@ class TiltedObjective:
     def remove(self, point: Linearised, interactions: Int64) -> GradientChange:
         raise TypeError("a tilted objective is solved on data that stay as they are")
 
+    def relabel(self, interactions: Int64) -> bool:
+        raise TypeError("a tilted objective is solved on data that stay as they are")
+
     def pay(self, out: Tensor, rows: Tensor, constant: float) -> Tensor:
         """Take off out [R, K] what the reward gives to each row: the other rows of its pairs, out of rows [R, K].
 
