@@ -10,7 +10,7 @@ from typing import Annotated
 import torch
 import typer
 
-from ifru.cli.options import Json, StoreUrl, VersionNumber
+from ifru.cli.options import HashKeyFile, Json, StoreUrl, VersionNumber, outside_key
 from ifru.cli.output import print_facts, print_json, print_table, progress
 from ifru.cli.prove_pairs import EACH_LIMIT, Asked, prove_pairs
 from ifru.errors import IfruError
@@ -56,6 +56,7 @@ def prove(
         ),
     ] = None,
     source: Annotated[str, typer.Option(help="Of the request, where requests have one.")] = "",
+    hash_key_file: HashKeyFile = None,
     before: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Measure the change from this version.", show_default="the one before"),
@@ -76,7 +77,7 @@ def prove(
         raise IfruError("--own and --dual name two dual points; give one of them")
     if pairs is not None or request is not None:
         _check_together(pairs is not None and request is not None, own, each and (save_dual or dual) is not None)
-        asked = Asked(pairs, request, source, before, mean, each)
+        asked = Asked(pairs, request, source, outside_key(hash_key_file), before, mean, each)
         return _prove_pairs(url, version, asked, dual, save_dual, json)
     if mean or each or before is not None or source:
         raise IfruError("--mean, --each, --before and --source are for --pairs or --request; give one of these")

@@ -20,7 +20,7 @@ from ifru.evaluation.chosen_pairs import PairProver, PairsProven, check_provable
 from ifru.models import model_of
 from ifru.objective.tilted import ChosenPairs
 from ifru.proof import PairDual, ProofError, interval
-from ifru.snapshots import NoVersion, Reader, Store, Version, erased_by, read_hash_key
+from ifru.snapshots import NoVersion, Reader, Store, Version, erased_by, hash_key_of
 
 EACH_LIMIT = 100
 """Pairs that are proven one by one at most."""
@@ -30,12 +30,14 @@ EACH_LIMIT = 100
 class Asked:
     """What is to be proven. pairs: a CSV file of users and items. request: an id, of a source.
 
-    before: a version that the change is measured from. mean: every pair weighs the same. each: one proof for each.
+    key: of the store's hashes, where it is not kept there. before: a version that the change is measured from.
+    mean: every pair weighs the same. each: one proof for each.
     """
 
     pairs: Path | None
     request: str | None
     source: str
+    key: bytes | None
     before: int | None
     mean: bool
     each: bool
@@ -141,7 +143,8 @@ def _same(given: PairDual, asked: ChosenPairs, weights_known: bool) -> ChosenPai
 def _chosen(store: Store, reader: Reader, loaded: Version, asked: Asked) -> _Chosen:
     said: dict[str, object] = {}
     if asked.request is not None:
-        erased = erased_by(reader, read_hash_key(store), asked.source, asked.request)
+        key = hash_key_of(store, loaded.manifest.hash_key_id, asked.key)
+        erased = erased_by(reader, key, asked.source, asked.request)
         before: Version | None = erased.before if asked.before is None else reader.load(asked.before)
         user, item = torch.from_numpy(erased.user), torch.from_numpy(erased.item)
         said = {"answered_by": erased.version, "requests_of_that_version": erased.requests}
