@@ -22,9 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ifru.curvature.common import rows_by_gram
 from ifru.curvature.factors import Factors, factor_counts, most_factors
-from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonals, inverse_blocks
+from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonals, inverse_blocks, rows_by_gram
 from ifru.curvature.shared import SharedCurvature
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels

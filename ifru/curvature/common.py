@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.curvature.factors import Factors, GramRows, gram_rows, of_rows, whitened_rows
+from ifru.curvature.factors import Factors, GramRows, of_rows, whitened_rows
 from ifru.interactions.table import Int64
 from ifru.objective import Common, Linearised
 
@@ -81,12 +81,8 @@ class AlikeRows:
         out[self.at[self.empty]] = 0
 
 
-def rows_by_gram(point: Linearised, rows: Int64, at: Int64) -> list[GramRows | CommonRows | AlikeRows]:
+def common_rows(point: Linearised, rows: Int64, at: Int64) -> list[CommonRows | AlikeRows]:
     """B⁻¹ of rows [S] of few factors, ascending, at θ; at [S]: where they stand in what they are applied to."""
-    if len(rows) == 0:
-        return []
-    if not point.objective.capabilities.common_blocks:
-        return [gram_rows(point, rows, at)]
     halves = point.objective.interactions.halves(rows)
     sides = zip(cast("Common", point).axes, halves, strict=True)
     return [_common_rows(point, rows[half], at[half], *axes) for axes, half in sides if len(rows[half])]

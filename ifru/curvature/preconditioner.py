@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.curvature.common import rows_by_gram
-from ifru.curvature.factors import by_chunk, check_definite, factor_counts, most_factors
+from ifru.curvature.common import AlikeRows, CommonRows, common_rows
+from ifru.curvature.factors import GramRows, by_chunk, check_definite, factor_counts, gram_rows, most_factors
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
 from ifru.kernels.dispatch import compiled, dot_rows
@@ -177,6 +177,15 @@ def whole(point: Linearised, rows: Int64, budget_bytes: float = math.inf) -> Pre
         parts.append(Blocks.of(inverse_blocks(point, listed), np.arange(len(many)), many))
     fallback = diagonals(point, rows[left], left) if len(left) > 0 else None
     return Preconditioner(tuple(parts), fallback)
+
+
+def rows_by_gram(point: Linearised, rows: Int64, at: Int64) -> list[GramRows | CommonRows | AlikeRows]:
+    """B⁻¹ of rows [S] of few factors, ascending, at θ; at [S]: where they stand in what they are applied to."""
+    if len(rows) == 0:
+        return []
+    if point.objective.capabilities.common_blocks:
+        return [*common_rows(point, rows, at)]
+    return [gram_rows(point, rows, at)]
 
 
 def diagonals(point: Linearised, rows: Int64, at: Int64) -> Diagonals:

@@ -12,12 +12,12 @@ deletion found θ. Axes as in `ifru.objective.protocol`.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Self
+from typing import Self, cast
 
 from torch import Tensor
 
 from ifru.interactions.table import Int64
-from ifru.objective.protocol import GradientChange, Linearised, Objective
+from ifru.objective.protocol import Common, GradientChange, HavingCommon, Linearised, Objective
 
 
 class ResponseObjective:
@@ -54,6 +54,13 @@ class ResponseObjective:
     def relabel(self, interactions: Int64) -> bool:
         return self.objective.relabel(interactions)
 
+    @property
+    def factor_counts(self) -> Int64:
+        return cast("HavingCommon", self.objective).factor_counts
+
+    def curved(self, interactions: Int64) -> Int64:
+        return cast("HavingCommon", self.objective).curved(interactions)
+
     def _standing(self, base: Linearised, debt: Tensor) -> ResponsePoint:
         return ResponsePoint(self, base, base.linear(), base.theta, debt, base.value)
 
@@ -75,6 +82,10 @@ class ResponsePoint:
 
     def linear(self) -> Self:
         return self
+
+    @property
+    def axes(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        return cast("Common", self.base).axes
 
     def product(self, x: Tensor) -> Tensor:
         return self._linear.product(x)

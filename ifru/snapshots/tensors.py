@@ -16,7 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ifru.interactions import Deletion, NewLabels
-from ifru.interactions.new_labels import NO_LABELS
+from ifru.interactions.dataset import NO_LABELS
 from ifru.models import ModelConfig, model_of
 from ifru.objective.parameters import Layout, Parameters, ParameterUpdate
 from ifru.snapshots.parts import DType, Table
