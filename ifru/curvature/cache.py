@@ -27,8 +27,7 @@ from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonal
 from ifru.curvature.shared import SharedCurvature
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
-from ifru.kernels.dispatch import compiled
-from ifru.kernels.threads import on_rows
+from ifru.kernels.dispatch import compiled, on_rows
 from ifru.objective import Linearised, Objective
 
 STALENESS = 0.25

@@ -21,8 +21,7 @@ from torch import Tensor
 
 from ifru.interactions.table import Int64
 from ifru.kernels import gram as kernels
-from ifru.kernels.dispatch import compiled
-from ifru.kernels.threads import on_rows
+from ifru.kernels.dispatch import compiled, on_rows
 from ifru.objective import Capabilities, HavingCommon, Linearised, Objective
 
 

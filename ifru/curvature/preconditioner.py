@@ -20,8 +20,7 @@ from ifru.curvature.common import AlikeRows, CommonRows, common_rows
 from ifru.curvature.factors import GramRows, by_chunk, check_definite, factor_counts, gram_rows, most_factors
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
-from ifru.kernels.dispatch import compiled, dot_rows
-from ifru.kernels.threads import on_rows
+from ifru.kernels.dispatch import compiled, dot_rows, on_rows
 from ifru.objective import Linearised
 
 _CHUNK_BYTES = 1 << 26

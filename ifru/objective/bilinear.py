@@ -17,10 +17,9 @@ from ifru.interactions import Interactions
 from ifru.interactions.table import Incidence, Int32, Int64, ranges
 from ifru.kernels import bilinear as kernels
 from ifru.kernels import local
-from ifru.kernels.dispatch import compiled
+from ifru.kernels.dispatch import compiled, on_parts, on_rows
 from ifru.kernels.local import Reached
 from ifru.kernels.score import Derivatives, Floats, Form, Move, Step, Terms
-from ifru.kernels.threads import on_parts, on_rows
 from ifru.objective.losses import Loss
 from ifru.objective.pairwise import PairwiseObjective, PairwisePoint
 from ifru.objective.penalty import penalty

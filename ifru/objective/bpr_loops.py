@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.kernels import bpr as kernels
+from ifru.kernels.dispatch import on_parts, on_rows
 from ifru.kernels.score import Derivatives, Step
-from ifru.kernels.threads import on_parts, on_rows
 from ifru.objective.bilinear import BilinearObjective, dot_product_objective
 from ifru.objective.bpr import BPRObjective, BPRPoint
 from ifru.objective.losses import LossName, loss_of

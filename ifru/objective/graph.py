@@ -17,7 +17,7 @@ from torch import Tensor
 from ifru.interactions import Interactions
 from ifru.interactions.table import Bool, Int64
 from ifru.kernels import propagation as kernels
-from ifru.kernels.threads import on_parts, stretches
+from ifru.kernels.dispatch import on_parts, stretches
 
 Edges = Literal["positives", "all"]
 """Which retained interactions are edges: those recorded with a label above ½, or all recorded ones. Negatives that were

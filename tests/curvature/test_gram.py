@@ -10,7 +10,7 @@ from hypothesis import given
 from ifru.curvature.factors import gram_rows, of_rows, product, whitened
 from ifru.curvature.preconditioner import apply, inverse_blocks
 from ifru.kernels import gram as gram_kernels
-from ifru.kernels.threads import all_cores, on_rows
+from ifru.kernels.dispatch import all_cores, on_rows
 from tests.objective.dense_reference import Problem, numerical, problems
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-2)])

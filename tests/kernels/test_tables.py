@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ifru.kernels import dispatch as ops
-from ifru.kernels.threads import stretches
+from ifru.kernels.dispatch import stretches
 
 SHAPES = [(0, 3), (1, 1), (7, 5), (300, 16), (40_000, 33)]
 

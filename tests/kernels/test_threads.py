@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 from numba import config
 
-from ifru.kernels.threads import all_cores, on_parts, on_rows, stretches
+from ifru.kernels.dispatch import all_cores, on_parts, on_rows, stretches
 
 LONG = 1 << 21
 

@@ -15,7 +15,7 @@ from ifru.interactions import Deletion
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
-from ifru.kernels.threads import all_cores
+from ifru.kernels.dispatch import all_cores
 from ifru.models import MFConfig, model_of
 from ifru.objective.parameters import Parameters
 from ifru.training.newton import Plan, initial, minimise
