@@ -201,13 +201,22 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
             return Deletion.nothing()
 
 
-def refusal(request: Request, dataset: Dataset, config: ModelConfig) -> RequestError | None:
-    """Why a request cannot be carried out on a data set and a model of it; None where it can."""
+def refusal(request: Request, dataset: Dataset, config: ModelConfig, relabels: bool = True) -> RequestError | None:
+    """Why a request cannot be carried out on a data set and a model of it; None where it can.
+
+    relabels: whether the model's objective takes other labels.
+    """
     if isinstance(request, EraseBefore) and dataset.train.time is None:
         return RequestError(
             "before",
             "the model's data has no times, so nothing tells which rows are older; send erase_user for all rows of the "
             "user, or erase_interactions with the pairs",
+        )
+    if isinstance(request, Rectify) and not relabels:
+        return RequestError(
+            "type",
+            f"is rectify, and the objective of the model {config.name} takes no other labels; have its author "
+            "implement `Objective.relabel`, or send erase_interactions and train anew with the right labels",
         )
     if isinstance(request, Rectify) and config.loss == "bpr":
         return RequestError(

@@ -123,6 +123,8 @@ class Engine:
         self.config, self.dataset, self.settings = config, dataset, settings
         theta = parameters.stacked()
         objective = model_of(config).objective(dataset.train, torch.device(device), parameters.computed_in)
+        # Objectives of other authors may be older than this method.
+        self.relabels = hasattr(objective, "relabel")
         if debt is not None and not objective.capabilities.response:
             objective = ResponseObjective(objective)
         owed = None if debt is None else debt.stacked()
