@@ -13,6 +13,7 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -70,10 +71,18 @@ class EraseBefore(_Request):
     subject: Name
     before: AwareDatetime
 
+    @field_validator("before")
+    @classmethod
+    def _in_utc(cls, before: datetime) -> datetime:
+        try:
+            return before.astimezone(UTC)
+        except OverflowError:
+            raise PydanticCustomError("time", "is before the year 1 or after the year 9999 in UTC") from None
+
     @property
     def content(self) -> dict[str, object]:
         """The same moment in another time zone asks for the same."""
-        return {**super().content, "before": self.before.astimezone(UTC).isoformat()}
+        return {**super().content, "before": self.before.isoformat()}
 
 
 class EraseItem(_Request):

@@ -12,7 +12,9 @@ import pyarrow.parquet as pq
 from ifru.requests import parse_request, resolve
 from ifru.snapshots import newest_purge
 from tests.daemon.world import Pair
+from tests.simulation.held import answers
 from tests.simulation.promises import Identity
+from tests.simulation.retraining import released_users
 from tests.simulation.world import World
 
 
@@ -44,8 +46,8 @@ def _in_ledgers(world: World) -> tuple[dict[Identity, int], Counter[Identity]]:
 
 
 def _nothing_left(world: World, purged: Collection[Identity]) -> None:
-    """No file of interactions holds what a purged request means."""
-    contents = defaultdict(set)
+    """No file of interactions holds what a purged request means, unless somebody came back by a new consent."""
+    contents, back = defaultdict(set), released_users(world.sent.values(), answers(world.reader).keys())
     for sent in world.sent.values():
         contents[sent.identity].add(sent.content)
     meant = {
@@ -53,6 +55,7 @@ def _nothing_left(world: World, purged: Collection[Identity]) -> None:
         for sent in world.sent.values()
         if sent.identity in purged and len(contents[sent.identity]) == 1
         for pair in sent.pairs
+        if pair[0] not in back
     }
     for path in world.bucket.objects:
         if path.endswith(("/train.parquet", "/holdout.parquet")):
