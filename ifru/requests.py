@@ -13,6 +13,7 @@ from pydantic import (
     StringConstraints,
     TypeAdapter,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -70,10 +71,18 @@ class EraseBefore(_Request):
     subject: Name
     before: AwareDatetime
 
+    @field_validator("before")
+    @classmethod
+    def _in_utc(cls, before: datetime) -> datetime:
+        try:
+            return before.astimezone(UTC)
+        except OverflowError:
+            raise PydanticCustomError("time", "is before the year 1 or after the year 9999 in UTC") from None
+
     @property
     def content(self) -> dict[str, object]:
         """The same moment in another time zone asks for the same."""
-        return {**super().content, "before": self.before.astimezone(UTC).isoformat()}
+        return {**super().content, "before": self.before.isoformat()}
 
 
 class EraseItem(_Request):
@@ -201,13 +210,22 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
             return Deletion.nothing()
 
 
-def refusal(request: Request, dataset: Dataset, config: ModelConfig) -> RequestError | None:
-    """Why a request cannot be carried out on a data set and a model of it; None where it can."""
+def refusal(request: Request, dataset: Dataset, config: ModelConfig, relabels: bool = True) -> RequestError | None:
+    """Why a request cannot be carried out on a data set and a model of it; None where it can.
+
+    relabels: whether the model's objective takes other labels.
+    """
     if isinstance(request, EraseBefore) and dataset.train.time is None:
         return RequestError(
             "before",
             "the model's data has no times, so nothing tells which rows are older; send erase_user for all rows of the "
             "user, or erase_interactions with the pairs",
+        )
+    if isinstance(request, Rectify) and not relabels:
+        return RequestError(
+            "type",
+            f"is rectify, and the objective of the model {config.name} takes no other labels; have its author "
+            "implement `Objective.relabel`, or send erase_interactions and train anew with the right labels",
         )
     if isinstance(request, Rectify) and config.loss == "bpr":
         return RequestError(

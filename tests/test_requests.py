@@ -294,3 +294,10 @@ def test_to_rectify_means_the_recorded_rows_of_the_pairs_that_have_another_label
     assert len(resolve(asked, timed)) == 0
     assert asked.content == request(type="rectify", interactions=asked.interactions[::-1], label=0.5).content
     assert asked.content != request(type="rectify", interactions=asked.interactions, label=1).content
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
+def test_a_moment_that_no_calendar_of_utc_has_is_refused(moment: str) -> None:
+    with pytest.raises(RequestError) as refused:
+        request(type="erase_before", subject="u3", before=moment)
+    assert refused.value.field == "before"

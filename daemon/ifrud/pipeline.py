@@ -102,9 +102,10 @@ class Pipeline:
         # 1
         with watch.stage("decode"):
             intake, letters, held = self.decoder.decode(batch.events), self.decoder.letters, self.brake.held
-            refused = partial(refusal, dataset=self.model.dataset, config=self.model.engine.config)
+            engine = self.model.engine
+            refused = partial(refusal, dataset=engine.dataset, config=engine.config, relabels=engine.relabels)
             recognised = recognise(intake, self.answered, letters, refused, held)
-            recognised = approve(recognised, held, self.answered, letters)
+            recognised = approve(recognised, held, self.answered, letters, refused)
         self.reporter.open(request for request, _ in recognised.fresh.values())
         self.reporter.ignored(recognised.ignored)
         # 2
@@ -248,20 +249,15 @@ class Pipeline:
     def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
         # In single precision it takes half of the memory where requests are remembered.
         influence = None if update is None else float(np.float32(update.influence))
-        version, now, events = self.model.manifest.version + 1, self.utc(), answers.recognised.events
+        version, now, events = self.model.manifest.version + 1, self.utc(), answers.events
         receipts = [*answers.receipts(version, now, influence), *self.purges.receipts]
         lines = [receipt.line() for receipt in receipts]
-        brake, added, purged = answers.braked(self.brake, version, now), self._added(answers), self.purges.read
+        brake, purged = answers.braked(self.brake, version, now), self.purges.read
+        added = self.model.suppression.of(answers.suppressed)
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, purged, brake.holding, added)
         self.positions, self.brake = positions, brake
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
         return receipts
-
-    def _added(self, answers: Answers) -> Suppressed:
-        """What answered requests add to the suppression list."""
-        fresh, states = answers.recognised.fresh, answers.states
-        requests = (request for identity, (request, _) in fresh.items() if states[identity] not in ("failed", "held"))
-        return self.model.suppression.of(requests)
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
         source = self.streams.source

@@ -114,8 +114,7 @@ class Engine:
     ) -> None:
         """parameters: a stationary point, or what an engine with the same data has left.
 
-        debt: what is owed, of models that answer by a response and of bases that are no stationary points, where it
-        makes the engine do so; zero in a new one.
+        debt: what is owed where answers are responses; where it is given, they are; zero in a new one.
         carried: what the engine said whose work this one goes on with. now: a clock, in seconds. beat(): called at each
         step of an update, which reads the data about once at most, for whoever watches that it goes on.
         Raises UnsupportedSupport where the settings name a support that the model does not offer.
@@ -123,6 +122,7 @@ class Engine:
         self.config, self.dataset, self.settings = config, dataset, settings
         theta = parameters.stacked()
         objective = model_of(config).objective(dataset.train, torch.device(device), parameters.computed_in)
+        self.relabels = hasattr(objective, "relabel")  # Objectives of other authors may be older than it.
         if debt is not None and not objective.capabilities.response:
             objective = ResponseObjective(objective)
         owed = None if debt is None else debt.stacked()

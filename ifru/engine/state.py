@@ -118,12 +118,16 @@ class State:
     def _relabel(self, interactions: Int64, removal: Removal) -> Removal:
         """Take new labels of interactions, which the table has by now, into the debt: two passes over all.
 
-        removal: what was just deleted. Returns what both did, with all rows whose gradient has changed.
+        removal: what was just deleted. Returns what both did, with all rows whose gradient has changed. Raises
+        ArithmeticError where labels say nothing.
         """
         self.settle()
         objective, theta = self.objective, self.point.theta
         debt, before = self.point.gradient, objective.at(theta).gradient.clone()
-        rebuilt = objective.relabel(interactions)
+        try:
+            rebuilt = objective.relabel(interactions)
+        except ValueError as error:
+            raise ArithmeticError(str(error)) from error
         after = objective.at(theta)
         change = (after.gradient - before).masked_fill(objective.ridge[:, None] == 0, 0)
         response = objective.capabilities.response

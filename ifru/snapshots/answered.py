@@ -17,7 +17,7 @@ from ifru.interactions.table import Int64
 from ifru.snapshots.blocks import Blocks
 from ifru.snapshots.parts import Event, File, Segment
 
-State = Literal["published", "nothing_to_erase", "failed", "held", "purged", "near_miss"]
+State = Literal["published", "nothing_to_erase", "failed", "held", "purged", "near_miss", "granted"]
 STATES: Final[tuple[State, ...]] = get_args(State)
 SEGMENT_REQUESTS: Final = 1 << 18
 """Segments are merged up to this size. It bounds what one version has to write, and the memory that this takes."""

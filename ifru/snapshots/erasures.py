@@ -45,7 +45,7 @@ def _of(reader: Reader, version: int) -> list[Erasure]:
         return [
             Erasure(receipt.get("source", ""), receipt["request_id"], version)
             for receipt in receipts
-            if receipt.get("state") == "published" and receipt.get("version") == version
+            if receipt.get("state") == "published" and receipt.get("version") == version and receipt.get("erased", True)
         ]
     except NoVersion:
         # Format 1 let a collector remove the ledger as well.

@@ -11,7 +11,7 @@ from ifru.snapshots.parts import ErasedRows, Held
 @dataclass(frozen=True)
 class Holding:
     """After a version. held: all requests that are held. pending: what they ask for, a line each, in the same order; it
-    is stored anew where `held` is not the parent's. erased_recently: rows by minute, the oldest first."""
+    is stored anew where it is not the parent's. erased_recently: rows by minute, the oldest first."""
 
     held: Sequence[Held] = ()
     pending: Sequence[bytes] = ()

@@ -21,7 +21,7 @@ class UnknownRequest(IfruError):
 
 
 class Answer(Part):
-    """A receipt, as far as it says what became of a request. id: of the receipt."""
+    """A receipt, as far as it says what became of a request. id: of the receipt. erased: false where it only allows."""
 
     id: str
     request_id: str
@@ -31,6 +31,7 @@ class Answer(Part):
     time: AwareDatetime
     residual_influence: float | None = None
     near_miss: bool = False
+    erased: bool = True
     reason: str | None = None
 
 
@@ -71,6 +72,8 @@ def waits_for(answers: list[Answer], base: int) -> str | None:
             return "an approval (ifrud approve)"
         case "failed":
             return "being sent again: nothing was erased, and a dead letter says why"
+        case "published" if not last.erased:
+            return None
         case "published" if base < last.version:
             return f"a full version: the newest one stands on version {base}, whose files still hold what was erased"
         case "published":

@@ -133,8 +133,10 @@ class Writer:
         besides: dict[Role, bytes] = {"ledger": encode_ledger(parent.file("ledger").sha256, change.receipts)}
         if change.answered is not None and len(change.answered.added):
             besides["answered"] = encode_answered(change.answered.added)
-        if change.holding is not None and change.holding.pending and tuple(change.holding.held) != parent.held:
-            besides["pending"] = encode_pending(change.holding.pending)
+        if change.holding is not None and change.holding.pending:
+            pending = encode_pending(change.holding.pending)
+            if parent.pending is None or parent.pending.sha256 != hashlib.sha256(pending).hexdigest():
+                besides["pending"] = pending
         if len(change.suppressed):
             besides["suppressed"] = encode_suppressed(change.suppressed)
         if change.full is not None:
@@ -170,7 +172,7 @@ class Writer:
             events=tuple(Event.model_validate(event) for event in change.events),
             answered=parent.answered if change.answered is None else change.answered.segments(added),
             held=tuple(holding.held),
-            pending=parent.pending if tuple(holding.held) == parent.held else pending,
+            pending=pending or (parent.pending if holding.held else None),
             erased_recently=tuple(holding.erased_recently),
             candidate=change.candidate,
             hash_key_id=change.hash_key_id or parent.hash_key_id,

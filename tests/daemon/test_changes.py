@@ -99,6 +99,8 @@ MALFORMED: list[tuple[str, dict[str, Any]]] = [
     ("before.item_id", {"before": {**ROW, "item_id": "x" * 1025}}),
     ("ts_ms", {"ts_ms": "soon"}),
     ("ts_ms", {"ts_ms": 10**30}),
+    ("ts_ms", {"ts_ms": 10**400}),
+    ("ts_ms", {"ts_ms": -(10**400)}),
 ]
 
 

@@ -21,6 +21,7 @@ from ifrud.streams.outboxes import Record
 from tests.daemon.world import TIME, Pair, World, erase_pairs, erase_user, pairs, request
 from tests.fixtures.kafka import Kafka
 from tests.fixtures.streams import Opener, Stream
+from tests.models.unlabelled import UnlabelledConfig
 
 COLUMNS = {"debezium_user": "user_id", "debezium_item": "item_id"}
 DEBEZIUM = {"tombstones": "none", **COLUMNS}
@@ -282,3 +283,13 @@ def test_a_corrected_label_stays_over_restarts_and_full_versions(tmp_path: Path,
         for dataset in (newest.dataset, wrong)
     ]
     assert owed < owed_wrongly / 5
+
+
+def test_a_model_that_takes_no_other_labels_answers_to_no_rectify_and_goes_on(tmp_path: Path) -> None:
+    world = World(tmp_path, config=UnlabelledConfig(rank=4, l2=0.1))
+    pair = min(pairs(world.newest().dataset))
+    world.submit(request("r1", type="rectify", interactions=[pair], label=0.0), erase_user("r2", 3))
+    world.drain()
+    (letter,) = world.dead_letters()
+    assert (letter["field"], "relabel" in str(letter["reason"])) == ("type", True)
+    assert by_request(world.receipts()) == {"r2": "published"}

@@ -17,7 +17,7 @@ from ifru.snapshots import Manifest, Reader, Retention, collect, newest_purge, o
 from ifrud.collecting import Collecting
 from ifrud.requests.purges import CHUNK, Purges
 from tests.daemon.test_answered import lines
-from tests.daemon.world import World, erase_user
+from tests.daemon.world import World, erase_user, request
 from tests.fixtures.dying_store import contents, copied
 from tests.fixtures.failing_store import Crash, FailingStore, Fault
 
@@ -274,3 +274,25 @@ def test_the_age_of_the_oldest_erasure_that_is_stored_is_shown(world: World) -> 
 
 def value(gauge: object) -> float:
     return float(gauge.collect()[0].samples[0].value)  # type: ignore[attr-defined]
+
+
+def test_only_what_erased_is_told_that_it_is_purged_and_not_what_allowed_it(world: World) -> None:
+    approve = request("yes", type="approve", request={"id": "r1", "source": ""})
+    back = request("back", type="release", subject="user 3")
+    world.submit(erase_user("r1", 1))
+    world.drain(brake_share=0, **NOW)
+    world.submit(approve, back)
+    world.drain(brake_share=0, **NOW)
+    said = {receipt["request_id"]: receipt for receipt in world.receipts()}
+    assert {name: said[name]["state"] for name in said} == {
+        "r1": "published",
+        "yes": "published",
+        "back": "published",
+    }
+    assert {name for name, receipt in said.items() if receipt.get("erased") is False} == {"yes", "back"}
+    world.submit(approve, back)
+    world.drain(brake_share=0, full_every=1)
+    gone(world)
+    world.idle(lambda: bool(purged(world)), **NOW)
+    assert purged(world) == {"r1"}
+    assert all(len({*lines(world, name)}) == 1 for name in ("yes", "back"))

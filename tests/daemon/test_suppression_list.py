@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ifru.snapshots import Reader, WrongHashKey, read_hash_key
@@ -101,3 +103,32 @@ def test_the_key_may_lie_outside_of_the_store_and_must_be_the_right_one(world: W
     assert "user 1" not in {user for user, _ in pairs(world.newest().dataset)}
     reader = Reader(world.store)
     assert len(reader.suppressed(reader.manifest(reader.newest()))) == 1
+
+
+def test_what_was_approved_is_on_the_list_and_what_is_held_is_not(world: World) -> None:
+    world.submit(erase_user("r1", 1), erase_user("r2", 2))
+    world.drain(brake_share=0)
+    assert forbidden_users(world) == set()
+    world.submit(request("yes", type="approve", request={"id": "r1", "source": ""}))
+    world.drain(brake_share=0)
+    assert forbidden_users(world) == {"user 1"}
+
+
+def test_rows_of_before_a_time_are_on_the_list_and_later_ones_are_not(tmp_path: Path) -> None:
+    world = World(tmp_path, timed=True)
+    data = world.newest().dataset
+    row = data.users.row("user 4")
+    assert row is not None
+    times = np.concatenate(
+        [table.time[table.user == row] for table in (data.train, data.holdout) if table.time is not None]
+    )
+    middle = int(np.median(times))
+    before = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=middle)).isoformat()
+    world.submit(request("old", type="erase_before", subject="user 4", before=before))
+    world.drain(full_every=1)
+    world.drain()
+    found = Suppression.read(world.store).rows(data)
+    for table, rows in ((data.train, found.train), (data.holdout, found.holdout)):
+        assert table.time is not None
+        assert rows.tolist() == np.flatnonzero((table.user == row) & (table.time < middle)).tolist()
+    assert len(found) == int((times < middle).sum()) > 0

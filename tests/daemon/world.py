@@ -59,9 +59,12 @@ def _trained() -> tuple[Parameters, Dataset]:
     return Parameters.unstacked(trained.theta, USERS), dataset
 
 
-def trained_dataset() -> Dataset:
-    """What the small model was trained on."""
-    return _trained()[1].copy()
+def trained_dataset(timed: bool = False) -> Dataset:
+    """What the small model was trained on. timed: whether each row is a DAY after the one before it."""
+    dataset = _trained()[1].copy()
+    for table in (dataset.train, dataset.holdout) if timed else ():
+        table.time = np.arange(len(table)) * DAY
+    return dataset
 
 
 QUIET: Mapping[str, Any] = {"refine": False, "prove": False, "brake_share": 1}
@@ -75,17 +78,16 @@ def start(
     parameters: Parameters | None = None,
     debt: Parameters | None = None,
     timed: bool = False,
+    attempt: str | None = None,
 ) -> Manifest:
     """Version 1 of the small model. weights: of training rows, where not 1. parameters: of another model.
 
-    debt: what it owes, where its answers are responses. timed: whether each row is a DAY after the one before it.
+    debt: what it owes, where its answers are responses. timed: as in `trained_dataset`.
+    attempt: a name that was never used.
     """
-    tables, trained = _trained()
-    dataset = trained.copy()
+    tables, dataset = _trained()[0], trained_dataset(timed)
     dataset.train.weight = dataset.train.weight.copy()
     dataset.train.weight[list(weights)] = list(weights.values())
-    for table in (dataset.train, dataset.holdout) if timed else ():
-        table.time = np.arange(len(table)) * DAY
     residual = Residual(
         influence=None,
         settled=None,
@@ -95,7 +97,7 @@ def start(
         method="training",
         reason="tolerance",
     )
-    writer = Writer(store, lambda: TIME, lambda: f"start-{next(_numbers)}")
+    writer = Writer(store, lambda: TIME, lambda: attempt or f"start-{next(_numbers)}")
     return writer.start(
         FullState(config, parameters or tables, dataset.copy(), buffers=debt_buffers(debt)), {}, residual
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from tests.simulation.corrections import check_corrections
 from tests.simulation.promises import check
 from tests.simulation.purges import check_purges
 from tests.simulation.world import World
@@ -27,6 +28,7 @@ def play(seed: int) -> tuple[int, str | None, list[str]]:
             world.play()
             check(world)
             check_purges(world)
+            check_corrections(world)
         except Exception:  # noqa: BLE001 - the next seed is played all the same
             return seed, traceback.format_exc(), world.log
         return seed, None, world.log

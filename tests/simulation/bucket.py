@@ -11,6 +11,7 @@ from ifru.snapshots import AlreadyExists, NotFound, StoreError
 from tests.simulation.chance import Chance
 
 DIGITS = 12
+_PERSONAL = ("model/", "data/")
 T = TypeVar("T")
 
 
@@ -23,13 +24,15 @@ class Bucket:
     """Objects by path. late: creations that were given up by their sender, and may still arrive.
 
     created: every manifest that was ever created here, by path; what a restored backup has lost stays in it.
-    purged_too_early: files of versions that were there while a collector said that they are gone.
+    purged_too_early: files of versions that were there while a collector said that they are gone, but for those that
+    a writer put who did not know that its version was collected. woken: these.
     """
 
     objects: dict[str, bytes] = field(default_factory=dict)
     late: list[tuple[str, bytes]] = field(default_factory=list)
     created: dict[str, bytes] = field(default_factory=dict)
     purged_too_early: list[str] = field(default_factory=list)
+    woken: set[str] = field(default_factory=set)
     lock: Lock = field(default_factory=Lock)
 
     def create(self, path: str, data: bytes) -> None:
@@ -40,9 +43,15 @@ class Bucket:
             if path.startswith("manifests/"):
                 self.created[path] = data
             if path.startswith("purged/"):
-                older = (each for each in self.objects if each.startswith(("model/", "data/")))
+                older = (each for each in self.objects if each.startswith(_PERSONAL) and each not in self.woken)
                 number = path.removeprefix("purged/")[:DIGITS]
                 self.purged_too_early += [each for each in older if each.split("/")[1][:DIGITS] < number]
+
+    def put(self, path: str, data: bytes) -> None:
+        if path.startswith(_PERSONAL):
+            manifest = self.objects.get(f"manifests/{path.split('/')[1][:DIGITS]}.json", b"")
+            (self.woken.add if b'"collected"' in manifest else self.woken.discard)(path)
+        self.objects[path] = data
 
     def deliver(self) -> None:
         """Creations that were on their way arrive."""
@@ -98,7 +107,7 @@ class Access:
         return self._read("exists", path, lambda: path in self._bucket.objects)
 
     def put(self, path: str, data: bytes) -> None:
-        self._write("put", path, lambda: self._bucket.objects.__setitem__(path, data))
+        self._write("put", path, lambda: self._bucket.put(path, data))
 
     def delete(self, path: str) -> None:
         self._write("delete", path, lambda: self._bucket.objects.pop(path, None))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Literal
+from typing import Any, Literal
 
 from tests.daemon.world import TIME, Pair
 
 Kind = Literal["request", "bad"]
 Identity = tuple[str, str]
+NO_TIMES: Mapping[Pair, int] = {}
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,7 @@ class Sent:
 
     identity: (source, id); content: what makes two requests of one identity the same. Both are None for what is no
     request. pairs: what it erases, as far as that is there. approves: the request that an approval names.
+    corrects: pairs that get another label.
     """
 
     number: int
@@ -27,16 +31,18 @@ class Sent:
     content: str | None
     pairs: frozenset[Pair]
     approves: Identity | None = None
+    corrects: Mapping[Pair, float] = field(default_factory=dict)
 
 
 class Sender:
     """Makes records. Some are repeated, some are no requests, and some share their identity with another request.
 
-    pairs: all that a data set holds.
+    pairs: all that a data set holds. times: when each was recorded, in microseconds since 1970; where there are none,
+    nothing is erased by its time.
     """
 
-    def __init__(self, random: Random, pairs: frozenset[Pair]) -> None:
-        self._random = random
+    def __init__(self, random: Random, pairs: frozenset[Pair], times: Mapping[Pair, int] = NO_TIMES) -> None:
+        self._random, self._times = random, times
         self._pairs = sorted(pairs)
         self._users = sorted({user for user, _ in pairs})
         self._items = sorted({item for _, item in pairs})
@@ -77,9 +83,11 @@ class Sender:
     def _request(self, number: int, identity: tuple[str, str]) -> Sent:
         content, pairs = self._content()
         document = {"id": identity[1], "source": identity[0], "time": TIME.isoformat(), "number": number, **content}
-        return Sent(number, json.dumps(document).encode(), identity, json.dumps(content, sort_keys=True), pairs)
+        told = {tuple(pair): content["label"] for pair in content["interactions"]} if "label" in content else {}
+        payload, asked = json.dumps(document).encode(), json.dumps(content, sort_keys=True)
+        return Sent(number, payload, identity, asked, pairs, corrects=told)
 
-    def _content(self) -> tuple[dict[str, object], frozenset[Pair]]:
+    def _content(self) -> tuple[dict[str, Any], frozenset[Pair]]:
         drawn = self._random.random()
         if drawn < 0.25:
             user = self._random.choice(self._users)
@@ -92,5 +100,20 @@ class Sender:
             return {"type": "erase_user", "subject": "nobody"}, frozenset()
         if drawn < 0.45:
             return {"type": "release", "subject": self._random.choice(self._users)}, frozenset()
+        return self._of_pairs(drawn)
+
+    def _of_pairs(self, drawn: float) -> tuple[dict[str, Any], frozenset[Pair]]:
+        if drawn < 0.52 and self._times:
+            user, before = self._random.choice(self._users), self._random.choice(sorted(self._times.values()))
+            found = frozenset(p for p in self._pairs if p[0] == user and self._times[p] < before)
+            until = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=before)
+            return {"type": "erase_before", "subject": user, "before": until.isoformat()}, found
+        if drawn < 0.6:
+            some, label = self._random.sample(self._pairs, self._random.randint(1, 3)), self._random.choice((0.0, 1.0))
+            return {
+                "type": "rectify",
+                "interactions": [list(pair) for pair in sorted(some)],
+                "label": label,
+            }, frozenset()
         some = sorted(self._random.sample(self._pairs, self._random.randint(1, 3)))
         return {"type": "erase_interactions", "interactions": [list(pair) for pair in some]}, frozenset(some)

@@ -24,7 +24,7 @@ def leave_candidate(random: Random, store: Store, number: int) -> None:
     reader = Reader(store)
     cut = reader.manifest(reader.newest())
     theta = 0.1 * torch.randn(USERS + ITEMS, CONFIG.rank, generator=torch.Generator().manual_seed(random.randrange(99)))
-    state = FullState(CONFIG, Parameters.unstacked(theta, USERS), trained_dataset())
+    state = FullState(CONFIG, Parameters.unstacked(theta, USERS), trained_dataset(timed=True))
     candidates.leave(store, f"candidate-{number}", cut, state, cut.residual, {}, TIME)
 
 
@@ -38,7 +38,7 @@ def check_nobody_came_back(store: Store, initial: Counter[Pair]) -> None:
     """Nobody on the suppression list is in the newest version, and no candidate became two versions."""
     newest, suppression = Reader(store).load(), Suppression.read(store)
     assert len(suppression.rows(newest.dataset)) == 0, "somebody on the suppression list is in the newest version"
-    data = trained_dataset()
+    data = trained_dataset(timed=True)
     data.delete(suppression.rows(data))
     gone = set(initial) - set(pairs(data))
     back = gone & set(pairs(newest.dataset))

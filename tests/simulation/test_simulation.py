@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.corrections import check_corrections
 from tests.simulation.promises import check
 from tests.simulation.purges import check_purges
 from tests.simulation.world import World
@@ -19,3 +20,4 @@ def test_nothing_is_lost_done_twice_torn_or_contradicted(seed: int, tmp_path: Pa
     world.play()
     check(world)
     check_purges(world)
+    check_corrections(world)

@@ -35,6 +35,7 @@ from tests.daemon.world import World as Small
 from tests.simulation.broker import Broker
 from tests.simulation.bucket import NO_TROUBLE, Access, Bucket, Crash, Trouble
 from tests.simulation.chance import Chance
+from tests.simulation.corrections import labels, times
 from tests.simulation.events_file import EventsFile
 from tests.simulation.held import SHARES, to_approve
 from tests.simulation.outbox import Arrivals
@@ -66,10 +67,11 @@ class World:
         self.random, self.chance = Random(seed), Chance(seed)
         self.bucket = Bucket()
         self.store: Store = self._clean()
-        start(self.store)
+        start(self.store, timed=True, attempt="start")
         self.reader = Reader(self.store)
-        self.initial = pairs(self.reader.load().dataset)
-        self.sender = Sender(self.random, frozenset(self.initial))
+        first = self.reader.load().dataset
+        self.initial, self.labels = pairs(first), labels(first)
+        self.sender = Sender(self.random, frozenset(self.initial), times(first))
         self.sent: dict[int, Sent] = {}
         self.stream = Broker(self.random) if self.random.random() < 0.5 else EventsFile(folder)
         self.eras: list[Era] = [Era()]
@@ -79,7 +81,7 @@ class World:
         self._brake_share = self.random.choice(SHARES)
         self._healing = False
         self.committed_while_fenced: list[str] = []
-        self._lives = self._taken_over = self._candidates = 0
+        self.candidates = self._lives = self._taken_over = 0
         self._accept: str | None = None
         self._held: Version | None = None
         self._held_era = 0
@@ -166,8 +168,8 @@ class World:
 
     def retrain(self) -> None:
         """Somebody leaves a model that was trained on the data from before the first request."""
-        self._candidates += 1
-        leave_candidate(self.random, self.store, self._candidates)
+        self.candidates += 1
+        leave_candidate(self.random, self.store, self.candidates)
 
     def back_up(self) -> None:
         """Somebody copies the bucket."""

@@ -73,6 +73,7 @@ class Metrics:
     )
     batches = _counter("ifrud_batches_total", "Batches committed.")
     refinements = _counter("ifrud_refinements_total", "Versions committed in idle time that moved the model.")
+    adoptions = _counter("ifrud_adoptions_total", "Versions that were made from a candidate.")
     proofs = _counter("ifrud_proofs_total", "Versions committed in idle time to carry a proof.")
     proof_failures = _counter("ifrud_proof_failures_total", "Versions about which nothing could be proven.")
     acknowledgement_failures = _counter(

@@ -230,6 +230,8 @@ class Reporter:
             self.metrics.cache.labels(event).inc(rows - before[event])
         if new.batch is not None:
             self._count(new.batch)
+        elif new.manifest.candidate is not None:
+            self.metrics.adoptions.inc()
         elif new.update is not None:
             self.metrics.refinements.inc()
         elif not new.restated:

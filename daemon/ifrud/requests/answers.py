@@ -17,6 +17,7 @@ from ifrud.requests.brake import Brake, Verdict
 from ifrud.requests.dead_letters import DeadLetter, Letters
 from ifrud.requests.held import NOTHING_HELD, HeldRequest
 from ifrud.requests.intake import Arrival, Intake
+from ifrud.requests.overtaken import Overtaken
 from ifrud.requests.receipts import Receipt, ReceiptState
 
 CONFLICT = RequestError(
@@ -128,32 +129,56 @@ def recognise(
 class Answers:
     """What the fresh requests of a batch delete, and how each is answered.
 
-    states: of fresh requests and then of failed ones, in their order. verdict: of the brake. near_misses: those of them
-    that mean no rows, but would if an id were spelt otherwise.
+    states: of fresh requests, then of failed ones, then of held ones that others have emptied, in their order. verdict:
+    of the brake. emptied: those held ones. overtaken: what others have erased of held requests. near_misses: those that
+    mean no rows, but would if an id were spelt otherwise.
     """
 
     recognised: Recognised
     deletion: Deletion
     states: Mapping[Identity, ReceiptState]
     verdict: Verdict
+    emptied: Mapping[Identity, HeldRequest]
+    overtaken: Overtaken
     near_misses: Collection[Identity] = ()
+
+    @property
+    def events(self) -> list[Event]:
+        """Hashes and fingerprints of what is answered, in the order of the states."""
+        return [*self.recognised.events, *(each.event for each in self.emptied.values())]
+
+    @property
+    def suppressed(self) -> list[Request]:
+        """Requests that put somebody on the suppression list, or take them off it, in their order."""
+        emptied = [each.request for each in self.emptied.values()]
+        fresh = self.recognised.fresh.items()
+        answered = [one for each, (one, _) in fresh if self.states[each] not in ("failed", "held")]
+        return [*emptied, *self.overtaken.left_out, *answered]
 
     @property
     def remembered(self) -> dict[Identity, State]:
         """The states, as they are remembered."""
-        return {**self.states, **dict.fromkeys(self.near_misses, "near_miss")}
+        return {**self.states, **dict.fromkeys(self.near_misses, "near_miss"), **dict.fromkeys(self.granted, "granted")}
+
+    @property
+    def granted(self) -> list[Identity]:
+        """Those that were carried out and erase nothing themselves."""
+        fresh = self.recognised.fresh.items()
+        permits = [each for each, (request, _) in fresh if isinstance(request, Approve | Release)]
+        return [each for each in permits if self.states[each] == "published"]
 
     def receipts(self, version: int, time: datetime, residual: float | None) -> list[Receipt]:
         """A receipt for each request; those of `version` first, then the repeated ones."""
         held, states = self.verdict.held, self.remembered.items()
         new = [Receipt.of(each, state, version, time, residual, held.get(each)) for each, state in states]
-        return [*new, *self.recognised.repeated.values()]
+        repeated = self.recognised.repeated.items()
+        return [*new, *(receipt for each, receipt in repeated if each not in self.emptied)]
 
     def braked(self, brake: Brake, version: int, now: datetime) -> Brake:
         """The brake after the version that gives these answers."""
         fresh = self.recognised.fresh
         held = {each: HeldRequest(*fresh[each], version, now, reason) for each, reason in self.verdict.held.items()}
-        return brake.after(held, self.states.keys(), self.verdict.counted, now)
+        return brake.after(held, self.states.keys(), self.verdict.counted, now, self.overtaken.shortened)
 
     def count(self, state: ReceiptState) -> int:
         return sum(answer == state for answer in self.states.values())
@@ -179,4 +204,11 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
         for identity, (request, _) in recognised.fresh.items()
         if len(parts[identity]) == 0 and near_miss(request, dataset)
     ]
-    return Answers(recognised, Deletion.union(done.values()), states | failed, verdict, near)
+    deletion = Deletion.union(done.values())
+    # What an approval of another part of the batch names is answered there.
+    waiting = {each: one.request for each, one in brake.held.items() if each not in {**parts, **recognised.approved}}
+    new = {identity: recognised.fresh[identity][0] for identity in verdict.held}
+    overtaken = Overtaken.of(waiting, new, deletion, dataset)
+    emptied = {identity: brake.held[identity] for identity in overtaken.emptied}
+    nothing: dict[Identity, ReceiptState] = dict.fromkeys(emptied, "nothing_to_erase")
+    return Answers(recognised, deletion, states | failed | nothing, verdict, emptied, overtaken, near)

@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from ifru.interactions import Dataset, Deletion
-from ifru.requests import Identity
+from ifru.requests import Identity, Request
 from ifru.snapshots import ErasedRows, Holding, Manifest, Reader
 from ifrud.requests.answered import Answered
 from ifrud.requests.held import NOTHING_HELD, HeldRequest
 
 WINDOW = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
+NOTHING_SHORTENED: Mapping[Identity, Request] = {}
 
 
 @dataclass(frozen=True)
@@ -68,16 +69,24 @@ class Brake:
         return Verdict(held, counted)
 
     def after(
-        self, held: Mapping[Identity, HeldRequest], released: Collection[Identity], counted: int, now: datetime
+        self,
+        held: Mapping[Identity, HeldRequest],
+        released: Collection[Identity],
+        counted: int,
+        now: datetime,
+        shortened: Mapping[Identity, Request] = NOTHING_SHORTENED,
     ) -> Brake:
-        """After a version. held: what it holds in addition. released: what it answers in another way."""
+        """After a version. held: what it holds in addition. released: what it answers in another way. shortened: what
+        asks for less now, of both."""
         rows = {each.minute: each.rows for each in self._window(now)}
         minute = _minute(now)
         if counted:
             rows[minute] = rows.get(minute, 0) + counted
-        kept = {identity: each for identity, each in self.held.items() if identity not in released}
+        kept = {each: one for each, one in self.held.items() if each not in released} | dict(held)
+        for identity, request in shortened.items():
+            kept[identity] = replace(kept[identity], request=request)
         last = sorted(rows.items())[-(WINDOW // MINUTE) :]
-        return replace(self, held={**kept, **held}, erased=[ErasedRows(minute=at, rows=n) for at, n in last])
+        return replace(self, held=kept, erased=[ErasedRows(minute=at, rows=n) for at, n in last])
 
     @property
     def holding(self) -> Holding:

@@ -17,6 +17,10 @@ _ROW_OPERATIONS = ("c", "r", "u")
 """Rows that were inserted, read for a snapshot, or changed."""
 
 
+_MOST_MS = 10**18
+"""No time is so far away; larger numbers would be none of a float."""
+
+
 @dataclass(frozen=True)
 class Change:
     """What a record says. request: None where it asks for nothing, such as a row that was inserted."""
@@ -111,7 +115,8 @@ class Changes:
         """fields: of the request -> where the record has them."""
         name = f"{self.stream}/{event.partition}/{event.offset}@{time}"
         try:
-            return parse_request(to_json({"id": name, "source": source, "time": time / 1000, **content}))
+            seconds = min(max(time, -_MOST_MS), _MOST_MS) / 1000
+            return parse_request(to_json({"id": name, "source": source, "time": seconds, **content}))
         except RequestError as error:
             field = fields.get(error.field, error.field)
             raise RequestError(field, str(error).removeprefix(f"{error.field}: ")) from None

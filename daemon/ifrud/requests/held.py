@@ -20,11 +20,15 @@ class _Line(BaseModel):
     version: PositiveInt
     since: AwareDatetime
     reason: str
+    fingerprint: str | None = None
 
 
 @dataclass(frozen=True)
 class HeldRequest:
-    """A request that is held, as of a version. event: its hash and fingerprint. reason: names no subject."""
+    """A request that is held, as of a version. event: its hash and fingerprint, as it came. reason: names no subject.
+
+    request: without pairs that were erased for another one since.
+    """
 
     request: Request
     event: Event
@@ -36,11 +40,20 @@ class HeldRequest:
     def read(line: bytes, event: Callable[[Request], Event]) -> HeldRequest:
         """From a line of the store. event: of a request. Raises pydantic.ValidationError for any other line."""
         found = _Line.model_validate_json(line)
-        return HeldRequest(found.request, event(found.request), found.version, found.since, found.reason)
+        came = event(found.request)
+        if found.fingerprint is not None:
+            came = came.model_copy(update={"fingerprint": found.fingerprint})
+        return HeldRequest(found.request, came, found.version, found.since, found.reason)
 
     def line(self) -> bytes:
         """One line of JSON, with all that the request asks for."""
-        line = _Line(request=self.request, version=self.version, since=self.since, reason=self.reason)
+        line = _Line(
+            request=self.request,
+            version=self.version,
+            since=self.since,
+            reason=self.reason,
+            fingerprint=self.event.fingerprint,
+        )
         return line.model_dump_json().encode()
 
     @property

@@ -14,6 +14,7 @@ from ifru.snapshots import First, State
 from ifrud.streams.outboxes import Record
 
 ReceiptState = Literal["published", "nothing_to_erase", "failed", "held", "purged"]
+_TOLD = {"near_miss": "nothing_to_erase", "granted": "published"}
 _NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
 
 
@@ -30,6 +31,8 @@ class Receipt(BaseModel):
     then there is another receipt.
     residual_influence: of the batch that the request was in; 0 is the retrained model, 1 is nothing forgotten.
     near_miss: there was nothing of the subject, but of one whose id differs in spelling only. Left out where false.
+    erased: false for approvals and releases that are `published`: what was erased is said by other receipts. Left out
+    where true.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,6 +45,7 @@ class Receipt(BaseModel):
     time: AwareDatetime
     residual_influence: float | None
     near_miss: bool = False
+    erased: bool = True
     reason: str | None = None
 
     @staticmethod
@@ -58,8 +62,7 @@ class Receipt(BaseModel):
         residual_influence: of the whole batch.
         """
         source, request_id = request
-        near_miss = state == "near_miss"
-        told = cast("ReceiptState", "nothing_to_erase" if near_miss else state)
+        told = cast("ReceiptState", _TOLD.get(state, state))
         return Receipt(
             id=uuid5(_NAMESPACE, json.dumps([source, request_id, told, version])),
             request_id=request_id,
@@ -68,7 +71,8 @@ class Receipt(BaseModel):
             version=version,
             time=time.astimezone(UTC),
             residual_influence=residual_influence if told == "published" else None,
-            near_miss=near_miss,
+            near_miss=state == "near_miss",
+            erased=state != "granted",
             reason=reason,
         )
 
@@ -80,7 +84,7 @@ class Receipt(BaseModel):
     @property
     def answer(self) -> State:
         """What is remembered of it: all that tells it from other receipts of its version."""
-        return "near_miss" if self.near_miss else self.state
+        return "near_miss" if self.near_miss else self.state if self.erased else "granted"
 
     @property
     def request(self) -> Identity:
@@ -94,7 +98,8 @@ class Receipt(BaseModel):
 
     def line(self) -> bytes:
         """One line of JSON, without the newline. The same receipt gives the same bytes."""
-        absent = {name for name in ("near_miss", "reason") if not getattr(self, name)}
+        usual = {"near_miss": False, "erased": True, "reason": None}
+        absent = {name for name, value in usual.items() if getattr(self, name) == value}
         return self.model_dump_json(exclude=absent).encode()
 
     def record(self) -> Record:
