@@ -41,7 +41,7 @@ collect: {enabled: true}
 podSecurityContext: {supplementalGroups: [3000]}
 securityContext: {privileged: false}
 initContainers: [{name: wait, image: busybox}]
-topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]
+topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway, labelSelector: {}}]
 extraObjects: [{apiVersion: v1, kind: Secret, metadata: {name: "{{ .Release.Name }}-more"}}]
 podDisruptionBudget: {enabled: true}
 podAnnotations: {a: b}
@@ -192,11 +192,22 @@ def test_the_rules_of_a_release_are_the_alerts_about_this_release_alone(tmp_path
     assert (CHART / ALERTS.name).resolve() == ALERTS
 
 
-def test_promtool_accepts_the_rules_of_a_release(tmp_path: Path) -> None:
-    rules = tmp_path / "rules.yaml"
-    rules.write_text(yaml.safe_dump(_only(render(EVERYTHING, tmp_path), "PrometheusRule")["spec"]))
+def test_a_release_misses_itself_although_prometheus_never_saw_it(tmp_path: Path) -> None:
+    spec = _only(render(EVERYTHING, tmp_path), "PrometheusRule")["spec"]
+    absent = next(rule for rule in spec["groups"][0]["rules"] if rule["alert"] == "IfrudAbsent")
+    mine = {"job": "ifrud", "namespace": "models", "service": "movies-ifrud"}
+    alert = {"exp_labels": mine | absent["labels"], "exp_annotations": absent["annotations"]}
+    there = {"series": 'up{job="ifrud",namespace="others",service="movies-ifrud"}', "values": "1x3000"}
+    test = {
+        "interval": "1m",
+        "input_series": [there],
+        "alert_rule_test": [{"alertname": "IfrudAbsent", "eval_time": "40h", "exp_alerts": [alert]}],
+    }
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(spec))
+    (tmp_path / "test.yaml").write_text(yaml.safe_dump({"rule_files": ["rules.yaml"], "tests": [test]}))
+    promtool = program("promtool", "PROMTOOL")
     done = subprocess.run(
-        [program("promtool", "PROMTOOL"), "check", "rules", str(rules)], capture_output=True, text=True, check=False
+        [promtool, "test", "rules", "test.yaml"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
 
