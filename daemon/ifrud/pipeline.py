@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ from ifru.engine.update import Update
 from ifru.interactions import Deletion
 from ifru.models import model_of
 from ifru.proof import ProofError
-from ifru.requests import refusal
+from ifru.requests import Request, refusal
 from ifru.snapshots import NOBODY, Event, Holding, Manifest, Reader, Remembered, Run, Suppressed, Version
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
@@ -83,6 +83,7 @@ class Pipeline:
         self.streams.receipts.send([receipt.record() for receipt in receipts])
         self.model.claim(self._recorded(self.positions))
         self.reporter.ready(self.model.manifest, self.model.settled, self.positions, len(receipts))
+        self._show_open(())
 
     def process(self, batch: Batch, watch: Stopwatch) -> None:
         """Publish the version that has forgotten what a batch asks for, and answer its requests.
@@ -106,7 +107,7 @@ class Pipeline:
             refused = partial(refusal, dataset=engine.dataset, config=engine.config, relabels=engine.relabels)
             recognised = recognise(intake, self.answered, letters, refused, held)
             recognised = approve(recognised, held, self.answered, letters, refused)
-        self.reporter.open(request for request, _ in recognised.fresh.values())
+        self._show_open(request for request, _ in recognised.fresh.values())
         self.reporter.ignored(recognised.ignored)
         # 2
         with watch.stage("dead_letters"):
@@ -132,10 +133,14 @@ class Pipeline:
                 else:
                     recognised = self._failed(recognised, error)
                     sizes = sizes or [0]
-        self.reporter.open(())
+        self._show_open(())
         # 8
         with watch.stage("acknowledge"):
             self._acknowledge()
+
+    def _show_open(self, fresh: Iterable[Request]) -> None:
+        """Requests of a batch that are not answered yet, and those that are held, are open."""
+        self.reporter.open([*fresh, *(held.request for held in self.brake.held.values())])
 
     def _answer(self, part: Recognised, positions: Mapping[int, int], closed: Closed, watch: Stopwatch) -> None:
         """Steps 3 to 7 for requests. Raises UpdateFailed before anything is published."""

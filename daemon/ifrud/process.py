@@ -228,6 +228,7 @@ def _reporter(settings: Settings) -> Reporter:
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics.registry)
     metrics.build.labels(version("ifru")).set(1)
+    metrics.tolerance.set(settings.engine.tolerance)
     return Reporter(board, metrics, _utc)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -61,6 +62,19 @@ def states(world: World) -> dict[object, list[object]]:
     for receipt in world.receipts():
         found.setdefault(receipt["request_id"], {})[receipt["state"]] = None
     return {name: list(told) for name, told in found.items()}
+
+
+def test_the_deadline_of_a_held_request_is_shown_until_it_is_approved(world: World) -> None:
+    deadline = NOON + timedelta(days=30)
+    gauge = "ifrud_nearest_deadline_timestamp_seconds"
+    world.submit(erase_item("big", popular(world), deadline=deadline.isoformat()))
+    for _ in ("the process that held it", "the next one"):
+        reporter = world.reporter()
+        drain(world, reporter=reporter)
+        assert reporter.metrics.registry.get_sample_value(gauge) == deadline.timestamp()
+    world.submit(approve("yes", "big"))
+    drain(world, reporter=reporter)
+    assert math.isnan(reporter.metrics.registry.get_sample_value(gauge) or 0.0)
 
 
 def test_a_request_that_would_erase_the_most_popular_item_is_held_until_it_is_approved(world: World) -> None:

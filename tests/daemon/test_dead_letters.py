@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from base64 import b64decode
 from datetime import UTC, datetime
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+import ifru
+import ifrud
 from ifru.errors import RequestError
-from ifrud.requests.dead_letters import ATTRIBUTE_BYTES, PAYLOAD_BYTES, Letters, dead_letter
+from ifrud.observe.metrics import Metrics
+from ifrud.requests.dead_letters import ATTRIBUTE_BYTES, FIELDS, PAYLOAD_BYTES, Letters, dead_letter
 from ifrud.streams.sources import Event
 
 TIME = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
@@ -121,3 +127,19 @@ def test_a_digest_keeps_nothing_of_the_original_but_its_size_and_hash() -> None:
 def test_a_digest_of_nothing_lacks_nothing() -> None:
     letter = Letters("events", lambda: TIME, "digest").of(Event(None, None, (), 0, 0, 1, 0.0), ERROR)
     assert (letter.payload_truncated, letter.attributes_left_out) == (False, False)
+
+
+def test_every_field_that_code_can_name_is_shown_as_a_counter_from_the_start() -> None:
+    named = {
+        call.args[0].value.partition(".")[0]
+        for package in (ifru, ifrud)
+        for file in Path(package.__path__[0]).rglob("*.py")
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "RequestError"
+        if call.args and isinstance(call.args[0], ast.Constant) and isinstance(call.args[0].value, str)
+    }
+    assert len(named) > 10
+    assert named <= set(FIELDS)
+    registry = CollectorRegistry()
+    Metrics(registry)
+    assert {registry.get_sample_value("ifrud_dead_letters_total", {"field": field}) for field in FIELDS} == {0.0}

@@ -58,9 +58,8 @@ def test_the_user_is_a_number_that_is_not_root_and_the_chart_uses_the_same() -> 
     [user] = said("USER")
     number, group = map(int, user.split(":"))
     assert number > 0
-    chart = (CHART / "templates" / "deployment.yaml").read_text(encoding="utf-8")
-    for line in (f"runAsUser: {number}", f"runAsGroup: {group}", f"fsGroup: {group}"):
-        assert re.search(rf"^\s*{line}$", chart, re.MULTILINE), line
+    chart = read_yaml(CHART / "values.yaml")["podSecurityContext"]
+    assert (chart["runAsUser"], chart["runAsGroup"], chart["fsGroup"]) == (number, group, group)
 
 
 def test_compiled_loops_go_to_a_volume_that_compose_file_and_chart_mount() -> None:

@@ -7,8 +7,9 @@ import subprocess
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
-from ifru.engine.settings import EngineSettings
+from ifrud.observe.metrics import Metrics
 from ifrud.settings import BatchSettings
 from tests.deploy.deployed import (
     ALERTS,
@@ -80,9 +81,18 @@ def test_an_alert_asks_for_metrics_that_the_daemon_has_and_says_what_is_wrong(ru
 
 
 def test_alerts_follow_the_default_settings() -> None:
-    expressions = {rule["alert"]: rule["expr"] for rule in alerts()}
-    assert expressions["IfrudResidualInfluence"].endswith(f"> {EngineSettings().tolerance}")
-    assert expressions["IfrudLag"].endswith(f"> {BatchSettings().max_backlog}")
+    lag = next(rule["expr"] for rule in alerts() if rule["alert"] == "IfrudLag")
+    assert re.findall(r"> (\d+)", lag) == [str(BatchSettings().max_backlog), str(BatchSettings().max_requests)]
+
+
+def test_what_is_slow_is_told_from_a_bucket_that_the_histogram_has() -> None:
+    registry = CollectorRegistry()
+    Metrics(registry)
+    [rule] = [rule for rule in alerts() if rule["alert"] == "IfrudLatencyBurn"]
+    limits = re.findall(r'\w+_bucket\{[^}]*le="([^"]*)"', rule["expr"])
+    assert len(limits) == 2
+    for limit in limits:
+        assert registry.get_sample_value("ifrud_request_latency_seconds_bucket", {"le": limit}) == 0
 
 
 def test_prometheus_scrapes_the_daemon_of_the_compose_file_under_the_job_that_alerts_ask_for() -> None:

@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from ifru.curvature.cache import Counters
+from ifrud.requests.dead_letters import FIELDS
 from ifrud.requests.receipts import ReceiptState
 
 Stage = Literal[
@@ -65,7 +66,7 @@ class Metrics:
         "Requests whose id had been answered before; the first receipt was sent again.",
     )
     dead_letters = _counter(
-        "ifrud_dead_letters_total", "Events that were no request, by the field that was wrong.", "field"
+        "ifrud_dead_letters_total", "Events that were no request, by the field that was wrong.", "field", FIELDS
     )
     ignored = _counter(
         "ifrud_ignored_events_total",
@@ -108,6 +109,7 @@ class Metrics:
         "ifrud_residual_influence",
         "Share of the newest batch's influence that is still in the model, from 0 to 1.",
     )
+    tolerance = _gauge("ifrud_engine_tolerance", "The residual influence that a batch may be published with.")
     residual_total = _gauge(
         "ifrud_residual_influence_carried",
         "Share of the influence of all deletions since the last full retrain that is still in the model.",
@@ -134,11 +136,11 @@ class Metrics:
     )
     oldest_open = _gauge(
         "ifrud_oldest_open_request_timestamp_seconds",
-        "The time of the oldest request that was read and is not answered; NaN while there is none.",
+        "The time of the oldest request that was read and is not answered, or is held; NaN while there is none.",
     )
     nearest_deadline = _gauge(
         "ifrud_nearest_deadline_timestamp_seconds",
-        "The nearest deadline of requests that were read and are not answered; NaN while there is none.",
+        "The nearest deadline of requests that were read and are not answered, or are held; NaN while there is none.",
     )
     ready = _gauge("ifrud_ready", "1 while the daemon takes requests and can answer them, else 0.")
     source_connected = _gauge(

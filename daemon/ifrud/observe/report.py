@@ -170,7 +170,7 @@ class Reporter:
             self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
 
     def open(self, requests: Iterable[Request]) -> None:
-        """All requests that were read and are not answered now."""
+        """All requests that were read and are not answered now, or are held."""
         found = list(requests)
         for gauge, times in (
             (self.metrics.oldest_open, [request.time for request in found]),

@@ -7,14 +7,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 from pydantic_core import to_json
 
 from ifru.errors import RequestError
+from ifru.requests import Request
 from ifrud.streams.outboxes import Record
 from ifrud.streams.sources import Event
+
+FIELDS = tuple(
+    sorted(
+        {name for request in get_args(Request) for name in request.model_fields}
+        | {"payload", "record", "key", "timestamp"}  # Kafka's record
+        | {"content-type", "specversion", "data", "data_base64"}  # CloudEvents
+        | {"op", "ts_ms"}  # Debezium
+        | {"engine"}
+    )
+)
+"""What a dead letter can name as wrong: its field up to the first dot."""
 
 PAYLOAD_BYTES = 256 * 1024
 """Payloads up to this size are kept whole. With ATTRIBUTE_BYTES it keeps every dead letter under Kafka's 1 MB."""
