@@ -181,7 +181,7 @@ def parse_request(payload: bytes | str) -> Request:
         raise RequestError("type", f"is missing; it is one of {', '.join(REQUEST_TYPES)}")
     if kind == "union_tag_invalid":
         raise RequestError("type", f"is unknown; it is one of {', '.join(REQUEST_TYPES)}")
-    if kind in ("model_attributes_type", "model_type", "dict_type"):
+    if kind in ("model_attributes_type", "model_type", "dict_type") and not first["loc"][1:]:
         raise RequestError("payload", "is not a JSON object")
     field = ".".join(str(part) for part in first["loc"][1:]) or "payload"
     raise RequestError(field, "is missing" if kind == "missing" else first["msg"])

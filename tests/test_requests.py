@@ -301,3 +301,9 @@ def test_a_moment_that_no_calendar_of_utc_has_is_refused(moment: str) -> None:
     with pytest.raises(RequestError) as refused:
         request(type="erase_before", subject="u3", before=moment)
     assert refused.value.field == "before"
+
+
+def test_an_approval_that_names_no_request_as_an_object_is_told_so() -> None:
+    with pytest.raises(RequestError) as refused:
+        request(type="approve", request="r1")
+    assert refused.value.field == "request"

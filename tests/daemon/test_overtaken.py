@@ -10,9 +10,10 @@ import pytest
 from ifru.snapshots import Reader, collect
 from ifru.snapshots.audit import audit
 from ifru.suppression import Suppression
+from tests.daemon.test_adoption import leave
 from tests.daemon.test_brake import approve, states
 from tests.daemon.test_purged import AT_ONCE, NOW, purged
-from tests.daemon.world import Pair, World, erase_pairs, erase_user, pairs
+from tests.daemon.world import Pair, World, erase_pairs, erase_user, pairs, request
 
 ANYTHING = {"brake_share": 1, **NOW}
 NOTHING = {"brake_share": 0, **NOW}
@@ -104,3 +105,16 @@ def test_an_approval_in_the_batch_that_empties_a_held_request_is_carried_out(wor
     world.drain(**ANYTHING)
     assert states(world) == {"r1": ["held", "published"], "r3": ["published"], "yes": ["published"]}
     assert world.newest().manifest.held == ()
+
+
+def test_what_an_adopted_model_has_no_answer_to_stays_held_when_it_is_approved(tmp_path: Path) -> None:
+    world = World(tmp_path, timed=True)
+    world.submit(request("r1", type="erase_before", subject="user 1", before="2020-01-01T00:00:00Z"))
+    world.drain(**NOTHING)
+    leave(world)
+    world.drain(**ANYTHING)
+    assert world.newest().dataset.train.time is None
+    world.submit(approve("yes", "r1"))
+    world.drain(**ANYTHING)
+    assert [letter["field"] for letter in world.dead_letters()] == ["request"]
+    assert (states(world), len(world.newest().manifest.held)) == ({"r1": ["held"]}, 1)
