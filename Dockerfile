@@ -25,9 +25,10 @@ FROM python:${PYTHON_VERSION}-slim-bookworm
 LABEL org.opencontainers.image.title="ifrud" \
       org.opencontainers.image.description="Streaming unlearning daemon for recommender models" \
       org.opencontainers.image.licenses="Apache-2.0"
-# tini is process 1, which reaps children and has the default actions of signals.
+# The compiled loops run their threads on GNU OpenMP, which the slim image lacks; tini is process 1, which reaps children
+# and has the default actions of signals.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends tini \
+    && apt-get install --yes --no-install-recommends libgomp1 tini \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 ifrud \
     && useradd --uid 10001 --gid ifrud --no-create-home --home-dir /var/cache/ifrud --shell /usr/sbin/nologin ifrud \

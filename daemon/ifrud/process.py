@@ -19,7 +19,8 @@ from ifru.engine.supported import UnsupportedSupport
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
 from ifru.kernels.device import UnsupportedDevice, device_of
-from ifru.models import model_of
+from ifru.kernels.dispatch import concurrent
+from ifru.models import ModelConfig, model_of
 from ifru.models.factory import use_module
 from ifru.snapshots import (
     Manifest,
@@ -172,15 +173,14 @@ def assemble(
     )
     changes = Changes(settings.decode, streams.source.name)
     decoder = Decoder(letters, changes, settings.max_event_bytes, settings.max_consecutive_bad)
-    if settings.prove and not model_of(manifest.model).capabilities.provable:
-        log.info(f"versions of this model are not proven: there is no proof for {manifest.model.name!r}")
+    prove = settings.prove and _proving(manifest.model)
     quick = AttendedStore(store, contacts["store"])
     housekeeping = _housekeeping(settings, quick, reporter, now, utc)
     pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc)
     return Service(
         pipeline=pipeline,
         batcher=Batcher(settings.batch),
-        idle=IdleWork(settings.refine, _refined(reader, manifest), settings.prove, settings.refine_after_ms / 1000),
+        idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
         lookout=Lookout(quick, now),
@@ -219,6 +219,14 @@ def _refined(reader: Reader, newest: Manifest) -> bool:
         # It was collected; to refine once more does no harm.
         return False
     return len(done.events) == 0
+
+
+def _proving(config: ModelConfig) -> bool:
+    if not model_of(config).capabilities.provable:
+        log.info(f"versions of this model are not proven: there is no proof for {config.name!r}")
+    elif not concurrent():
+        log.warning("versions are not proven beside updates: install GNU OpenMP (libgomp1), which this machine lacks")
+    return concurrent()
 
 
 def _reporter(settings: Settings) -> Reporter:

@@ -6,12 +6,13 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from ifru.cli.options import dtype_of
 from ifru.cli.output import progress
@@ -25,7 +26,7 @@ from ifru.models import ModelConfig, model_of
 from ifru.requests import resolve
 from ifru.snapshots import Reader, Version, open_store
 from ifru.training import TrainedModel, train
-from ifru.training.ahead import compiling
+from ifru.training.warm_up import warm_up
 from ifrud.streams.outboxes import open_outbox
 from ifrud_demo.data import SEED, Data, generated, movielens_or_generated, own
 from ifrud_demo.models import configured, suited
@@ -97,16 +98,15 @@ def _data(options: Options, rule: LabelRule, files: Files) -> Data:
 def _train(config: ModelConfig, data: Data, files: Files) -> tuple[TrainedModel, float]:
     """The model, published as version 1, and the seconds that it took."""
     device = device_of("auto")
-    # For the daemon, beside the training: no request waits for a compiler.
-    ahead = compiling(config, ["float32"]) if device.type == "cpu" else nullcontext()
-    with progress() as report, ahead:
+    with progress() as report:
+        # For the daemon too: no request waits for a compiler.
+        report("compiling", None)
+        warm_up(config, device, (torch.float32,))
         start = time.monotonic()
         dtype = dtype_of(None, device, model_of(config).capabilities)
         trained = train(data.dataset, [config], seed=SEED, device=device, dtype=dtype, report=report)
         publish(open_store(files.store.as_uri()), trained, data.dataset)
-        seconds = time.monotonic() - start
-        report("compiling for the daemon", None)
-    return trained, seconds
+    return trained, time.monotonic() - start
 
 
 def _stream(rate: float, planned: Plan, provable: bool, files: Files, screen: Screen) -> Seen:

@@ -27,7 +27,7 @@ from ifru.curvature.preconditioner import Blocks, Part, Preconditioner, diagonal
 from ifru.curvature.shared import SharedCurvature
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
-from ifru.kernels.dispatch import compiled, on_rows
+from ifru.kernels.dispatch import compiled
 from ifru.objective import Linearised, Objective
 
 STALENESS = 0.25
@@ -320,9 +320,8 @@ def lower_penalty(inverses: Tensor, place: Int64, penalty: Tensor, error: Tensor
 def penalty_lowered(inverses: Tensor, place: Int64, penalty: Tensor) -> tuple[Tensor, Tensor]:
     """P <- (P⁻¹ − δI)⁻¹ of listed ones; a bound [S] on ‖δP‖, where it is not too large, and what is left out [S]."""
     ratio, dropped = torch.empty_like(penalty), torch.empty_like(penalty)
-    width, bounds = inverses.shape[2], (_LARGEST_RATIO, _rounding(inverses))
-    tables = inverses.numpy().reshape(-1, width), place, penalty.numpy(), *bounds, ratio.numpy(), dropped.numpy()
-    on_rows(kernels.lower_penalty, len(place), len(place) * width**3, *tables)
+    stack, bounds = inverses.numpy().reshape(-1, inverses.shape[2]), (_LARGEST_RATIO, _rounding(inverses))
+    kernels.lower_penalty(stack, place, penalty.numpy(), *bounds, ratio.numpy(), dropped.numpy())
     return ratio, dropped
 
 

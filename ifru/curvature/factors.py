@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ifru.interactions.table import Int64
 from ifru.kernels import gram as kernels
-from ifru.kernels.dispatch import compiled, on_rows
+from ifru.kernels.dispatch import compiled, is_long
 from ifru.objective import Capabilities, HavingCommon, Linearised, Objective
 
 
@@ -112,8 +112,8 @@ class GramRows:
         """out <- B⁻¹x for these rows of x; a row without interactions gives zero."""
         if compiled(x.device):
             values, start = self.whitened.values.numpy(), self.whitened.start
-            tables = values, start, self.ridge.numpy(), self.at.numpy(), x.numpy(), out.numpy()
-            on_rows(kernels.multiply, len(self.at), values.size, *tables)
+            multiply = kernels.multiply_many if is_long(values.size) else kernels.multiply_some
+            multiply(values, start, self.ridge.numpy(), self.at.numpy(), x.numpy(), out.numpy())
         else:
             out[self.at] = product(self.whitened, self.ridge, x[self.at])
 
@@ -128,8 +128,9 @@ def whitened_rows(factors: Factors, ridge: Tensor, at: Int64) -> GramRows:
     """(WᵀW + ρI)⁻¹ of factors W [Z, K], which are used up, and ridges ρ [S]; at [S]: as of `gram_rows`."""
     if compiled(ridge.device):
         work = factors.values.shape[1] * int(np.square(factors.degrees).sum())
-        tables = factors.values.numpy(), factors.start, ridge.numpy()
-        check_definite(sum(on_rows(kernels.whiten, len(ridge), work, *tables)), len(ridge))
+        whiten = kernels.whiten_many if is_long(work) else kernels.whiten_some
+        failed = whiten(factors.values.numpy(), factors.start, ridge.numpy())
+        check_definite(failed, len(ridge))
     else:
         factors = whitened(factors, ridge)
     return GramRows(factors, ridge, torch.from_numpy(at).to(ridge.device))

@@ -20,7 +20,7 @@ from ifru.curvature.common import AlikeRows, CommonRows, common_rows
 from ifru.curvature.factors import GramRows, by_chunk, check_definite, factor_counts, gram_rows, most_factors
 from ifru.interactions.table import Int64
 from ifru.kernels import blocks as kernels
-from ifru.kernels.dispatch import compiled, dot_rows, on_rows
+from ifru.kernels.dispatch import compiled, dot_rows, is_long
 from ifru.objective import Linearised
 
 _CHUNK_BYTES = 1 << 26
@@ -68,9 +68,10 @@ class Blocks:
 
     def into(self, x: Tensor, out: Tensor) -> None:
         if compiled(x.device):
+            many = is_long(len(self.at) * x.shape[1] ** 2)
+            multiply = kernels.multiply_many if many else kernels.multiply_some
             stack = self.inverses.numpy().reshape(-1, x.shape[1])
-            tables = stack, self.place.numpy(), self.at.numpy(), x.numpy(), out.numpy()
-            on_rows(kernels.multiply, len(self.at), len(self.at) * x.shape[1] ** 2, *tables)
+            multiply(stack, self.place.numpy(), self.at.numpy(), x.numpy(), out.numpy())
         else:
             out[self.at] = torch.bmm(self.inverses, x[self.at][:, :, None])[:, :, 0]
 
@@ -213,8 +214,7 @@ def inverse(blocks: Tensor) -> Tensor:
     width = blocks.shape[1]
     out = torch.empty_like(blocks)
     if compiled(blocks.device):
-        tables = blocks.numpy().reshape(-1, width), width, out.numpy().reshape(-1, width)
-        failed = sum(on_rows(kernels.invert, len(blocks), len(blocks) * width**3, *tables))
+        failed = kernels.invert(blocks.numpy().reshape(-1, width), width, out.numpy().reshape(-1, width))
     else:
         empty = (blocks.diagonal(dim1=1, dim2=2).sum(1) == 0)[:, None, None]
         eye = torch.eye(width, dtype=blocks.dtype, device=blocks.device)

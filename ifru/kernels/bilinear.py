@@ -3,9 +3,8 @@
 Axes: N interactions, grouped by user; U users, I items, R = U + I rows (users first, then items), S listed rows, K
 columns of a row, C parts of users, Z listed interactions.
 
-A loop goes over the stretch of listed rows or interactions from `begin` to before `end`, or over part c of the users,
-whose first is cuts[c] of [C + 1]; U comes last. One pass serves both sides: each part sums what it does to the items
-into a table of its own, of_items[c] of [C, I, K], which is scratch.
+One pass serves both sides: a part of the users sums what it does to the items into a table of its own, of_items
+[C, I, K], which is scratch. cuts [C + 1]: the first user of each part, and U.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, dot, fetch
 from ifru.kernels.score import (
@@ -32,11 +31,11 @@ from ifru.kernels.score import (
 _PIECE = 16
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def value(begin, end, theta, user, item, terms, form):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def value(theta, user, item, terms, form):
     """Σ w·ℓ(s), in float64 throughout. item [N] holds row numbers, U already added."""
     (label, weight), (rank, bias, loss), total = terms, form, 0.0
-    for z in range(begin, end):
+    for z in prange(len(user)):
         if weight[z] != 0.0:
             p, q, score = theta[user[z]], theta[item[z]], 0.0
             for k in range(rank):
@@ -52,140 +51,142 @@ def value(begin, end, theta, user, item, terms, form):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def derivatives(begin, end, theta, user, item, terms, form, first, second):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def derivatives(theta, user, item, terms, form, first, second):
     """first, second [N] <- the loss derivatives at theta. item: as in `value`."""
     (label, weight), (rank, bias, loss) = terms, form
-    for z in range(begin, end):
+    for z in prange(len(user)):
         score = score_of(theta, user[z], item[z], rank, bias)
         first[z], second[z] = loss_derivatives(score, label[z], weight[z], loss)
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def gradient_of(begin, end, theta, rows, incidence, first, ridge, form, out):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def gradient_of(theta, rows, incidence, first, ridge, form, out):
     """out [S, K] <- gradient of L in rows [S]. first [N]; ridge [R] = λ·degree."""
     (start, order, far), (rank, bias, _) = incidence, form
-    for m in range(begin, end):
+    for m in prange(len(rows)):
         e = rows[m]
         for k in range(theta.shape[1]):
             out[m, k] = ridge[e] * theta[e, k]
-        last = start[e + 1]
-        for j in range(start[e], last):
-            fetch(order, j + FAR, last, first)
-            fetch(far, j + NEAR, last, theta)
+        end = start[e + 1]
+        for j in range(start[e], end):
+            fetch(order, j + FAR, end, first)
+            fetch(far, j + NEAR, end, theta)
             d1 = first[order[j]]
             if d1 != 0.0:
                 add_gradient(out, m, d1, theta, far[j], rank, bias)
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def product(c, theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
-    """User rows of out [R, K], and of_items[c] for `sum_items` <- H x."""
+@njit(cache=True, parallel=True, fastmath=MATH)
+def product(theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
+    """out [R, K] <- H x."""
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
     users = cuts[-1]
-    mine = of_items[c]
-    mine[:] = 0
-    for u in range(cuts[c], cuts[c + 1]):
-        for k in range(theta.shape[1]):
-            out[u, k] = ridge[u] * x[u, k]
-        for z in range(start[u], start[u + 1]):
-            i, d1 = far[z], first[z]
-            if abs(second[z]) < FLAT:
-                add(out, u, d1, x, i, rank)
-                add(mine, i - users, d1, x, u, rank)
-                continue
-            curved = second[z] * change_of_score(theta, theta, x, u, i, rank, bias)
-            add_product(out, u, curved, theta, i, d1, x, i, rank, bias)
-            add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
+    for c in prange(len(cuts) - 1):
+        mine = of_items[c]
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            for k in range(theta.shape[1]):
+                out[u, k] = ridge[u] * x[u, k]
+            for z in range(start[u], start[u + 1]):
+                i, d1 = far[z], first[z]
+                if abs(second[z]) < FLAT:
+                    add(out, u, d1, x, i, rank)
+                    add(mine, i - users, d1, x, u, rank)
+                    continue
+                curved = second[z] * change_of_score(theta, theta, x, u, i, rank, bias)
+                add_product(out, u, curved, theta, i, d1, x, i, rank, bias)
+                add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
+    sum_items(x, ridge, of_items, out)
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def cross_to_users(c, theta, x, incidence, derivatives, form, cuts, out):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def cross_to_users(theta, x, incidence, derivatives, form, cuts, out):
     """out [U, K] <- what items' x [I, K] does to the users by the off-diagonal part of H."""
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
     users = cuts[-1]
-    for u in range(cuts[c], cuts[c + 1]):
-        out[u] = 0
-        for z in range(start[u], start[u + 1]):
-            i, d1 = far[z], first[z]
-            if abs(second[z]) < FLAT:
-                add(out, u, d1, x, i - users, rank)
-                continue
-            curved = second[z] * tangent(theta, u, x, i - users, rank, bias)
-            add_product(out, u, curved, theta, i, d1, x, i - users, rank, bias)
+    for c in prange(len(cuts) - 1):
+        for u in range(cuts[c], cuts[c + 1]):
+            out[u] = 0
+            for z in range(start[u], start[u + 1]):
+                i, d1 = far[z], first[z]
+                if abs(second[z]) < FLAT:
+                    add(out, u, d1, x, i - users, rank)
+                    continue
+                curved = second[z] * tangent(theta, u, x, i - users, rank, bias)
+                add_product(out, u, curved, theta, i, d1, x, i - users, rank, bias)
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def cross_to_items(c, theta, x, incidence, derivatives, form, cuts, of_items):
-    """of_items[c] <- what x [U, K] of a part of the users does to the items by the same."""
+@njit(cache=True, parallel=True, fastmath=MATH)
+def cross_to_items(theta, x, incidence, derivatives, form, cuts, of_items, out):
+    """out [I, K] <- what users' x [U, K] does to the items by the same."""
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
     users = cuts[-1]
-    mine = of_items[c]
-    mine[:] = 0
-    for u in range(cuts[c], cuts[c + 1]):
-        for z in range(start[u], start[u + 1]):
-            i, d1 = far[z], first[z]
-            if abs(second[z]) < FLAT:
-                add(mine, i - users, d1, x, u, rank)
-                continue
-            curved = second[z] * tangent(theta, i, x, u, rank, bias)
-            add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
+    for c in prange(len(cuts) - 1):
+        mine = of_items[c]
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            for z in range(start[u], start[u + 1]):
+                i, d1 = far[z], first[z]
+                if abs(second[z]) < FLAT:
+                    add(mine, i - users, d1, x, u, rank)
+                    continue
+                curved = second[z] * tangent(theta, i, x, u, rank, bias)
+                add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
+    for m in prange(len(out)):
+        for k in range(out.shape[1]):
+            total = of_items[0, m, k]
+            for c in range(1, len(of_items)):
+                total += of_items[c, m, k]
+            out[m, k] = total
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def advance(c, step, incidence, terms, form, cuts, of_items, ridge, first, second, gradient):
-    """first, second [N], user rows of gradient [R, K], and of_items[c] <- loss derivatives and ∇L where a step leads.
-
-    Returns the change of L, but for the penalty.
-    """
+@njit(cache=True, parallel=True, fastmath=MATH)
+def advance(step, incidence, terms, form, cuts, of_items, ridge, first, second, gradient):
+    """first, second [N] and gradient [R, K] <- loss derivatives and ∇L where a step leads. Returns the change of L."""
     (theta, x, new), (start, _, far), (label, weight), (rank, bias, loss) = step, incidence, terms, form
     users, total = cuts[-1], 0.0
-    mine, straight = of_items[c], np.empty((2, theta.shape[1]), theta.dtype)
-    mine[:] = 0
-    for u in range(cuts[c], cuts[c + 1]):
-        straight[:] = 0
-        for k in range(theta.shape[1]):
-            gradient[u, k] = ridge[u] * new[u, k]
-        for z in range(start[u], start[u + 1]):
-            if weight[z] == 0.0:
-                first[z], second[z] = 0.0, 0.0
-                continue
-            i = far[z]
-            if loss == QUADRATIC and abs(weight[z]) < FLAT:
-                # Linear in the score: Σ d1·δ = x_u·Σ d1·q + p'_u·Σ d1·x_i, so that no score is needed.
-                first[z], second[z] = -label[z], weight[z]
-                add(straight, 0, first[z], theta, i, rank)
-                add(straight, 1, first[z], x, i, rank)
-                add(mine, i - users, first[z], new, u, rank)
-                continue
-            score, delta = score_of(new, u, i, rank, bias), change_of_score(theta, new, x, u, i, rank, bias)
-            d1, d2 = loss_derivatives(score, label[z], weight[z], loss)
-            first[z], second[z] = d1, d2
-            total += change_of_loss(score, delta, label[z], d1, d2, weight[z], loss)
-            add_gradient(gradient, u, first[z], new, i, rank, bias)
-            add_gradient(mine, i - users, first[z], new, u, rank, bias)
-        total += dot(x, u, straight, 0, rank) + dot(new, u, straight, 1, rank)
-        add_two(gradient, u, 1, straight, 0, 1, straight, 1, rank)
-    return total
-
-
-@njit(cache=True, nogil=True, fastmath=MATH)
-def change_of_penalty(begin, end, step, ridge):
-    """½Σ ridge·(‖new‖² − ‖theta‖²)."""
-    (theta, x, new), total = step, 0.0
-    for e in range(begin, end):
+    for e in prange(len(theta)):
         penalty = 0.0
         for k in range(theta.shape[1]):
             penalty += np.float64(x[e, k]) * (np.float64(theta[e, k]) + np.float64(new[e, k]))
         total += 0.5 * ridge[e] * penalty
+    for c in prange(len(cuts) - 1):
+        mine, straight = of_items[c], np.empty((2, theta.shape[1]), theta.dtype)
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            straight[:] = 0
+            for k in range(theta.shape[1]):
+                gradient[u, k] = ridge[u] * new[u, k]
+            for z in range(start[u], start[u + 1]):
+                if weight[z] == 0.0:
+                    first[z], second[z] = 0.0, 0.0
+                    continue
+                i = far[z]
+                if loss == QUADRATIC and abs(weight[z]) < FLAT:
+                    # Linear in the score: Σ d1·δ = x_u·Σ d1·q + p'_u·Σ d1·x_i, so that no score is needed.
+                    first[z], second[z] = -label[z], weight[z]
+                    add(straight, 0, first[z], theta, i, rank)
+                    add(straight, 1, first[z], x, i, rank)
+                    add(mine, i - users, first[z], new, u, rank)
+                    continue
+                score, delta = score_of(new, u, i, rank, bias), change_of_score(theta, new, x, u, i, rank, bias)
+                d1, d2 = loss_derivatives(score, label[z], weight[z], loss)
+                first[z], second[z] = d1, d2
+                total += change_of_loss(score, delta, label[z], d1, d2, weight[z], loss)
+                add_gradient(gradient, u, first[z], new, i, rank, bias)
+                add_gradient(mine, i - users, first[z], new, u, rank, bias)
+            total += dot(x, u, straight, 0, rank) + dot(new, u, straight, 1, rank)
+            add_two(gradient, u, 1, straight, 0, 1, straight, 1, rank)
+    sum_items(new, ridge, of_items, gradient)
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def sum_items(begin, end, x, ridge, of_items, out):
-    """Item rows of out [R, K] <- ridge·x + Σ_c of_items[c]."""
+@njit(cache=True, parallel=True, fastmath=MATH)
+def sum_items(x, ridge, of_items, out):
+    """Item rows of out [R, K] <- ridge·x + Σ_c of_items [C, I, K]."""
     users = len(x) - of_items.shape[1]
-    for m in range(begin, end):
+    for m in prange(of_items.shape[1]):
         for k in range(x.shape[1]):
             total = ridge[users + m] * x[users + m, k]
             for c in range(len(of_items)):
@@ -193,17 +194,17 @@ def sum_items(begin, end, x, ridge, of_items, out):
             out[users + m, k] = total
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def blocks(begin, end, theta, rows, incidence, second, ridge, form, out):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def blocks(theta, rows, incidence, second, ridge, form, out):
     """out [S·K, K] <- Gauss-Newton diagonal blocks of rows [S]. second [N]."""
     (start, order, far), (rank, bias, _), width = incidence, form, theta.shape[1]
-    for m in range(begin, end):
+    for m in prange(len(rows)):
         e, top = rows[m], m * width
         out[top : top + width] = 0
-        last = start[e + 1]
-        for j in range(start[e], last):
-            fetch(order, j + FAR, last, second)
-            fetch(far, j + NEAR, last, theta)
+        end = start[e + 1]
+        for j in range(start[e], end):
+            fetch(order, j + FAR, end, second)
+            fetch(far, j + NEAR, end, theta)
             f, d2 = far[j], second[order[j]]
             if abs(d2) < FLAT:
                 continue

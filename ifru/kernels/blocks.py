@@ -9,36 +9,42 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from ifru.kernels.row_vectors import add, dot
 
 
-@njit(cache=True, nogil=True)
-def multiply(begin, end, blocks, place, at, x, out):
+@njit(cache=True)
+def multiply_some(blocks, place, at, x, out):
     """out[at] <- block `place` times x[at], for place, at [S]; symmetric blocks. The rest of out [·, K] stays."""
     width = x.shape[1]
-    for m in range(begin, end):
+    for m in range(len(at)):
         for k in range(width):
             out[at[m], k] = dot(blocks, place[m] * width + k, x, at[m], width)
 
 
-@njit(cache=True, nogil=True)
-def invert(begin, end, blocks, width, out):
+@njit(cache=True, parallel=True)
+def multiply_many(blocks, place, at, x, out):
+    """`multiply_some` on all cores."""
+    width = x.shape[1]
+    for m in prange(len(at)):
+        for k in range(width):
+            out[at[m], k] = dot(blocks, place[m] * width + k, x, at[m], width)
+
+
+@njit(cache=True, parallel=True)
+def invert(blocks, width, out):
     """out [S·K, K] <- inverses of positive definite blocks [S·K, K]; a zero block gives zero.
 
     By factors B = RᵀR with R lower triangular, B⁻¹ = R⁻¹R⁻ᵀ: rows are then read from their beginning. Returns the
     number of blocks that are not positive definite; they give zero.
     """
     failed = 0
-    for m in range(begin, end):
+    for m in prange(len(blocks) // width):
         top = m * width
         factor = blocks[top : top + width].copy()
         out[top : top + width] = 0
-        trace = 0.0
-        for i in range(width):
-            trace += factor[i, i]
-        if trace == 0.0:
+        if not factor.any():
             continue
         if not _factor(factor):
             failed += 1
@@ -109,15 +115,15 @@ def take_out(inverses, place, factors, start, determinant, size):
         size[m] = math.sqrt(total)
 
 
-@njit(cache=True, nogil=True)
-def lower_penalty(begin, end, inverses, place, penalty, largest, rounding, ratio, dropped):
+@njit(cache=True, parallel=True)
+def lower_penalty(inverses, place, penalty, largest, rounding, ratio, dropped):
     """Blocks place[m] of inverses P [C·K, K] <- (P⁻¹ − δI)⁻¹ for δ = penalty[m], by a series of (δP)^(2^k).
 
     ratio [S] <- a bound on ‖δP‖; past `largest` the block stays. dropped [S] <- what the series leaves out, at most
     `rounding`.
     """
     width = inverses.shape[1]
-    for m in range(begin, end):
+    for m in prange(len(place)):
         top, shift = place[m] * width, penalty[m]
         block = inverses[top : top + width]
         power, scratch = np.empty_like(block), np.empty_like(block)
@@ -136,7 +142,7 @@ def lower_penalty(begin, end, inverses, place, penalty, largest, rounding, ratio
             dropped[m] *= dropped[m]
             if dropped[m] > rounding:
                 _multiply_into(power, power, scratch)
-                power, scratch = scratch, power
+                power[:] = scratch
 
 
 @njit(cache=True)

@@ -13,8 +13,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
+from ifru.kernels.bilinear import sum_items
 from ifru.kernels.score import (
     MATH,
     add_gradient,
@@ -26,11 +27,11 @@ from ifru.kernels.score import (
 )
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def value(begin, end, theta, user, item, origin, weight, form):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def value(theta, user, item, origin, weight, form):
     """Σ w·softplus(−t), in float64 throughout. item [N] holds row numbers, U already added."""
     (rank, bias, _), total = form, 0.0
-    for z in range(begin, end):
+    for z in prange(len(user)):
         if weight[z] != 0.0:
             p, liked, drawn, t = theta[user[z]], theta[item[origin[z]]], theta[item[z]], 0.0
             for k in range(rank):
@@ -41,89 +42,96 @@ def value(begin, end, theta, user, item, origin, weight, form):
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def derivatives(c, theta, incidence, origin, weight, form, cuts, score, first, second):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def derivatives(theta, incidence, origin, weight, form, cuts, score, first, second):
     """first, second [N] <- the loss derivatives at theta."""
     (start, _, far), (rank, bias, _) = incidence, form
-    for u in range(cuts[c], cuts[c + 1]):
-        for z in range(start[u], start[u + 1]):
-            score[z] = score_of(theta, u, far[z], rank, bias)
-            first[z], second[z] = 0.0, 0.0
-        for z in range(start[u], start[u + 1]):
-            o = origin[z]
-            if weight[z] != 0.0:
-                d1, d2 = loss_derivatives(score[o] - score[z], 1.0, weight[z], 0)
-                first[o] += d1
-                first[z] -= d1
-                second[o] += d2
-                second[z] += d2
+    for c in prange(len(cuts) - 1):
+        for u in range(cuts[c], cuts[c + 1]):
+            for z in range(start[u], start[u + 1]):
+                score[z] = score_of(theta, u, far[z], rank, bias)
+                first[z], second[z] = 0.0, 0.0
+            for z in range(start[u], start[u + 1]):
+                o = origin[z]
+                if weight[z] != 0.0:
+                    d1, d2 = loss_derivatives(score[o] - score[z], 1.0, weight[z], 0)
+                    first[o] += d1
+                    first[z] -= d1
+                    second[o] += d2
+                    second[z] += d2
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def product(c, theta, x, incidence, origin, derivatives, form, cuts, of_items, ridge, along, curved, out):
-    """User rows of out [R, K], and of_items[c] <- H x."""
+@njit(cache=True, parallel=True, fastmath=MATH)
+def product(theta, x, incidence, origin, derivatives, form, cuts, of_items, ridge, along, curved, out):
+    """out [R, K] <- H x."""
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
     users = cuts[-1]
-    mine = of_items[c]
-    mine[:] = 0
-    for u in range(cuts[c], cuts[c + 1]):
-        for k in range(theta.shape[1]):
-            out[u, k] = ridge[u] * x[u, k]
-        for z in range(start[u], start[u + 1]):
-            along[z] = change_of_score(theta, theta, x, u, far[z], rank, bias)
-            curved[z] = 0.0
-        for z in range(start[u], start[u + 1]):
-            o = origin[z]
-            if o != z:
-                bend = second[z] * (along[o] - along[z])
-                curved[o] += bend
-                curved[z] -= bend
-        for z in range(start[u], start[u + 1]):
-            i, d1 = far[z], first[z]
-            add_product(out, u, curved[z], theta, i, d1, x, i, rank, bias)
-            add_product(mine, i - users, curved[z], theta, u, d1, x, u, rank, bias)
+    for c in prange(len(cuts) - 1):
+        mine = of_items[c]
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            for k in range(theta.shape[1]):
+                out[u, k] = ridge[u] * x[u, k]
+            for z in range(start[u], start[u + 1]):
+                along[z] = change_of_score(theta, theta, x, u, far[z], rank, bias)
+                curved[z] = 0.0
+            for z in range(start[u], start[u + 1]):
+                o = origin[z]
+                if o != z:
+                    bend = second[z] * (along[o] - along[z])
+                    curved[o] += bend
+                    curved[z] -= bend
+            for z in range(start[u], start[u + 1]):
+                i, d1 = far[z], first[z]
+                add_product(out, u, curved[z], theta, i, d1, x, i, rank, bias)
+                add_product(mine, i - users, curved[z], theta, u, d1, x, u, rank, bias)
+    sum_items(x, ridge, of_items, out)
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def advance(c, step, incidence, origin, weight, form, cuts, of_items, ridge, score, change, first, second, gradient):
-    """first, second [N], user rows of gradient [R, K], and of_items[c] <- loss derivatives and ∇L where a step leads.
-
-    Returns the change of L, but for the penalty.
-    """
+@njit(cache=True, parallel=True, fastmath=MATH)
+def advance(step, incidence, origin, weight, form, cuts, of_items, ridge, score, change, first, second, gradient):
+    """first, second [N] and gradient [R, K] <- loss derivatives and ∇L where a step leads. Returns the change of L."""
     (theta, x, new), (start, _, far), (rank, bias, _) = step, incidence, form
     users, total = cuts[-1], 0.0
-    mine = of_items[c]
-    mine[:] = 0
-    for u in range(cuts[c], cuts[c + 1]):
+    for e in prange(len(theta)):
+        penalty = 0.0
         for k in range(theta.shape[1]):
-            gradient[u, k] = ridge[u] * new[u, k]
-        for z in range(start[u], start[u + 1]):
-            score[z] = score_of(new, u, far[z], rank, bias)
-            change[z] = change_of_score(theta, new, x, u, far[z], rank, bias)
-            first[z], second[z] = 0.0, 0.0
-        for z in range(start[u], start[u + 1]):
-            o = origin[z]
-            if weight[z] != 0.0:
-                t, delta = score[o] - score[z], change[o] - change[z]
-                one = type(t)(1)
-                d1, d2 = loss_derivatives(t, one, weight[z], 0)
-                total += change_of_loss(t, delta, one, d1, d2, weight[z], 0)
-                first[o] += d1
-                first[z] -= d1
-                second[o] += d2
-                second[z] += d2
-        for z in range(start[u], start[u + 1]):
-            i = far[z]
-            add_gradient(gradient, u, first[z], new, i, rank, bias)
-            add_gradient(mine, i - users, first[z], new, u, rank, bias)
+            penalty += np.float64(x[e, k]) * (np.float64(theta[e, k]) + np.float64(new[e, k]))
+        total += 0.5 * ridge[e] * penalty
+    for c in prange(len(cuts) - 1):
+        mine = of_items[c]
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            for k in range(theta.shape[1]):
+                gradient[u, k] = ridge[u] * new[u, k]
+            for z in range(start[u], start[u + 1]):
+                score[z] = score_of(new, u, far[z], rank, bias)
+                change[z] = change_of_score(theta, new, x, u, far[z], rank, bias)
+                first[z], second[z] = 0.0, 0.0
+            for z in range(start[u], start[u + 1]):
+                o = origin[z]
+                if weight[z] != 0.0:
+                    t, delta = score[o] - score[z], change[o] - change[z]
+                    one = type(t)(1)
+                    d1, d2 = loss_derivatives(t, one, weight[z], 0)
+                    total += change_of_loss(t, delta, one, d1, d2, weight[z], 0)
+                    first[o] += d1
+                    first[z] -= d1
+                    second[o] += d2
+                    second[z] += d2
+            for z in range(start[u], start[u + 1]):
+                i = far[z]
+                add_gradient(gradient, u, first[z], new, i, rank, bias)
+                add_gradient(mine, i - users, first[z], new, u, rank, bias)
+    sum_items(new, ridge, of_items, gradient)
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def user_blocks(begin, end, theta, rows, incidence, origin, second, ridge, form, out):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def user_blocks(theta, rows, incidence, origin, second, ridge, form, out):
     """out [S·K, K] <- Gauss-Newton diagonal blocks of users [S]: Σ ℓ''·dd^T + ridge·I, d = q_positive − q_negative."""
     (start, _, far), (rank, _, _), width = incidence, form, theta.shape[1]
-    for m in range(begin, end):
+    for m in prange(len(rows)):
         e, top = rows[m], m * width
         d = np.zeros(width, theta.dtype)
         out[top : top + width] = 0

@@ -13,7 +13,7 @@ from ifru.kernels.row_vectors import NEAR, fetch
 
 @njit(cache=True)
 def dense(decrements, ridge, listed, counts, users, side, within, least, out):
-    """out <- rows of a side, in no order, whose decrement per interaction is `within` the best of both sides at least.
+    """out <- rows of a side, ascending, whose decrement per interaction is `within` the best of both sides at least.
 
     Returns how many they are. least: of their decrement per interaction.
     """
@@ -30,6 +30,7 @@ def dense(decrements, ridge, listed, counts, users, side, within, least, out):
         if decrements[e] / ridge[e] >= bound:
             out[found] = e
             found += 1
+    out[:found].sort()
     return found
 
 

@@ -8,24 +8,40 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from ifru.kernels.row_vectors import add, dot
 
 
-@njit(cache=True, nogil=True)
-def whiten(begin, end, factors, start, ridge):
+@njit(cache=True)
+def whiten_some(factors, start, ridge):
     """W [Z, K] -> U = L⁻¹W in place, where LLᵀ = WWᵀ + ridge·I, for each of S rows; returns how many have no L."""
     failed = 0
-    for m in range(begin, end):
+    for m in range(len(ridge)):
         failed += not _whiten(factors, start[m], start[m + 1], ridge[m])
     return failed
 
 
-@njit(cache=True, nogil=True)
-def multiply(begin, end, whitened, start, ridge, at, x, out):
+@njit(cache=True, parallel=True)
+def whiten_many(factors, start, ridge):
+    """`whiten_some` on all cores."""
+    failed = 0
+    for m in prange(len(ridge)):
+        failed += not _whiten(factors, start[m], start[m + 1], ridge[m])
+    return failed
+
+
+@njit(cache=True)
+def multiply_some(whitened, start, ridge, at, x, out):
     """out[at] <- (x − UᵀUx)/ridge of x[at], for at, ridge [S]; zero where ridge is."""
-    for m in range(begin, end):
+    for m in range(len(at)):
+        _multiply(whitened, start[m], start[m + 1], ridge[m], at[m], x, out)
+
+
+@njit(cache=True, parallel=True)
+def multiply_many(whitened, start, ridge, at, x, out):
+    """`multiply_some` on all cores."""
+    for m in prange(len(at)):
         _multiply(whitened, start[m], start[m + 1], ridge[m], at[m], x, out)
 
 

@@ -10,7 +10,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 from numpy.typing import NDArray
 
 from ifru.interactions.table import Bool, Int64
@@ -48,45 +48,47 @@ def coupling(users, incidence, place, weight, start, order, far):
     return found
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def coupling_product(c, theta, x, start, far, first, second, form, cuts, of_items, out):
-    """User rows of out [S, K], and of_items[c] <- the off-diagonal part of H_SS x, of what `coupling` found.
-
-    theta [S, K]; first, second [Z].
-    """
+@njit(cache=True, parallel=True, fastmath=MATH)
+def coupling_product(theta, x, start, far, first, second, form, cuts, of_items, out):
+    """out [S, K] <- the off-diagonal part of H_SS x, of what `coupling` found. theta [S, K]; first, second [Z]."""
     (rank, bias, _), users = form, cuts[-1]
-    mine = of_items[c]
-    mine[:] = 0
-    for u in range(cuts[c], cuts[c + 1]):
-        out[u] = 0
-        for z in range(start[u], start[u + 1]):
-            i, d1, d2 = far[z], first[z], second[z]
-            to_user, to_item = tangent(theta, u, x, i, rank, bias), tangent(theta, i, x, u, rank, bias)
-            add_product(out, u, d2 * to_user, theta, i, d1, x, i, rank, bias)
-            add_product(mine, i - users, d2 * to_item, theta, u, d1, x, u, rank, bias)
+    for c in prange(len(cuts) - 1):
+        mine = of_items[c]
+        mine[:] = 0
+        for u in range(cuts[c], cuts[c + 1]):
+            out[u] = 0
+            for z in range(start[u], start[u + 1]):
+                i, d1, d2 = far[z], first[z], second[z]
+                to_user, to_item = tangent(theta, u, x, i, rank, bias), tangent(theta, i, x, u, rank, bias)
+                add_product(out, u, d2 * to_user, theta, i, d1, x, i, rank, bias)
+                add_product(mine, i - users, d2 * to_item, theta, u, d1, x, u, rank, bias)
+    out[users:] = of_items[0]
+    for c in range(1, len(of_items)):
+        out[users:] += of_items[c]
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def update(c, cuts, move, incidence, skip, terms, form, first, second, gradient):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def update(cuts, move, incidence, skip, terms, form, first, second, gradient):
     """Carry the move of one side's rows into the loss derivatives and into the gradient of their neighbours.
 
     skip [R] marks far rows whose interactions were carried over from their own side. Returns interactions read.
     """
     (rows, before, theta), (start, order, far) = move, incidence
     (label, weight), (rank, bias, loss), read = terms, form, 0
-    for m in range(len(rows)):
-        e = rows[m]
-        begin, end = between(far, start[e], start[e + 1], cuts[c], cuts[c + 1])
-        for j in range(begin, end):
-            fetch(order, j + FAR, end, label, first)
-            fetch(far, j + NEAR, end, theta, gradient, skip)
-            z, f = order[j], far[j]
-            if weight[z] == 0.0 or skip[f]:
-                continue
-            read += 1
-            old, score = first[z], score_of(theta, e, f, rank, bias)
-            first[z], second[z] = loss_derivatives(score, label[z], weight[z], loss)
-            add_change(gradient, f, first[z], theta, e, old, before, m, rank, bias)
+    for c in prange(len(cuts) - 1):
+        for m in range(len(rows)):
+            e = rows[m]
+            begin, end = between(far, start[e], start[e + 1], cuts[c], cuts[c + 1])
+            for j in range(begin, end):
+                fetch(order, j + FAR, end, label, first)
+                fetch(far, j + NEAR, end, theta, gradient, skip)
+                z, f = order[j], far[j]
+                if weight[z] == 0.0 or skip[f]:
+                    continue
+                read += 1
+                old, score = first[z], score_of(theta, e, f, rank, bias)
+                first[z], second[z] = loss_derivatives(score, label[z], weight[z], loss)
+                add_change(gradient, f, first[z], theta, e, old, before, m, rank, bias)
     return read
 
 
@@ -108,9 +110,15 @@ class Reached(NamedTuple):
     counts: Int64
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def update_side(c, move, incidence, terms, form, derivatives, ridge, heavy, gradient, out):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def update_side(move, incidence, terms, form, derivatives, ridge, heavy, gradient, out):
     """`update` where rows of one side alone have moved. heavy: the least ridge [R] of rows whose gains are measured."""
+    for c in prange(len(out.cuts) - 1):
+        _update_part(c, move, incidence, terms, form, derivatives, ridge, heavy, gradient, out)
+
+
+@njit(cache=True, fastmath=MATH)
+def _update_part(c, move, incidence, terms, form, derivatives, ridge, heavy, gradient, out):
     (rows, before, theta), (start, order, far), (label, weight) = move, incidence, terms
     (rank, bias, loss), (first, second), marked = form, derivatives, out.marked
     own, gains, least, most, found, read = out.own[c], out.gains[c], out.cuts[c], out.cuts[c + 1], 0, 0
@@ -142,7 +150,7 @@ def update_side(c, move, incidence, terms, form, derivatives, ridge, heavy, grad
                 gain += change * change / ridge[f]
         gains[m] = gain if measured else math.inf
     _penalised(reached[:found], gradient, ridge, marked, penalised)
-    out.counts[c, 0], out.counts[c, 1] = found, read
+    out.counts[c] = found, read
 
 
 @njit(cache=True, fastmath=MATH)
@@ -155,26 +163,27 @@ def _penalised(reached, gradient, ridge, marked, out):
         marked[f] = False
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def gradient_along(c, cuts, theta, rows, step, incidence, derivatives, form, added, reached):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def gradient_along(cuts, theta, rows, step, incidence, derivatives, form, added, reached):
     """added [R, K] += what a step [S, K] of one side's rows does to the gradient of their neighbours.
 
     reached [R] <- true for these. Returns interactions read.
     """
     (start, order, far), (first, second), (rank, bias, _), read = incidence, derivatives, form, 0
-    for m in range(len(rows)):
-        e = rows[m]
-        begin, end = between(far, start[e], start[e + 1], cuts[c], cuts[c + 1])
-        for j in range(begin, end):
-            fetch(order, j + FAR, end, first)
-            fetch(far, j + NEAR, end, theta, added, reached)
-            z, f = order[j], far[j]
-            if first[z] == 0.0 and second[z] == 0.0:
-                continue
-            read += 1
-            reached[f] = True
-            curved = second[z] * tangent(theta, f, step, m, rank, bias)
-            add_product(added, f, curved, theta, e, first[z], step, m, rank, bias)
+    for c in prange(len(cuts) - 1):
+        for m in range(len(rows)):
+            e = rows[m]
+            begin, end = between(far, start[e], start[e + 1], cuts[c], cuts[c + 1])
+            for j in range(begin, end):
+                fetch(order, j + FAR, end, first)
+                fetch(far, j + NEAR, end, theta, added, reached)
+                z, f = order[j], far[j]
+                if first[z] == 0.0 and second[z] == 0.0:
+                    continue
+                read += 1
+                reached[f] = True
+                curved = second[z] * tangent(theta, f, step, m, rank, bias)
+                add_product(added, f, curved, theta, e, first[z], step, m, rank, bias)
     return read
 
 

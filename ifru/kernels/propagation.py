@@ -8,24 +8,25 @@ often as there are edges.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+from numba import njit, prange
 
 from ifru.kernels.row_vectors import combine
 from ifru.kernels.score import MATH
 
 
-@njit(cache=True, nogil=True, fastmath=MATH)
-def layer(c, rows, cuts, start, degree, far, scale, x, carried, share, out):
+@njit(cache=True, parallel=True, fastmath=MATH)
+def layer(rows, cuts, start, degree, far, scale, x, carried, share, out):
     """out[e] <- share·(x[e] + Σ_f scale[e]·scale[f]·carried[f]) over the neighbours f of listed rows e; others stay.
 
     rows [S]; cuts [C + 1]: the places in it where parts begin, and its end. scale [R]; x, carried, out [R, K].
     """
     width = x.shape[1]
-    for m in range(cuts[c], cuts[c + 1]):
-        e = rows[m]
-        combine(out, e, carried, far, scale, start[e], start[e] + degree[e], width)
-        for k in range(width):
-            out[e, k] = share * (x[e, k] + scale[e] * out[e, k])
+    for c in prange(len(cuts) - 1):
+        for m in range(cuts[c], cuts[c + 1]):
+            e = rows[m]
+            combine(out, e, carried, far, scale, start[e], start[e] + degree[e], width)
+            for k in range(width):
+                out[e, k] = share * (x[e, k] + scale[e] * out[e, k])
 
 
 @njit(cache=True)

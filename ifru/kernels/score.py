@@ -5,7 +5,8 @@ the squared error, 2 is ½w·s² − y·s, whose w may be negative. d1, d2: firs
 interaction.
 
 numba does not see that callers depend on this file: after a change here, their caches have to go. Loops take their
-tuples apart before they run: what is asked of a tuple inside costs time.
+tuples apart before they run: what is asked of a tuple inside costs time. And a loop over `prange` is given the tables
+that it writes one by one: numba takes what is assigned to a table of a tuple for dead code, and drops it.
 
 Axes: N interactions, R rows (users first, then items), S listed rows, K columns of a row.
 """
@@ -157,16 +158,5 @@ def add_change(out, o, new, theta, f, old, before, m, rank, bias):
 @njit(cache=True)
 def between(far, begin, end, least, most):
     """Of the places from begin to end, where `far` ascends, those whose row is from `least` to before `most`."""
-    return _first(far, begin, end, least), _first(far, begin, end, most)
-
-
-@njit(cache=True)
-def _first(far, begin, end, least):
-    """The first place from begin to end whose row is `least` or a later one; end where there is none."""
-    while begin < end:
-        middle = (begin + end) // 2
-        if far[middle] < least:
-            begin = middle + 1
-        else:
-            end = middle
-    return begin
+    rows = far[begin:end]
+    return begin + np.searchsorted(rows, least), begin + np.searchsorted(rows, most)

@@ -11,13 +11,14 @@ from typing import Self
 
 import numpy as np
 import torch
+from numba import get_num_threads
 from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.interactions.table import Incidence, Int32, Int64, ranges
 from ifru.kernels import bilinear as kernels
 from ifru.kernels import local
-from ifru.kernels.dispatch import compiled, on_parts, on_rows
+from ifru.kernels.dispatch import compiled
 from ifru.kernels.local import Reached
 from ifru.kernels.score import Derivatives, Floats, Form, Move, Step, Terms
 from ifru.objective.losses import Loss
@@ -28,15 +29,11 @@ from ifru.objective.score import PairwiseScore
 
 _LOSS_CODES = {"bce": 0, "squared": 1}
 
-_WORTH = 2048
-"""A part has at least so many scattered interactions: it is then worth waking another core."""
+_WORTH = 4096
+"""Scattered interactions from which a loop is worth waking the other cores."""
 
-_WORK_PER_ROW = 16
-"""A part has at least so many interactions per row that it sums up apart, so that summing the parts does not cost more.
-"""
-
-_MOST_PARTS = 8
-"""Each takes memory for the rows that it sums up."""
+_WORK_PER_ITEM = 16
+"""A part of the users has at least so many interactions per item, so that summing the parts up does not cost more."""
 
 
 class BilinearObjective(PairwiseObjective):
@@ -62,23 +59,21 @@ class BilinearObjective(PairwiseObjective):
         self.met = np.zeros(self.rows, dtype=np.int64)
         self.listed, self.penalised = np.empty(self.rows, dtype=np.int64), np.empty(self.rows)
         halves = (0, start[: self.users + 1]), (self.users, start[self.users :])
-        cuts = [first + _even(of_half, _MOST_PARTS) for first, of_half in halves]
-        # Contiguous ones: a loop is compiled for each layout of a table.
-        self._cuts = [{_MOST_PARTS // every: each[::every].copy() for every in (1, 2, 4, 8)} for each in cuts]
+        cuts = [first + _even(of_half, get_num_threads()) for first, of_half in halves]
+        self._cuts = [(each[[0, -1]], each) for each in cuts]
 
     def point(self, theta: Tensor, first: Tensor, second: Tensor, gradient: Tensor | None = None) -> BilinearPoint:
         return BilinearPoint(self, theta, first, second, gradient)
 
     def derivatives(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         first, second = self.new_derivatives()
-        tables = theta.numpy(), self.ends_user, self.ends_item, self.terms, self.form, first.numpy(), second.numpy()
-        on_rows(kernels.derivatives, len(first), theta.shape[1] * len(first), *tables)
+        tables = self.ends_user, self.ends_item, self.terms, self.form
+        kernels.derivatives(theta.numpy(), *tables, first.numpy(), second.numpy())
         return first, second
 
     def value(self, theta: Tensor) -> float:
-        tables = theta.numpy(), self.ends_user, self.ends_item, self.terms, self.form
-        data = on_rows(kernels.value, len(self.label), theta.shape[1] * len(self.label), *tables)
-        return float(sum(data) + penalty(self.ridge, theta))
+        data = kernels.value(theta.numpy(), self.ends_user, self.ends_item, self.terms, self.form)
+        return float(data + penalty(self.ridge, theta))
 
     def new_derivatives(self) -> tuple[Tensor, Tensor]:
         """Two columns [N] that are not yet set."""
@@ -90,22 +85,13 @@ class BilinearObjective(PairwiseObjective):
 
         start [U + 1]: where the interactions of a user begin.
         """
-        cuts = _even(start, _parts(int(start[-1]), items))
+        cuts = _even(start, max(min(get_num_threads(), int(start[-1]) // max(_WORK_PER_ITEM * items, 1)), 1))
         return cuts, torch.empty((len(cuts) - 1, items, self.layout.width), dtype=self.dtype).numpy()
 
     def far_cuts(self, rows: Int64) -> Int64:
         """Far rows [C + 1] at which work on rows [S] of one side is cut into parts: no two cores write to one."""
-        of_side = self._cuts[1 if len(rows) > 0 and rows[0] < self.users else 0]
-        return of_side[_parts(self.incidence.total(rows), len(rows))]
-
-    def sum_items(self, x: Floats, out: Floats) -> None:
-        """Item rows of out [R, K] <- ridge·x + what the parts have summed up apart."""
-        of_items = self.parts[1]
-        on_rows(kernels.sum_items, of_items.shape[1], of_items.size, x, self.ridge.numpy(), of_items, out)
-
-    def change_of_penalty(self, step: Step) -> float:
-        """By how much a step of all rows raises the penalty."""
-        return float(sum(on_rows(kernels.change_of_penalty, self.rows, step.x.size, step, self.ridge.numpy())))
+        few, many = self._cuts[1 if len(rows) > 0 and rows[0] < self.users else 0]
+        return few if self.incidence.total(rows) < _WORTH else many
 
 
 def dot_product_objective(
@@ -133,9 +119,7 @@ class BilinearPoint(PairwisePoint):
         out = torch.empty((len(numbers), theta.shape[1]), dtype=objective.dtype)
         tables = objective.incidence, self.derivatives.first, objective.ridge.numpy(), objective.form
         for half in objective.halves(numbers):
-            some = numbers[half]
-            work = objective.incidence.total(some) * theta.shape[1]
-            on_rows(kernels.gradient_of, len(some), work, theta, some, *tables, out.numpy()[half])
+            kernels.gradient_of(theta, numbers[half], *tables, out.numpy()[half])
         return out
 
     def linear(self) -> Self:
@@ -144,31 +128,32 @@ class BilinearPoint(PairwisePoint):
         return type(self)(self.objective, self.theta, first.zero_(), second, self.gradient)
 
     def product(self, x: Tensor) -> Tensor:
-        objective, out = self.objective, torch.empty_like(x)
-        cuts, of_items = objective.parts
-        tables = *self._by_user(x), cuts, of_items, objective.ridge.numpy(), out.numpy()
-        on_parts(kernels.product, len(of_items), *tables)
-        objective.sum_items(x.numpy(), out.numpy())
+        out, ridge = torch.empty_like(x), self.objective.ridge.numpy()
+        kernels.product(*self._by_user(x), *self.objective.parts, ridge, out.numpy())
         return out
 
     def advance(self, x: Tensor) -> tuple[Self, float]:
         objective, new, gradient = self.objective, self.theta + x, torch.empty_like(x)
         first, second = objective.new_derivatives()
-        step, (cuts, of_items) = Step(self.theta.numpy(), x.numpy(), new.numpy()), objective.parts
-        tables = step, objective.incidence, objective.terms, objective.form, cuts, of_items, objective.ridge.numpy()
-        into = first.numpy(), second.numpy(), gradient.numpy()
-        change = sum(on_parts(kernels.advance, len(of_items), *tables, *into)) + objective.change_of_penalty(step)
-        objective.sum_items(step.new, gradient.numpy())
-        return type(self)(objective, new, first, second, gradient, self.value + change), change
+        change = kernels.advance(
+            Step(self.theta.numpy(), x.numpy(), new.numpy()),
+            objective.incidence,
+            objective.terms,
+            objective.form,
+            *objective.parts,
+            objective.ridge.numpy(),
+            first.numpy(),
+            second.numpy(),
+            gradient.numpy(),
+        )
+        return type(self)(objective, new, first, second, gradient, self.value + float(change)), float(change)
 
     def blocks(self, rows: Tensor) -> Tensor:
         objective, theta, numbers = self.objective, self.theta.numpy(), rows.numpy()
         out = torch.empty((len(numbers), theta.shape[1], theta.shape[1]), dtype=objective.dtype)
         tables = objective.incidence, self.derivatives.second, objective.ridge.numpy(), objective.form
         for half in objective.halves(numbers):
-            some, into = numbers[half], out.numpy()[half].reshape(-1, theta.shape[1])
-            work = objective.incidence.total(some) * theta.shape[1] ** 2
-            on_rows(kernels.blocks, len(some), work, theta, some, *tables, into)
+            kernels.blocks(theta, numbers[half], *tables, out.numpy()[half].reshape(-1, theta.shape[1]))
         return out
 
     def factors(self, of_users: Int64, of_items: Int64) -> Tensor:
@@ -190,13 +175,12 @@ class BilinearPoint(PairwisePoint):
         return torch.from_numpy(rows), out
 
     def cross(self, x: Tensor, of_users: bool) -> Tensor:
-        objective, (cuts, of_items) = self.objective, self.objective.parts
+        objective = self.objective
         out = x.new_empty(objective.rows - objective.users if of_users else objective.users, x.shape[1])
         if of_users:
-            on_parts(kernels.cross_to_items, len(of_items), *self._by_user(x), cuts, of_items)
-            np.add.reduce(of_items, 0, out=out.numpy())
+            kernels.cross_to_items(*self._by_user(x), *objective.parts, out.numpy())
         else:
-            on_parts(kernels.cross_to_users, len(of_items), *self._by_user(x), cuts, out.numpy())
+            kernels.cross_to_users(*self._by_user(x), objective.parts[0], out.numpy())
         return out
 
     def coupling(self, rows: Tensor) -> Coupling:
@@ -216,9 +200,7 @@ class BilinearPoint(PairwisePoint):
         tables = objective.incidence, self.derivatives, objective.form, objective.added, objective.reached
         for half in objective.halves(numbers):
             listed, along = numbers[half], step.numpy()[half]
-            cuts = objective.far_cuts(listed)
-            all_tables = cuts, self.theta.numpy(), listed, along, *tables
-            read += sum(on_parts(local.gradient_along, len(cuts) - 1, *all_tables))
+            read += local.gradient_along(objective.far_cuts(listed), self.theta.numpy(), listed, along, *tables)
         near = np.flatnonzero(objective.reached)
         added = torch.from_numpy(objective.added[near])
         objective.added[near] = 0
@@ -244,8 +226,7 @@ class BilinearPoint(PairwisePoint):
         tables = objective.terms, objective.form, *self.derivatives, gradient.numpy()
         for half in objective.halves(numbers):
             move = Move(numbers[half], before.numpy()[half], self.theta.numpy())
-            cuts = objective.far_cuts(move.rows)
-            read += sum(on_parts(local.update, len(cuts) - 1, cuts, move, objective.incidence, skip, *tables))
+            read += local.update(objective.far_cuts(move.rows), move, objective.incidence, skip, *tables)
             skip[move.rows] = True
         gradient[rows] = self.gradient_of(rows)
         return read
@@ -257,8 +238,8 @@ class BilinearPoint(PairwisePoint):
         own = np.empty((len(cuts) - 1, *before.shape), move.theta.dtype)
         gains, counts = np.empty(own.shape[:2], own.dtype), np.empty((len(own), 2), dtype=np.int64)
         out = Reached(cuts, objective.listed, objective.penalised, objective.reached, own, gains, counts)
-        terms = objective.terms, objective.form, self.derivatives, objective.ridge.numpy()
-        on_parts(local.update_side, len(own), move, objective.incidence, *terms, heavy, gradient.numpy(), out)
+        tables = objective.terms, objective.form, self.derivatives, objective.ridge.numpy()
+        local.update_side(move, objective.incidence, *tables, heavy, gradient.numpy(), out)
         gradient[rows] = objective.ridge[rows, None] * self.theta[rows] + torch.from_numpy(own.sum(0))
         begins = cuts[:-1] - cuts[0]
         places = ranges(begins, begins + counts[:, 0])
@@ -293,17 +274,8 @@ class BilinearCoupling:
     def product(self, x: Tensor) -> Tensor:
         out = torch.empty_like(x)
         interactions = self.start, self.far, self.first, self.second
-        cuts, of_items = self.parts
-        tables = self.theta, x.numpy(), *interactions, self.form, cuts, of_items, out.numpy()
-        on_parts(local.coupling_product, len(of_items), *tables)
-        np.add.reduce(of_items, 0, out=out[int(cuts[-1]) :].numpy())
+        local.coupling_product(self.theta, x.numpy(), *interactions, self.form, *self.parts, out.numpy())
         return out
-
-
-def _parts(interactions: int, rows: int) -> int:
-    """Into how many the work on so many interactions is cut, where each part sums up so many rows apart."""
-    most = min(interactions // _WORTH, interactions // max(_WORK_PER_ROW * rows, 1), _MOST_PARTS)
-    return 1 << max(most.bit_length() - 1, 0)
 
 
 def _even(start: Int64, parts: int) -> Int64:

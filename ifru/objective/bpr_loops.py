@@ -12,7 +12,6 @@ from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.kernels import bpr as kernels
-from ifru.kernels.dispatch import on_parts, on_rows
 from ifru.kernels.score import Derivatives, Step
 from ifru.objective.bilinear import BilinearObjective, dot_product_objective
 from ifru.objective.bpr import BPRObjective, BPRPoint
@@ -50,15 +49,14 @@ class CompiledBPRObjective(BPRObjective):
 
     def at(self, theta: Tensor) -> CompiledBPRPoint:
         pairs, (first, second) = self.pairs, self.pairs.new_derivatives()
-        tables = theta.numpy(), pairs.incidence, *self.terms, pairs.form, pairs.parts[0], self.scratch[0]
-        on_parts(kernels.derivatives, len(pairs.parts[1]), *tables, first.numpy(), second.numpy())
+        tables = pairs.incidence, *self.terms, pairs.form, pairs.parts[0], self.scratch[0]
+        kernels.derivatives(theta.numpy(), *tables, first.numpy(), second.numpy())
         return CompiledBPRPoint(self, pairs.point(theta, first, second))
 
     def value(self, theta: Tensor) -> float:
         pairs = self.pairs
-        tables = theta.numpy(), pairs.ends_user, pairs.ends_item, *self.terms, pairs.form
-        data = on_rows(kernels.value, len(self.origin), theta.shape[1] * len(self.origin), *tables)
-        return float(sum(data) + penalty(self.ridge, theta))
+        data = kernels.value(theta.numpy(), pairs.ends_user, pairs.ends_item, *self.terms, pairs.form)
+        return float(data) + penalty(self.ridge, theta)
 
 
 class CompiledBPRPoint(BPRPoint):
@@ -69,22 +67,29 @@ class CompiledBPRPoint(BPRPoint):
     def product(self, x: Tensor) -> Tensor:
         objective, pairs, out = self.objective, self.objective.pairs, torch.empty_like(x)
         derivatives = Derivatives(self.first.numpy(), self.second.numpy())
-        tables = pairs.incidence, objective.terms[0], derivatives, pairs.form, *pairs.parts, objective.ridge.numpy()
-        each = self.theta.numpy(), x.numpy(), *tables, *objective.scratch, out.numpy()
-        on_parts(kernels.product, len(pairs.parts[1]), *each)
-        pairs.sum_items(x.numpy(), out.numpy())
+        tables = pairs.incidence, objective.terms[0], derivatives, pairs.form, *pairs.parts
+        kernels.product(
+            self.theta.numpy(), x.numpy(), *tables, objective.ridge.numpy(), *objective.scratch, out.numpy()
+        )
         return out
 
     def advance(self, x: Tensor) -> tuple[Self, float]:
         objective, pairs, new, gradient = self.objective, self.objective.pairs, self.theta + x, torch.empty_like(x)
         first, second = pairs.new_derivatives()
-        step = Step(self.theta.numpy(), x.numpy(), new.numpy())
-        tables = step, pairs.incidence, *objective.terms, pairs.form, *pairs.parts, objective.ridge.numpy()
-        into = *objective.scratch, first.numpy(), second.numpy(), gradient.numpy()
-        change = sum(on_parts(kernels.advance, len(pairs.parts[1]), *tables, *into)) + pairs.change_of_penalty(step)
-        pairs.sum_items(step.new, gradient.numpy())
+        change = kernels.advance(
+            Step(self.theta.numpy(), x.numpy(), new.numpy()),
+            pairs.incidence,
+            *objective.terms,
+            pairs.form,
+            *pairs.parts,
+            objective.ridge.numpy(),
+            *objective.scratch,
+            first.numpy(),
+            second.numpy(),
+            gradient.numpy(),
+        )
         there = pairs.point(new, first, second, gradient)
-        return type(self)(objective, there, self.value + change), change
+        return type(self)(objective, there, self.value + float(change)), float(change)
 
     def blocks(self, rows: Tensor) -> Tensor:
         objective, pairs, theta, numbers = self.objective, self.objective.pairs, self.theta.numpy(), rows.numpy()
@@ -92,8 +97,7 @@ class CompiledBPRPoint(BPRPoint):
         users, width = numbers[of_users], theta.shape[1]
         out = torch.empty((len(rows), width, width), dtype=objective.dtype)
         tables = pairs.incidence, objective.terms[0], self.second.numpy(), objective.ridge.numpy(), pairs.form
-        work, into = pairs.incidence.total(users) * width**2, out[of_users].numpy().reshape(-1, width)
-        on_rows(kernels.user_blocks, len(users), work, theta, users, *tables, into)
+        kernels.user_blocks(theta, users, *tables, out[of_users].numpy().reshape(-1, width))
         out[of_items] = self.pairs.blocks(rows[of_items])
         return out
 

@@ -12,12 +12,13 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numba import get_num_threads
 from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.interactions.table import Bool, Int64
 from ifru.kernels import propagation as kernels
-from ifru.kernels.dispatch import on_parts, stretches
+from ifru.kernels.dispatch import is_long
 
 Edges = Literal["positives", "all"]
 """Which retained interactions are edges: those recorded with a label above ½, or all recorded ones. Negatives that were
@@ -113,10 +114,9 @@ class CompiledGraph(Graph):
         for layer in reversed(range(self.layers)):
             # What is passed on later is needed within fewer hops.
             some, out = listed[: counts[layer]], torch.empty_like(x)
-            cuts = self._cuts_of(some, x.shape[1])
+            cuts = self._cuts if ball is None else self._cuts_of(some, x.shape[1])
             share = self._scale.numpy().dtype.type(1 if layer > 0 else 1 / (self.layers + 1))
-            tables = some, cuts, *lists, x.numpy(), carried.numpy(), share, out.numpy()
-            on_parts(kernels.layer, len(cuts) - 1, *tables)
+            kernels.layer(some, cuts, *lists, x.numpy(), carried.numpy(), share, out.numpy())
             carried = out
         return carried if rows is None else carried[rows]
 
@@ -138,6 +138,7 @@ class CompiledGraph(Graph):
         self._degree = np.bincount(self._far, minlength=len(table.degree)).astype(np.int64)
         self._start = np.cumsum(self._degree) - self._degree
         self._rows = np.arange(len(self._degree))
+        self._cuts = _cuts(self._degree, get_num_threads())
         self._scale = torch.zeros(len(self._degree), dtype=self.dtype)
         self._rescale(self._rows)
 
@@ -160,9 +161,12 @@ class CompiledGraph(Graph):
         return (listed[: counts[-1]], counts) if inside else None
 
     def _cuts_of(self, rows: Int64, width: int) -> Int64:
-        """Places [C + 1] among rows [S] where C parts of about as much work each begin, and the end."""
         degree = self._degree[rows]
-        work = np.concatenate([[0], np.cumsum(degree + 1)])
-        parts = stretches(int(work[-1]) * width)
-        shares = np.arange(1, parts) * int(work[-1]) // parts
-        return np.concatenate([[0], np.searchsorted(work, shares), [len(degree)]]).astype(np.int64)
+        return _cuts(degree, get_num_threads() if is_long(int(degree.sum()) * width) else 1)
+
+
+def _cuts(degree: Int64, parts: int) -> Int64:
+    """Places [C + 1] among rows [S] where C parts of about as much work each begin, and the end."""
+    work = np.concatenate([[0], np.cumsum(degree + 1)])
+    shares = np.arange(1, parts) * int(work[-1]) // parts
+    return np.concatenate([[0], np.searchsorted(work, shares), [len(degree)]]).astype(np.int64)

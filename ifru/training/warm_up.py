@@ -16,6 +16,7 @@ from ifru.interactions import Deletion
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
+from ifru.kernels.dispatch import all_cores
 from ifru.models import MFConfig, ModelConfig, model_of
 from ifru.training.newton import Plan, initial, minimise
 
@@ -26,7 +27,7 @@ _L2 = 0.1
 
 @cache
 def warm_up(config: ModelConfig, device: torch.device, dtypes: tuple[torch.dtype, ...]) -> None:
-    """Train a model of this kind on a few generated rows and forget two of them, by every support.
+    """Train a model of this kind on a few generated rows and forget two of them, by every support and on all cores.
 
     Of a model that answers by a response only the loops for blocks are compiled, which matrix factorisation runs too.
     A process does this once.
@@ -45,4 +46,7 @@ def warm_up(config: ModelConfig, device: torch.device, dtypes: tuple[torch.dtype
             engine = Engine(config, parameters, dataset.copy(), settings, device)
             engine.apply(Deletion(np.arange(2), np.arange(0)))
             engine.settle()
-            engine.refine()
+            with all_cores():
+                engine.apply(Deletion(np.arange(300, 302), np.arange(0)))
+                engine.settle()
+                engine.refine()

@@ -10,7 +10,6 @@ from hypothesis import given
 from ifru.curvature.factors import gram_rows, of_rows, product, whitened
 from ifru.curvature.preconditioner import apply, inverse_blocks
 from ifru.kernels import gram as gram_kernels
-from ifru.kernels.dispatch import all_cores, on_rows
 from tests.objective.dense_reference import Problem, numerical, problems
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-2)])
@@ -38,21 +37,19 @@ def test_it_is_the_inverse_of_the_block(path: str, dtype: torch.dtype, tolerance
 
 
 @pytest.mark.parametrize("width", [1, 7, 16, 33])
-def test_stretches_give_what_all_rows_at_once_give(width: int) -> None:
+def test_all_cores_give_what_one_core_gives(width: int) -> None:
     random = np.random.default_rng(width)
     start = np.array([0, 3, 3, 4, 9])
     factors, ridge = random.normal(size=(9, width)), np.array([0.5, 0.0, 1.0, 2.0])
     at, x = np.array([4, 0, 2, 1]), random.normal(size=(5, width))
-    one, parted = factors.copy(), factors.copy()
-    gram_kernels.whiten(0, 4, one, start, ridge)
-    with all_cores():
-        on_rows(gram_kernels.whiten, 4, 1, parted, start, ridge)
-    np.testing.assert_allclose(one, parted, rtol=1e-13, atol=1e-15)
+    one, all_cores = factors.copy(), factors.copy()
+    gram_kernels.whiten_some(one, start, ridge)
+    gram_kernels.whiten_many(all_cores, start, ridge)
+    np.testing.assert_allclose(one, all_cores, rtol=1e-13, atol=1e-15)
 
     by_one, by_all = np.full_like(x, 7), np.full_like(x, 7)
-    gram_kernels.multiply(0, 4, one, start, ridge, at, x, by_one)
-    with all_cores():
-        on_rows(gram_kernels.multiply, 4, 1, one, start, ridge, at, x, by_all)
+    gram_kernels.multiply_some(one, start, ridge, at, x, by_one)
+    gram_kernels.multiply_many(one, start, ridge, at, x, by_all)
     np.testing.assert_allclose(by_one, by_all, rtol=1e-13, atol=1e-15)
     assert (by_one[3] == 7).all()
     assert not by_one[0].any()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +127,34 @@ def test_a_model_that_has_no_proof_is_not_proven_and_that_is_said_once_at_start(
     said = [line["event"] for line in log if "not proven" in line["event"]]
     assert said == ([] if provable else ["versions of this model are not proven: there is no proof for 'unprovable'"])
     prover.close()
+
+
+_NO_OPENMP = """
+import sys
+from pathlib import Path
+from ifrud.prover import Prover
+from tests.daemon.world import World
+
+world, prover = World(Path(sys.argv[1])), Prover()
+world.idle(prover=prover, prove=True)
+assert not prover.busy
+assert "rms_bound" not in world.newest().manifest.quality
+"""
+
+
+def test_where_two_threads_may_not_run_compiled_loops_at_once_nothing_is_proven_and_that_is_said(
+    tmp_path: Path,
+) -> None:
+    layer = {"NUMBA_THREADING_LAYER": "workqueue"}
+    done = subprocess.run(
+        [sys.executable, "-c", _NO_OPENMP, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=os.environ | layer,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "install GNU OpenMP (libgomp1)" in done.stdout
 
 
 def test_a_version_about_which_nothing_can_be_proven_is_told_once_and_the_daemon_goes_on(tmp_path: Path) -> None:

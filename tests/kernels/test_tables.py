@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from ifru.kernels import dispatch as ops
-from ifru.kernels.dispatch import stretches
+from ifru.kernels.dispatch import is_long
 
 SHAPES = [(0, 3), (1, 1), (7, 5), (300, 16), (40_000, 33)]
 
 
 def test_the_largest_shape_is_shared_among_cores_and_the_others_are_not() -> None:
-    assert [stretches(rows * columns) > 1 for rows, columns in SHAPES] == [False, False, False, False, True]
+    assert [is_long(rows * columns) for rows, columns in SHAPES] == [False, False, False, False, True]
 
 
 @pytest.fixture(params=SHAPES, ids=str)

@@ -15,8 +15,8 @@ from pathlib import Path
 from random import Random
 from uuid import uuid4
 
-# A copy of a process has none of its other threads; how many loops have is read when these are imported.
-os.environ["NUMBA_NUM_THREADS"] = "1"
+# This layer can be copied, and runs loops of one thread at a time; it is chosen when compiled loops are imported.
+os.environ |= {"NUMBA_THREADING_LAYER": "workqueue", "NUMBA_NUM_THREADS": "1"}
 
 import torch
 
