@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pydantic import ValidationError
 
 from ifru.errors import IfruError
-from ifru.models import ModelConfig, config_type, model_of
+from ifru.models import ModelConfig, config_type
+from ifru.models.registry import usual_label_rule
 
 _ALL: Mapping[str, object] = {"rank": 16, "l2": 0.1}
 _BY_MINI_BATCHES: Mapping[str, object] = {"l2": 0.05, "practice": {"batch": 2048, "step": 0.005, "epochs": 12}}
@@ -41,4 +42,4 @@ def suited(config: ModelConfig) -> str:
     """The rule for labels that a model and its loss need."""
     if config.loss == "bpr":
         return "positive:1"
-    return "positive:0" if model_of(config).capabilities.positives_only else "rating>=4"
+    return usual_label_rule(config)

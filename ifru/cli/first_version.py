@@ -26,14 +26,5 @@ def first_version(
 
     hash_key: of hashes in versions, where it is not kept with them.
     """
-    residual = Residual(
-        influence=None,
-        settled=None,
-        total=0.0,
-        batch_energy=0.0,
-        added_energy=0.0,
-        method="training",
-        reason=reason,
-    )
     writer = Writer(store, clock=lambda: datetime.now(UTC), attempts=lambda: uuid.uuid4().hex, hash_key=hash_key)
-    return writer.start(state, {} if auc is None else {"auc": auc}, residual)
+    return writer.start(state, {} if auc is None else {"auc": auc}, Residual.of_training(reason))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
@@ -34,8 +33,7 @@ def next_version(
 
     suppression: of `parent`. Raises IfruError where another version was committed meanwhile, and what a commit raises.
     """
-    # A collector tells by the number whether a candidate that is still being written is of any use.
-    name = f"{parent.version:012d}-{uuid.uuid4().hex}"
+    name = candidates.new_name(parent)
     if as_candidate:
         candidates.leave(store, name, parent, state, residual, quality, datetime.now(UTC))
         return {"version": None, "candidate": name, "after": parent.version}

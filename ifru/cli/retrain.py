@@ -21,6 +21,7 @@ from ifru.interactions.loading import check_holdout, read_file
 from ifru.kernels.device import device_of
 from ifru.models import ModelConfig, model_of
 from ifru.models.factory import use_module
+from ifru.models.registry import usual_label_rule
 from ifru.snapshots import FullState, Reader, Residual, Version, open_store, serving_of
 from ifru.suppression import Suppression
 from ifru.training import TrainedModel
@@ -68,7 +69,7 @@ def retrain(
         version = Reader(store).load()
         suppression = Suppression.read(store, outside_key(hash_key_file))
         config = _changed(version.manifest.model, rank, l2)
-        rule = LabelRule.parse(label or _usual_rule(config))
+        rule = LabelRule.parse(label or usual_label_rule(config))
         dataset, left_out = _data(version, suppression, data, rule, holdout, seed)
         capabilities = model_of(config).capabilities
         trained = train_model(
@@ -77,7 +78,7 @@ def retrain(
         report("publishing", None)
         state = _state(trained, dataset, version)
         quality = {} if trained.auc is None else {"auc": trained.auc}
-        residual = _fresh(trained.trained.reason)
+        residual = Residual.of_training(trained.trained.reason)
         done = next_version(store, version.manifest, state, residual, quality, suppression, candidate)
     facts = {
         **done,
@@ -106,10 +107,6 @@ def _changed(config: ModelConfig, rank: int | None, l2: float | None) -> ModelCo
         ) from None
 
 
-def _usual_rule(config: ModelConfig) -> str:
-    return "positive:0" if model_of(config).capabilities.positives_only else "rating>=4"
-
-
 def _data(
     version: Version, suppression: Suppression, file: Path | None, rule: LabelRule, holdout: float, seed: int
 ) -> tuple[Dataset, dict[str, int]]:
@@ -132,16 +129,3 @@ def _state(trained: TrainedModel, dataset: Dataset, version: Version) -> FullSta
     serving = serving_of(trained.config, trained.parameters, dataset.train)
     features = renumbered(version.features, version.dataset)
     return FullState(trained.config, trained.parameters, dataset, serving, features=features)
-
-
-def _fresh(reason: str) -> Residual:
-    """What a model owes that was just trained."""
-    return Residual(
-        influence=None,
-        settled=None,
-        total=0.0,
-        batch_energy=0.0,
-        added_energy=0.0,
-        method="training",
-        reason=reason,
-    )

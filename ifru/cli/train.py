@@ -22,6 +22,7 @@ from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import check_holdout, read_file, split
 from ifru.kernels.device import device_of
 from ifru.models import known, model_of
+from ifru.models.registry import usual_label_rule
 from ifru.snapshots import FullState, Manifest, Store, open_store, serving_of
 from ifru.suppression import Suppression
 from ifru.training import L2_GRID, LARGEST_RANK, TrainedModel
@@ -144,7 +145,7 @@ def train(
     dimensions = None if rank == AUTO else _whole(rank)
     models = candidates(model, dimensions, None if loss is None else loss.value, _grid(l2), own)
     capabilities = model_of(models[0]).capabilities
-    rule = label or ("positive:0" if capabilities.positives_only else "rating>=4")
+    rule = label or usual_label_rule(models[0])
     grow = rank == AUTO and capabilities.provable
     files = {"user": user_features, "item": item_features}
     check_features(files, models[0])

@@ -73,3 +73,8 @@ def _entry(name: object) -> tuple[type[ModelConfig], Callable[[Any], Model]]:
     if not isinstance(name, str) or name not in _known:
         raise UnknownModel(name)
     return _known[name]
+
+
+def usual_label_rule(config: ModelConfig) -> str:
+    """The rule for labels that rows of a data file get for a model where none is asked for."""
+    return "positive:0" if model_of(config).capabilities.positives_only else "rating>=4"

@@ -7,6 +7,8 @@ everything on the suppression list from it, before it becomes a version.
 from __future__ import annotations
 
 import json
+import re
+import uuid
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -24,6 +26,8 @@ from ifru.stores.errors import AlreadyExists, NotFound, StoreError
 from ifru.stores.store import Store
 
 CANDIDATES = "candidates"
+"""Folder of models that may become versions, in a folder each."""
+
 _DESCRIPTOR, _REJECTION = "candidate.json", "rejected.json"
 
 
@@ -78,6 +82,26 @@ def leave(
             if store.exists(_path(name, _DESCRIPTOR)):
                 return descriptor
     raise refusal
+
+
+def new_name(cut: Manifest) -> str:
+    """A name that was never used before. A collector tells by its number whether what is being written is of use."""
+    return f"{cut.version:012d}-{uuid.uuid4().hex}"
+
+
+def cut_of(store: Store, name: str) -> int:
+    """The version that a candidate was made from; 0 where neither its name nor a descriptor says. Raises StoreError."""
+    if re.match(r"\d{12}-", name):
+        return int(name[:12])
+    try:
+        return int(decode_json(store.get(_path(name, _DESCRIPTOR)))["parent"])
+    except (NotFound, ValueError, KeyError, TypeError):
+        return 0
+
+
+def is_rejection(path: str) -> bool:
+    """Whether a file of a candidate says why it was refused."""
+    return path.rpartition("/")[2] == _REJECTION
 
 
 def waiting(store: Store) -> list[str]:

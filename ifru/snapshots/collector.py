@@ -10,19 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from ifru.snapshots.documents import decode_json
+from ifru.snapshots.candidates import CANDIDATES, cut_of, is_rejection
 from ifru.snapshots.errors import ForkedHistory
 from ifru.snapshots.format import Manifest, Tombstone, encode_tombstone, manifest_path
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.purge import PURGES, Purge, create_purge, newest_purge, purge_version
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.retention import Retention
-from ifru.stores.errors import NotFound
 from ifru.stores.local import STAGING
 from ifru.stores.store import Store
-
-CANDIDATES = "candidates"
-"""Folder of models that may become versions, in a folder each."""
 
 AT_ONCE = 8
 """Files that are deleted at once."""
@@ -175,16 +171,11 @@ class _Collector:
         @cache
         def made_from(name: str) -> int:
             self._pause()
-            if re.match(r"\d{12}-", name):
-                return int(name[:12])
-            try:
-                return int(decode_json(self._store.get(f"{CANDIDATES}/{name}/candidate.json"))["parent"])
-            except (NotFound, ValueError, KeyError, TypeError):
-                return 0
+            return cut_of(self._store, name)
 
         for path in paths:
             folder, *inner = path.split("/")
-            if folder == CANDIDATES and inner[-1] != "rejected.json" and made_from(inner[0]) < base.version:
+            if folder == CANDIDATES and not is_rejection(path) and made_from(inner[0]) < base.version:
                 yield path
 
     def _delete(self, paths: Sequence[str], newest: Manifest) -> None:

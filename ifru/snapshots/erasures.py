@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from ifru.snapshots.documents import decode_json
 from ifru.snapshots.errors import CorruptFile, NoVersion
 from ifru.snapshots.format import Manifest
-from ifru.snapshots.reader import Reader
-
-READERS = 8
-"""Ledgers that are read at once."""
+from ifru.snapshots.reader import READERS, Reader
 
 
 @dataclass(frozen=True)

@@ -117,3 +117,9 @@ class Residual(Part):
     added_energy: FiniteFloat
     method: str
     reason: str
+
+    @staticmethod
+    def of_training(reason: str) -> Residual:
+        """What a version owes that was just trained. reason: why training stopped."""
+        owed = {"total": 0.0, "batch_energy": 0.0, "added_energy": 0.0}
+        return Residual(influence=None, settled=None, method="training", reason=reason, **owed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -13,30 +12,25 @@ import typer
 
 from ifru.errors import IfruError
 from ifru.requests import Identity
+from ifrud.cli.options import AsJson, Config, Events, option
 from ifrud.problems import InvalidSettings
 from ifrud.requests.submit import submit as send
 from ifrud.settings import SubmitSettings, load_settings
 from ifrud.streams.outboxes import OutboxError
 
 
-def _option(text: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, help=text, show_default=False)
-
-
 def approve(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="`request_id` of receipts that say `held`.")
     ] = None,
-    events: Annotated[str | None, _option("Send to kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")] = None,
-    source: Annotated[str, _option("The requests' `source`, where their receipts name one.", "SOURCE")] = "",
+    events: Events = None,
+    source: Annotated[str, option("The requests' `source`, where their receipts name one.", "SOURCE")] = "",
     every: Annotated[
         bool, typer.Option("--all", help="All that the newest version holds; this reads the store.")
     ] = False,
-    store: Annotated[str | None, _option("For --all: s3://BUCKET/PREFIX or file:///DIR.", "URL")] = None,
-    config: Annotated[Path | None, _option("Read settings from a YAML file, as `ifrud run` does.", "FILE")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of text for people.")
-    ] = False,
+    store: Annotated[str | None, option("For --all: s3://BUCKET/PREFIX or file:///DIR.", "URL")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Have requests carried out that are held, because they would erase more than `brake_share` allows.
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ifru.errors import IfruError
+from ifrud.cli.options import AsJson, Config, option
 from ifrud.problems import InvalidSettings
 from ifrud.requests.replay import Listing, Selection, listed, original
 from ifrud.settings import KafkaSettings, LetterSettings, load_settings
@@ -31,20 +32,12 @@ app = typer.Typer(
 )
 
 
-def _option(text: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, help=text, show_default=False)
-
-
-Letters = Annotated[
-    str | None, _option("Dead letters are in kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")
-]
-Config = Annotated[Path | None, _option("Read settings from a YAML file, as `ifrud run` does.", "FILE")]
-Fields = Annotated[list[str] | None, _option("Only letters about this field; may be given several times.", "FIELD")]
+Letters = Annotated[str | None, option("Dead letters are in kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")]
+Fields = Annotated[list[str] | None, option("Only letters about this field; may be given several times.", "FIELD")]
 Positions = Annotated[
     list[str] | None,
-    _option("Only the letter at this position; may be given several times.", "SOURCE/PARTITION/OFFSET"),
+    option("Only the letter at this position; may be given several times.", "SOURCE/PARTITION/OFFSET"),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text for people.")]
 
 
 @app.command("list")
@@ -83,12 +76,12 @@ def list_letters(
 @app.command()
 def replay(
     dead_letters: Letters = None,
-    events: Annotated[str | None, _option("Send to kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")] = None,
+    events: Annotated[str | None, option("Send to kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")] = None,
     field: Fields = None,
     position: Positions = None,
     every: Annotated[bool, typer.Option("--all", help="Send all of them.")] = False,
     file: Annotated[
-        Path | None, _option("Take letters from this file, as `list --json --payload` printed it.", "FILE.json")
+        Path | None, option("Take letters from this file, as `list --json --payload` printed it.", "FILE.json")
     ] = None,
     config: Config = None,
     as_json: AsJson = False,

@@ -51,8 +51,8 @@ def run(
     """Read deletion requests and publish versions of the model that have forgotten them.
 
     Settings come from flags, then from the environment (IFRUD_EVENTS, IFRUD_BATCH__MAX_REQUESTS, …), then from the
-    file, then from defaults. SIGTERM and SIGINT finish the batch in hand; during
-    the start, and the second time, they end it at once.
+    file, then from defaults. SIGTERM and SIGINT finish the batch in hand; during the start, and
+    the second time, they end it at once.
 
     Exit codes: 0 drained or told to stop; 1 a bug; 2 invalid settings; 3 another writer published first;
     4 it is not known whether the last version was published; 5 the source, the store or an outbox failed for good;

@@ -6,33 +6,26 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import uuid4
 
 import typer
 
 from ifru.errors import IfruError
+from ifrud.cli.options import AsJson, Config, Events, option
 from ifrud.problems import InvalidSettings
 from ifrud.requests.submit import submit as send
 from ifrud.settings import SubmitSettings, load_settings
 from ifrud.streams.outboxes import OutboxError
 
 
-def _option(text: str, metavar: str) -> Any:
-    return typer.Option(metavar=metavar, help=text, show_default=False)
-
-
 def submit(
-    events: Annotated[str | None, _option("Send to kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")] = None,
-    user: Annotated[list[str] | None, _option("Forget this user; may be given several times.", "ID")] = None,
-    item: Annotated[list[str] | None, _option("Forget this item; may be given several times.", "ID")] = None,
-    file: Annotated[
-        Path | None, _option("Send the requests in a file, one JSON document a line.", "FILE.jsonl")
-    ] = None,
-    config: Annotated[Path | None, _option("Read settings from a YAML file, as `ifrud run` does.", "FILE")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document instead of text for people.")
-    ] = False,
+    events: Events = None,
+    user: Annotated[list[str] | None, option("Forget this user; may be given several times.", "ID")] = None,
+    item: Annotated[list[str] | None, option("Forget this item; may be given several times.", "ID")] = None,
+    file: Annotated[Path | None, option("Send the requests in a file, one JSON document a line.", "FILE.jsonl")] = None,
+    config: Config = None,
+    as_json: AsJson = False,
 ) -> None:
     """Send deletion requests to the stream that a daemon reads.
 
