@@ -15,7 +15,9 @@ from ifrud.cli import app
 RUNNER = CliRunner()
 
 
-@pytest.mark.parametrize("command", ["run", "submit", "approve", "status", "dead-letters list", "dead-letters replay"])
+@pytest.mark.parametrize(
+    "command", ["run", "submit", "approve", "status", "schemas", "dead-letters list", "dead-letters replay"]
+)
 def test_every_command_explains_itself_and_its_exit_codes(command: str) -> None:
     result = RUNNER.invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
