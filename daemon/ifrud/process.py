@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -53,13 +53,14 @@ from ifrud.lookout import Lookout
 from ifrud.memory import Memory
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
-from ifrud.observe.metrics import Metrics
+from ifrud.observe.metrics import Metrics, Stopwatch
 from ifrud.observe.page.older import Older
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
 from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
+from ifrud.proofs import Proofs
 from ifrud.prover import Prover
 from ifrud.requests.answered_loading import load_answered
 from ifrud.requests.brake import Brake
@@ -178,12 +179,16 @@ def assemble(
     quick = AttendedStore(store, contacts["store"])
     housekeeping = _housekeeping(settings, quick, reporter, now, utc)
     pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc)
+
+    def state(quality: Mapping[str, float]) -> None:
+        pipeline.state(quality, Stopwatch(reporter.metrics, now))
+
     return Service(
         pipeline=pipeline,
         batcher=Batcher(settings.batch),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
-        prover=prover,
+        proofs=Proofs(model, prover, reporter, state, settings.prove_share),
         lookout=Lookout(quick, now),
         housekeeping=housekeeping,
         adoption=Adoption(pipeline, attended, quick, patience, now, utc),

@@ -135,7 +135,9 @@ class Reporter:
         self.metrics = metrics
         self._utc = utc
         self._cache = Counters()
+        self._newest: Manifest | None = None
         metrics.ready.set_function(lambda: board.ready)
+        metrics.proof_age.set_function(self._proof_age)
         source, store = board.contacts["source"], board.contacts["store"]
         for connected, answered, contact in (
             (metrics.source_connected, metrics.source_answered, source),
@@ -251,7 +253,11 @@ class Reporter:
         metrics.residual_total.set(settled.total)
         metrics.retained.labels("train").set(manifest.retained)
         metrics.retained.labels("holdout").set(manifest.holdout)
-        metrics.rms_bound.set(manifest.quality.get(RMS_BOUND, math.nan))
+        self._newest, proof = manifest, manifest.proof
+        # Versions of older releases only say what is proven of themselves.
+        older = manifest.quality.get(RMS_BOUND, math.nan)
+        metrics.rms_bound.set(older if proof is None else proof.rms_bound)
+        metrics.proof_version.set(math.nan if proof is None else proof.version)
         metrics.auc.set(manifest.quality.get("auc", math.nan))
         oldest = min(manifest.held, key=lambda each: each.since, default=None)
         metrics.held.set(len(manifest.held))
@@ -266,6 +272,13 @@ class Reporter:
             held_since=None if oldest is None else oldest.since,
             held_reason=None if oldest is None else oldest.reason,
         )
+
+    def _proof_age(self) -> float:
+        newest = self._newest
+        if newest is None or newest.proof is None:
+            return math.nan
+        proven = newest.quality.get(RMS_BOUND) is not None
+        return 0.0 if proven else (self._utc() - newest.proof.time).total_seconds()
 
     def _count(self, batch: BatchCounts) -> None:
         metrics, old = self.metrics, self.board.status
