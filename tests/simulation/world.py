@@ -82,6 +82,8 @@ class World:
         self._healing = False
         self.committed_while_fenced: list[str] = []
         self.candidates = self._lives = self._taken_over = 0
+        # Name -> in which era it was left.
+        self.left: dict[str, int] = {}
         self._accept: str | None = None
         self._held: Version | None = None
         self._held_era = 0
@@ -169,7 +171,7 @@ class World:
     def retrain(self) -> None:
         """Somebody leaves a model that was trained on the data from before the first request."""
         self.candidates += 1
-        leave_candidate(self.random, self.store, self.candidates)
+        self.left[leave_candidate(self.random, self.store, self.candidates)] = len(self.eras)
 
     def back_up(self) -> None:
         """Somebody copies the bucket."""
