@@ -21,8 +21,8 @@ from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import BatchCounts, NewVersion, Reporter
 from ifrud.requests.answered import Answered
 from ifrud.requests.answers import Answers, Recognised, answer, recognise
-from ifrud.requests.approvals import approve
 from ifrud.requests.brake import Brake
+from ifrud.requests.decisions import decide
 from ifrud.requests.intake import Decoder
 from ifrud.requests.purges import Purges
 from ifrud.requests.receipts import Receipt
@@ -101,7 +101,7 @@ class Pipeline:
             engine = self.model.engine
             refused = partial(refusal, dataset=engine.dataset, config=engine.config, relabels=engine.relabels)
             recognised = recognise(intake, self.answered, letters, refused, held)
-            recognised = approve(recognised, held, self.answered, letters, refused)
+            recognised = decide(recognised, held, self.answered, letters, refused)
         self._show_open(request for request, _ in recognised.fresh.values())
         self.reporter.ignored(recognised.ignored)
         # 2

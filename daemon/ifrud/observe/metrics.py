@@ -132,7 +132,7 @@ class Metrics:
         "ifrud_oldest_erased_age_seconds",
         "Age of the oldest erasure whose rows some version in the store still holds; 0 where there is none.",
     )
-    held = _gauge("ifrud_held_requests", "Requests that are held until `ifrud approve` releases them.")
+    held = _gauge("ifrud_held_requests", "Requests that are held until somebody approves or rejects them.")
     held_since = _gauge(
         "ifrud_held_oldest_timestamp_seconds", "Since when the oldest of them is held; NaN where none is."
     )

@@ -25,13 +25,14 @@ class Receipt(BaseModel):
     id: computed from request, state and version, so that a repeated receipt can be recognised.
     published: `version` is the first that does not hold the subject's rows any more, and it is durable.
     nothing_to_erase: there was nothing of the subject in `version`.
-    failed: the engine found no update. Nothing was erased, and a dead letter says why; sent again, it is tried again.
+    failed: the engine found no update, or an operator rejected what was held. Nothing was erased, and a dead letter
+    says why; sent again, it is tried again.
     purged: nothing stored holds any more what `version` erased for the request; `time`: since when, at the latest.
     held: it would erase more than the brake allows, as `reason` says, and is carried out once somebody approves it;
     then there is another receipt.
     residual_influence: of the batch that the request was in; 0 is the retrained model, 1 is nothing forgotten.
     near_miss: there was nothing of the subject, but of one whose id differs in spelling only. Left out where false.
-    erased: false for approvals and releases that are `published`: what was erased is said by other receipts. Left out
+    erased: false for decisions and releases that are `published`: what was erased is said by other receipts. Left out
     where true.
     """
 
