@@ -101,7 +101,7 @@ class EraseInteractions(_Request):
     @property
     def content(self) -> dict[str, object]:
         """Neither the order of the pairs nor how often one is named changes what is asked for."""
-        return {**super().content, "interactions": sorted(set(self.interactions))}
+        return {"type": self.type, "interactions": sorted(set(self.interactions))}
 
 
 class Rectify(_Request):

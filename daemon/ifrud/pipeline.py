@@ -26,7 +26,7 @@ from ifrud.requests.decisions import decide
 from ifrud.requests.intake import Decoder
 from ifrud.requests.purges import Purges
 from ifrud.requests.receipts import Receipt
-from ifrud.streams.outboxes import Outbox
+from ifrud.streams.outboxes import Outbox, Record
 from ifrud.streams.positions import advanced
 from ifrud.streams.sources import Source, SourceError
 
@@ -147,10 +147,10 @@ class Pipeline:
             update = self.model.forget(answers.deletion)
         # 5
         with watch.stage("commit"):
-            receipts = self._commit(update, answers, positions)
+            receipts, records = self._commit(update, answers, positions)
         # 6
         with watch.stage("receipts"):
-            self.streams.receipts.send([receipt.record() for receipt in receipts])
+            self.streams.receipts.send(records)
         self.reporter.answered(part)
         # 7
         with watch.stage("settle"):
@@ -217,7 +217,9 @@ class Pipeline:
             self.model.settle()
         self._report(None, update, watch)
 
-    def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
+    def _commit(
+        self, update: Update | None, answers: Answers, positions: Mapping[int, int]
+    ) -> tuple[Sequence[Receipt], Sequence[Record]]:
         # In single precision it takes half of the memory where requests are remembered.
         influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.events
@@ -228,7 +230,7 @@ class Pipeline:
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, purged, brake.holding, added)
         self.positions, self.brake = positions, brake
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
-        return receipts
+        return receipts, [receipt.record(line) for receipt, line in zip(receipts, lines, strict=True)]
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
         source = self.streams.source

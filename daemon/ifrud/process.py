@@ -46,7 +46,7 @@ from ifrud.batcher import Batcher
 from ifrud.cgroup import memory_limit
 from ifrud.collecting import Collecting
 from ifrud.exits import Exit, exit_for
-from ifrud.freed import return_at_once
+from ifrud.freed import collect_rarely, return_at_once
 from ifrud.full_versions import FullVersions, dated
 from ifrud.housekeeping import Housekeeping
 from ifrud.lookout import Lookout
@@ -120,6 +120,7 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     if settings.collect.older_than is not None and keeps_versions(store, _attempt()):
         log.warning(f"old versions are collected, but {VERSIONED}")
     streams = _streams(settings, stack)
+    collect_rarely()
     limit = settings.memory_bytes or memory_limit()
     if limit is not None:
         return_at_once()

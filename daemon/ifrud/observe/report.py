@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -167,11 +168,12 @@ class Reporter:
         """The receipts of a batch are durable."""
         now = self._utc()
         latencies = [max(0.0, now.timestamp() - arrival.event.received) for arrival in batch.accepted]
-        for seconds in latencies:
-            self.metrics.latency.observe(seconds)
+        # Events of one poll were received at the same time.
+        for seconds, times in Counter(latencies).items():
+            self.metrics.latency.observe_many(seconds, times)
         self.board.recent.answered(latencies, len(batch.letters), now)
-        for letter in batch.letters:
-            self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
+        for field, letters in Counter(letter.field.partition(".")[0] for letter in batch.letters).items():
+            self.metrics.dead_letters.labels(field).inc(letters)
 
     def open(self, requests: Iterable[Request]) -> None:
         """All requests that were read and are not answered now, or are held."""

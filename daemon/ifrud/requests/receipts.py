@@ -14,6 +14,9 @@ from ifru.snapshots import First, State
 from ifrud.streams.outboxes import Record
 
 ReceiptState = Literal["published", "nothing_to_erase", "failed", "held", "purged"]
+_LEFT_OUT = {"near_miss", "erased", "reason"}
+"""Fields that are not written where they have their default."""
+
 _TOLD = {"near_miss": "nothing_to_erase", "granted": "published"}
 _NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
 
@@ -99,10 +102,11 @@ class Receipt(BaseModel):
 
     def line(self) -> bytes:
         """One line of JSON, without the newline. The same receipt gives the same bytes."""
-        usual = {"near_miss": False, "erased": True, "reason": None}
-        absent = {name for name, value in usual.items() if getattr(self, name) == value}
+        absent = _LEFT_OUT
+        if self.near_miss or not self.erased or self.reason is not None:
+            absent = {name for name in _LEFT_OUT if getattr(self, name) == Receipt.model_fields[name].default}
         return self.model_dump_json(exclude=absent).encode()
 
-    def record(self) -> Record:
-        """The record to send; receipts of one request share a key."""
-        return Record(self.request_id, self.line())
+    def record(self, line: bytes | None = None) -> Record:
+        """The record to send; receipts of one request share a key. line: its own, where that was made before."""
+        return Record(self.request_id, self.line() if line is None else line)
