@@ -179,7 +179,7 @@ def assemble(
     pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc)
     return Service(
         pipeline=pipeline,
-        batcher=Batcher(settings.batch),
+        batcher=Batcher(settings.batch, settings.publish.min_interval_ms / 1000),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         prover=prover,
