@@ -21,6 +21,7 @@ from ifru.snapshots import (
     FullState,
     Holding,
     Manifest,
+    ProvenBound,
     Reader,
     Remembered,
     Residual,
@@ -66,6 +67,8 @@ class Model:
         self._engine_of = engine_of
         self.full_versions = full_versions
         self.suppression = suppression
+        self.proof: ProvenBound | None = None
+        """What the next manifest says of an older version, or of this one."""
         self._counted = Counters()
         self._own(newest)
 
@@ -207,9 +210,9 @@ class Model:
         full = self._full(parameters, serving) if due or change.candidate is not None else None
         suppression = self.suppression.after(change.suppressed)
         suppressed = change.suppressed if full is None else suppression.whole
-        change = replace(change, serving=serving, buffers=buffers, full=full, suppressed=suppressed)
+        change = replace(change, serving=serving, buffers=buffers, full=full, suppressed=suppressed, proof=self.proof)
         self.manifest = self._writer.commit(self.manifest, change)
-        self.suppression = suppression
+        self.suppression, self.proof = suppression, None
         return self.manifest
 
     def _residual(self, update: Update | None, otherwise: str) -> Residual:

@@ -12,17 +12,13 @@ import numpy as np
 from ifru.engine.engine import UpdateFailed
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
-from ifru.models import model_of
-from ifru.proof import ProofError
 from ifru.requests import Request, refusal
 from ifru.snapshots import NOBODY, Event, Holding, Manifest, Reader, Remembered, Run, Suppressed, Version
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
-from ifrud.memory import ProofTooLarge
 from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import BatchCounts, NewVersion, Reporter
-from ifrud.prover import RMS_BOUND, Prover
 from ifrud.requests.answered import Answered
 from ifrud.requests.answers import Answers, Recognised, answer, recognise
 from ifrud.requests.approvals import approve
@@ -69,7 +65,6 @@ class Pipeline:
     positions: Mapping[int, int] = field(default_factory=dict, init=False)
     """How far the newest version has read the source; after `resume` at least where reading goes on."""
     _acknowledged: Mapping[int, int] | None = field(default=None, init=False)
-    _proof_failed: int | None = field(default=None, init=False)
 
     def resume(self) -> None:
         """Go on where the newest version ends: seek there, repeat its receipts, which may never have been sent, and
@@ -188,38 +183,9 @@ class Pipeline:
         if update is not None and len(update.parameters) > 0:
             self._publish_idle(update, NO_QUALITY, watch)
 
-    @property
-    def proof_is_due(self) -> bool:
-        """Whether the newest version has no proof, and none was tried."""
-        manifest = self.model.manifest
-        provable = model_of(manifest.model).capabilities.provable
-        return provable and RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
-
-    def prove(self, prover: Prover) -> None:
-        """Start the proof of the newest version, where there is room for it; `take` publishes it."""
-        model = self.model
-        try:
-            prover.start(model.manifest.version, model.engine.config, model.engine.parameters, model.dataset)
-        except ProofTooLarge as error:
-            self._not_proven(error)
-
-    def take(self, prover: Prover, watch: Stopwatch) -> None:
-        """Publish the proof once it is finished, if it is about the newest version.
-
-        The proof becomes a version of its own that moves nothing: a manifest is never written twice.
-        A version about which nothing can be proven is left as it is.
-        """
-        try:
-            proven = prover.result()
-        except ProofError as error:
-            self._not_proven(error)
-            return
-        if proven is not None and proven.version == self.model.manifest.version:
-            self._publish_idle(None, proven.quality, watch)
-
-    def _not_proven(self, error: ProofError) -> None:
-        self._proof_failed = self.model.manifest.version
-        self.reporter.proof_failed(self._proof_failed, error)
+    def state(self, quality: Mapping[str, float], watch: Stopwatch) -> None:
+        """Publish a version that moves nothing, and says what is known of the newest."""
+        self._publish_idle(None, quality, watch)
 
     @property
     def restatement_is_due(self) -> bool:

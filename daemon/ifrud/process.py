@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -53,12 +53,14 @@ from ifrud.lookout import Lookout
 from ifrud.memory import Memory
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
-from ifrud.observe.metrics import Metrics
+from ifrud.observe.metrics import Metrics, Stopwatch
+from ifrud.observe.page.older import Older
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
 from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
+from ifrud.proofs import Proofs
 from ifrud.prover import Prover
 from ifrud.requests.answered_loading import load_answered
 from ifrud.requests.brake import Brake
@@ -67,7 +69,7 @@ from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
 from ifrud.requests.purges import Purges
 from ifrud.service import IdleWork, Service
-from ifrud.settings import AdminSettings, Settings
+from ifrud.settings import Settings
 from ifrud.stop_signals import StopSignals
 from ifrud.stored import Stored
 from ifrud.streams.outboxes import open_outbox
@@ -112,7 +114,7 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     reporter = _reporter(settings)
     if settings.model is not None:
         use_module(settings.model)
-    admin = _admin(settings.admin, reporter, stack)
+    admin = _admin(settings, reporter, stack)
     store = open_store(settings.store, RETRY_SECONDS, ANSWER_SECONDS)
     probe(store, _attempt())
     if settings.collect.older_than is not None and keeps_versions(store, _attempt()):
@@ -177,12 +179,16 @@ def assemble(
     quick = AttendedStore(store, contacts["store"])
     housekeeping = _housekeeping(settings, quick, reporter, now, utc)
     pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc)
+
+    def state(quality: Mapping[str, float]) -> None:
+        pipeline.state(quality, Stopwatch(reporter.metrics, now))
+
     return Service(
         pipeline=pipeline,
         batcher=Batcher(settings.batch, settings.publish.min_interval_ms / 1000),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
-        prover=prover,
+        proofs=Proofs(model, prover, reporter, state, settings.prove_share),
         lookout=Lookout(quick, now),
         housekeeping=housekeeping,
         adoption=Adoption(pipeline, attended, quick, patience, now, utc),
@@ -240,14 +246,17 @@ def _reporter(settings: Settings) -> Reporter:
     return Reporter(board, metrics, _utc)
 
 
-def _admin(settings: AdminSettings, reporter: Reporter, stack: ExitStack) -> AdminServer:
-    token = None if settings.token is None else settings.token.get_secret_value()
-    app = admin_app(reporter.board, reporter.metrics.registry, settings.stalled_after_s, token)
-    server = AdminServer(app, bind(settings.host, settings.port))
+def _admin(settings: Settings, reporter: Reporter, stack: ExitStack) -> AdminServer:
+    admin = settings.admin
+    token = None if admin.token is None else admin.token.get_secret_value()
+    older = Older(partial(open_store, settings.store, RETRY_SECONDS, ANSWER_SECONDS))
+    registry, board = reporter.metrics.registry, reporter.board
+    app = admin_app(board, registry, admin.stalled_after_s, token, older, admin.runbooks)
+    server = AdminServer(app, bind(admin.host, admin.port))
     server.start()
     stack.callback(server.stop)
-    if settings.file is not None:
-        write_address(settings.file, server.url)
+    if admin.file is not None:
+        write_address(admin.file, server.url)
     log.info(f"admin port: {server.url}", url=server.url)
     return server
 

@@ -13,7 +13,7 @@ from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import Reporter
 from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline
-from ifrud.prover import Prover
+from ifrud.proofs import Proofs
 from ifrud.streams.positions import Goal, lag
 from ifrud.streams.sources import SourceError
 
@@ -22,6 +22,9 @@ QUIET_POLL = 0.1
 
 LAG_SECONDS = 1.0
 """How often the lag is shown, here and to lag tools, which takes a request to the broker."""
+
+BUSY_SECONDS = 2.0
+"""Where events have left no time for proofs for so long, one begins beside them."""
 
 LOOK_SECONDS = 0.003
 """How often a refinement looks whether events have come."""
@@ -51,7 +54,7 @@ class Service:
     batcher: Batcher
     idle: IdleWork
     reporter: Reporter
-    prover: Prover
+    proofs: Proofs
     lookout: Lookout
     housekeeping: Housekeeping
     adoption: Adoption
@@ -63,7 +66,7 @@ class Service:
         self._source = self.pipeline.streams.source
         self._contact = self.reporter.board.contacts["source"]
         self._watch = self._new_watch()
-        self._last_event = self._lag_due = self.now()
+        self._last_event = self._lag_due = self._idle_at = self.now()
         self._silent = self._refined = False
         self._busy_since: float | None = None
 
@@ -102,10 +105,12 @@ class Service:
             self.lookout.look(self.pipeline.model.manifest)
             self.housekeeping.look(self.pipeline.model.manifest)
         if (batch is not None or len(self.batcher) == 0) and self.adoption.look(self._new_watch):
-            self.prover.give_up()
+            self.proofs.give_up()
             self._refined = not self.idle.refine
         elif batch is None and len(self.batcher) == 0 and self._quiet() and not drain:
             self._improve(stop)
+        if batch is not None and self.idle.prove and not drain and self.now() - self._idle_at >= BUSY_SECONDS:
+            self.proofs.beside()
         self._show_lag()
 
     def _finish(self) -> None:
@@ -135,8 +140,7 @@ class Service:
         self._busy_since = None
         self._silent = not events
         if events:
-            # They lead to another version, so a proof of this one is of no use.
-            self.prover.give_up()
+            self.proofs.hold_back()
             self._last_event = now
             self.reporter.board.update(in_hand=len(self.batcher))
 
@@ -158,10 +162,9 @@ class Service:
             self.pipeline.restate(self._new_watch())
         elif self.housekeeping.collecting.due:
             self.housekeeping.collect(self._interrupted(stop))
-        elif self.prover.busy:
-            self.pipeline.take(self.prover, self._new_watch())
-        elif self.idle.prove and self.pipeline.proof_is_due:
-            self.pipeline.prove(self.prover)
+        elif self.idle.prove:
+            self._idle_at = self.now()
+            self.proofs.idle()
 
     def _refine(self, stop: Callable[[], bool]) -> None:
         self.pipeline.refine(self._interrupted(stop), self._new_watch())

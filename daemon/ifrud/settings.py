@@ -107,9 +107,9 @@ class CollectSettings(_Group):
 
 
 class AdminSettings(_Group):
-    """The HTTP port for probes, metrics and `ifrud status`. Port 0 lets the kernel choose.
+    """The HTTP port for the status page, probes, metrics and `ifrud status`. Port 0 lets the kernel choose.
 
-    token: what `/metrics` and `/status` ask for.
+    token: what all but the probes ask for. runbooks: URL of the folder that the status page's links lead to.
     """
 
     host: str = "127.0.0.1"
@@ -117,6 +117,7 @@ class AdminSettings(_Group):
     file: Path | None = None
     stalled_after_s: PositiveFloat = 120
     token: SecretStr | None = Field(default=None, min_length=1)
+    runbooks: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
 
 
 class LogSettings(_Group):
@@ -212,6 +213,7 @@ class Common(BaseSettings):
     refine: bool = True
     refine_after_ms: NonNegativeFloat = 500
     prove: bool = True
+    prove_share: Annotated[float, Field(ge=0, le=1)] = 0.25
     full_every: PositiveInt = 100
     full_after_s: NonNegativeFloat = 86400
     purge_receipts_s: NonNegativeFloat = 60

@@ -29,7 +29,7 @@ from ifru.snapshots.hash_key import (
 )
 from ifru.snapshots.holding import Holding
 from ifru.snapshots.life import Answer, UnknownRequest, life, waits_for
-from ifru.snapshots.parts import ErasedRows, Event, File, Held, Residual, Segment
+from ifru.snapshots.parts import ErasedRows, Event, File, Held, ProvenBound, Residual, Segment
 from ifru.snapshots.purge import Purge, newest_purge
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.retention import Retention, duration
@@ -68,6 +68,7 @@ __all__ = [
     "NoVersion",
     "NotFound",
     "Position",
+    "ProvenBound",
     "Purge",
     "Reader",
     "Remembered",

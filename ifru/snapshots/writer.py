@@ -182,6 +182,7 @@ class Writer:
             retained=retained,
             holdout=holdout,
             quality=dict(change.quality),
+            proof=change.proof or parent.proof,
         )
 
     def _publish(

@@ -118,6 +118,11 @@ class Metrics:
         "ifrud_proof_rms_bound",
         "Proven bound on the RMS difference in predicted probability to the retrained model; NaN where unproven.",
     )
+    proof_version = _gauge("ifrud_proof_version", "Number of the version that the bound is of.")
+    proof_age = _gauge(
+        "ifrud_proof_age_seconds",
+        "Seconds since that version was published; 0 while no version after it has moved the model.",
+    )
     auc = _gauge(
         "ifrud_holdout_auc",
         "AUC of the newest version on the held-out interactions that remain; NaN where it was not measured.",

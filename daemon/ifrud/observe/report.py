@@ -135,7 +135,9 @@ class Reporter:
         self.metrics = metrics
         self._utc = utc
         self._cache = Counters()
+        self._newest: Manifest | None = None
         metrics.ready.set_function(lambda: board.ready)
+        metrics.proof_age.set_function(self._proof_age)
         source, store = board.contacts["source"], board.contacts["store"]
         for connected, answered, contact in (
             (metrics.source_connected, metrics.source_answered, source),
@@ -163,15 +165,18 @@ class Reporter:
 
     def answered(self, batch: Recognised) -> None:
         """The receipts of a batch are durable."""
-        now = self._utc().timestamp()
-        for arrival in batch.accepted:
-            self.metrics.latency.observe(max(0.0, now - arrival.event.received))
+        now = self._utc()
+        latencies = [max(0.0, now.timestamp() - arrival.event.received) for arrival in batch.accepted]
+        for seconds in latencies:
+            self.metrics.latency.observe(seconds)
+        self.board.recent.answered(latencies, len(batch.letters), now)
         for letter in batch.letters:
             self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
 
     def open(self, requests: Iterable[Request]) -> None:
         """All requests that were read and are not answered now, or are held."""
         found = list(requests)
+        self.board.recent.open(found)
         for gauge, times in (
             (self.metrics.oldest_open, [request.time for request in found]),
             (self.metrics.nearest_deadline, [request.deadline for request in found if request.deadline is not None]),
@@ -186,6 +191,7 @@ class Reporter:
         """How much the source holds beyond the newest version; None where that is not known."""
         self.metrics.lag.set(math.nan if lag is None else lag)
         self.board.update(lag=lag)
+        self.board.recent.lag(lag, self._utc())
 
     def proof_failed(self, version: int, error: IfruError) -> None:
         """Nothing can be proven about a version, which stays the newest."""
@@ -241,12 +247,17 @@ class Reporter:
 
     def _show(self, manifest: Manifest, settled: Settled) -> None:
         metrics = self.metrics
+        self.board.recent.shown(manifest, settled.influence)
         metrics.version.set(manifest.version)
         metrics.residual.set(settled.influence)
         metrics.residual_total.set(settled.total)
         metrics.retained.labels("train").set(manifest.retained)
         metrics.retained.labels("holdout").set(manifest.holdout)
-        metrics.rms_bound.set(manifest.quality.get(RMS_BOUND, math.nan))
+        self._newest, proof = manifest, manifest.proof
+        # Versions of older releases only say what is proven of themselves.
+        older = manifest.quality.get(RMS_BOUND, math.nan)
+        metrics.rms_bound.set(older if proof is None else proof.rms_bound)
+        metrics.proof_version.set(math.nan if proof is None else proof.version)
         metrics.auc.set(manifest.quality.get("auc", math.nan))
         oldest = min(manifest.held, key=lambda each: each.since, default=None)
         metrics.held.set(len(manifest.held))
@@ -261,6 +272,13 @@ class Reporter:
             held_since=None if oldest is None else oldest.since,
             held_reason=None if oldest is None else oldest.reason,
         )
+
+    def _proof_age(self) -> float:
+        newest = self._newest
+        if newest is None or newest.proof is None:
+            return math.nan
+        proven = newest.quality.get(RMS_BOUND) is not None
+        return 0.0 if proven else (self._utc() - newest.proof.time).total_seconds()
 
     def _count(self, batch: BatchCounts) -> None:
         metrics, old = self.metrics, self.board.status
