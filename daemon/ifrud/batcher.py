@@ -36,8 +36,8 @@ more only once it is asked, and a batch of the few that it had would be followed
 class Batcher:
     """Collects events until they are a batch.
 
-    A batch that closes full doubles the limit of the next one, up to max_backlog: one combined update is cheaper
-    than two. Any other batch shows that no more events wait, and sets the limit back to max_requests.
+    After a batch that closes full the next one takes up to max_backlog: one combined update is cheaper than two. One
+    that closes because no more events came sets the limit back to max_requests.
 
     interval: seconds between the ends of two batches at least; one that is full does not wait for it.
     """
@@ -87,8 +87,10 @@ class Batcher:
         if reason is None:
             return None
         batch = Batch(tuple(self._events), reason)
-        grown = min(2 * self._limit, self._settings.max_backlog)
-        self._limit = grown if reason is Closed.FULL else self._settings.max_requests
+        if reason is Closed.FULL:
+            self._limit = self._settings.max_backlog
+        elif reason is Closed.IDLE:
+            self._limit = self._settings.max_requests
         self._events, self._bytes = [], 0
         self._earliest = now + self._interval
         return batch

@@ -88,7 +88,7 @@ class Pipeline:
         2. Send dead letters for events that are no requests, or others under a used id, or that the data has no answer
         to: before the commit, so that none is ever lost. A batch that asks for nothing ends here.
         3. Find the rows, and hold what would erase too many. 4. Update the model. 5. Commit, receipts included.
-        6. Send the receipts.
+        6. Send the receipts, then tell readers of the new version.
         7. Compute the residual influence exactly.
         Raises what these raise; only 5 changes what the next process starts from.
 
@@ -149,6 +149,8 @@ class Pipeline:
         with watch.stage("receipts"):
             self.streams.receipts.send([receipt.record() for receipt in receipts])
         self.reporter.answered(part)
+        with watch.stage("hint"):
+            self.model.hint()
         # 7
         with watch.stage("settle"):
             self.model.settle()

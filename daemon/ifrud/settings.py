@@ -66,7 +66,7 @@ class _Group(BaseModel):
 
 
 class BatchSettings(_Group):
-    """When a micro-batch closes. Its limit grows from max_requests to max_backlog events while more of them wait.
+    """When a micro-batch closes. Its limit is max_requests events, and max_backlog while more of them wait.
 
     max_bytes: of payload.
     """

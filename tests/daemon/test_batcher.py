@@ -81,17 +81,21 @@ def test_it_closes_at_once_when_it_is_full_of_events_or_of_bytes() -> None:
     assert closed(batcher, 0.0) is Closed.FULL
 
 
-def test_it_doubles_under_backlog_up_to_its_limit_and_shrinks_when_the_backlog_is_gone() -> None:
+def test_it_takes_more_under_backlog_and_until_the_backlog_is_gone() -> None:
     batcher = Batcher(SETTINGS)
     sizes = []
-    for _ in range(4):
+    for _ in range(3):
         batcher.add(events(batcher.room), now=0.0)
         batch = batcher.close(0.0)
         assert batch is not None
         sizes.append(len(batch.events))
-    assert sizes == [4, 8, 10, 10]
+    assert sizes == [4, 10, 10]
     batcher.add(events(1), now=0.0)
-    assert closed(batcher, 0.25) is Closed.IDLE
+    batcher.add(events(1), now=0.875)
+    assert closed(batcher, 1.0) is Closed.AGE
+    assert batcher.room == 10
+    batcher.add(events(1), now=1.0)
+    assert closed(batcher, 1.25) is Closed.IDLE
     assert batcher.room == 4
 
 

@@ -386,7 +386,7 @@ def test_the_status_board_and_the_metrics_tell_what_was_done(world: World) -> No
     assert cache["misses"] > 0
     stages = {key[1] for key in values if key[0] == "ifrud_stage_seconds_count"}
     assert stages == {
-        "poll", "decode", "dead_letters", "resolve", "update", "commit", "receipts", "settle", "acknowledge"
+        "poll", "decode", "dead_letters", "resolve", "update", "commit", "receipts", "hint", "settle", "acknowledge"
     }  # fmt: skip
 
 
