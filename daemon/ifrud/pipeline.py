@@ -64,6 +64,7 @@ class Pipeline:
     utc: Callable[[], datetime]
     positions: Mapping[int, int] = field(default_factory=dict, init=False)
     """How far the newest version has read the source; after `resume` at least where reading goes on."""
+    _acknowledged: Mapping[int, int] | None = field(default=None, init=False)
 
     def resume(self) -> None:
         """Go on where the newest version ends: seek there, repeat its receipts, which may never have been sent, and
@@ -87,8 +88,8 @@ class Pipeline:
         2. Send dead letters for events that are no requests, or others under a used id, or that the data has no answer
         to: before the commit, so that none is ever lost. A batch that asks for nothing ends here.
         3. Find the rows, and hold what would erase too many. 4. Update the model. 5. Commit, receipts included.
-        6. Send the receipts.
-        7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
+        6. Send the receipts, then tell readers of the new version.
+        7. Compute the residual influence exactly.
         Raises what these raise; only 5 changes what the next process starts from.
 
         Where the engine fails, 3 to 7 are done with half of the requests and then with the rest; a request on which it
@@ -110,7 +111,6 @@ class Pipeline:
         if recognised.asks_nothing and self.utc() - self.model.manifest.time < POSITIONS_DUE:
             self.positions = advanced(self.positions, batch.events)
             self.reporter.board.update(positions=dict(self.positions))
-            self._acknowledge()
             return
         # 3 to 7
         sizes = [len(recognised.fresh)]
@@ -129,9 +129,6 @@ class Pipeline:
                     recognised = self._failed(recognised, error)
                     sizes = sizes or [0]
         self._show_open(())
-        # 8
-        with watch.stage("acknowledge"):
-            self._acknowledge()
 
     def _show_open(self, fresh: Iterable[Request]) -> None:
         """Requests of a batch that are not answered yet, and those that are held, are open."""
@@ -152,6 +149,8 @@ class Pipeline:
         with watch.stage("receipts"):
             self.streams.receipts.send(records)
         self.reporter.answered(part)
+        with watch.stage("hint"):
+            self.model.hint()
         # 7
         with watch.stage("settle"):
             self.model.settle()
@@ -164,11 +163,16 @@ class Pipeline:
         self.streams.dead_letters.send([found.letters[-1].record()])
         return found
 
-    def _acknowledge(self) -> None:
-        try:
-            self.streams.source.acknowledge(self.positions)
-        except SourceError as error:
-            self.reporter.acknowledgement_failed(error)
+    def acknowledge(self, watch: Stopwatch) -> None:
+        """Show lag tools how far the source was read, where that is further than they were shown."""
+        if self.positions == self._acknowledged:
+            return
+        self._acknowledged = self.positions
+        with watch.stage("acknowledge"):
+            try:
+                self.streams.source.acknowledge(self.positions)
+            except SourceError as error:
+                self.reporter.acknowledgement_failed(error)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
         """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""

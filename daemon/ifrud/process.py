@@ -186,7 +186,7 @@ def assemble(
 
     return Service(
         pipeline=pipeline,
-        batcher=Batcher(settings.batch),
+        batcher=Batcher(settings.batch, settings.publish.min_interval_ms / 1000),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         proofs=Proofs(model, prover, reporter, state, settings.prove_share),

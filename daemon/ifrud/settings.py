@@ -66,7 +66,7 @@ class _Group(BaseModel):
 
 
 class BatchSettings(_Group):
-    """When a micro-batch closes. Its limit grows from max_requests to max_backlog events while more of them wait.
+    """When a micro-batch closes. Its limit is max_requests events, and max_backlog while more of them wait.
 
     max_bytes: of payload.
     """
@@ -74,7 +74,7 @@ class BatchSettings(_Group):
     max_requests: PositiveInt = 1000
     max_backlog: PositiveInt = 10_000
     max_bytes: PositiveInt = 64 * 1024 * 1024
-    max_age_ms: NonNegativeFloat = 200
+    max_age_ms: NonNegativeFloat = 50
     idle_ms: NonNegativeFloat = 20
 
     @model_validator(mode="after")
@@ -84,6 +84,12 @@ class BatchSettings(_Group):
                 f"max_backlog is {self.max_backlog}; at least max_requests, {self.max_requests}, is allowed"
             )
         return self
+
+
+class PublishSettings(_Group):
+    """How often versions are published. min_interval_ms: requests that come within it wait for one version."""
+
+    min_interval_ms: NonNegativeFloat = 0
 
 
 class CollectSettings(_Group):
@@ -199,6 +205,7 @@ class Common(BaseSettings):
     )
 
     batch: BatchSettings = BatchSettings()
+    publish: PublishSettings = PublishSettings()
     engine: EngineSettings = EngineSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()

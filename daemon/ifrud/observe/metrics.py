@@ -18,7 +18,17 @@ from ifrud.requests.dead_letters import FIELDS
 from ifrud.requests.receipts import ReceiptState
 
 Stage = Literal[
-    "poll", "decode", "dead_letters", "resolve", "update", "commit", "receipts", "settle", "acknowledge", "refine"
+    "poll",
+    "decode",
+    "dead_letters",
+    "resolve",
+    "update",
+    "commit",
+    "receipts",
+    "hint",
+    "settle",
+    "acknowledge",
+    "refine",
 ]
 
 M = TypeVar("M", Counter, Gauge, Histogram, "Latency")
