@@ -62,7 +62,7 @@ def main() -> None:
     dataset = ifru.split(rated, ifru.LabelRule.parse("rating>=4"), holdout=0.2, seed=0)
     trained = ifru.train(dataset, [NearConfig(rank=8, l2=0.2)])
     asked = {"id": "1", "type": "erase_user", "subject": "u0", "time": "2026-01-01T00:00:00Z"}
-    found = ifru.verify(trained.config, trained.parameters, dataset, [ifru.EraseUser.model_validate(asked)])
+    found = ifru.verify(trained.config, trained.parameters, dataset, [ifru.EraseUser.model_validate(asked)], floor=True)
     print(f"Trained to AUC {trained.auc:.3f}. An update forgot {found.deletions} rows of user u0.")
     print(f"It left {found.left.holdout:.1%} of what retraining changes; another seed, {found.floor.holdout:.1%}.")
 

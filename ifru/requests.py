@@ -190,6 +190,10 @@ def parse_request(payload: bytes | str) -> Request:
 def resolve(request: Request, dataset: Dataset) -> Deletion:
     """The rows that a request means in a data set; none where its subject is unknown or has been erased."""
     match request:
+        case EraseInteractions() | Rectify():
+            rows = ((dataset.users.row(user), dataset.items.row(item)) for user, item in request.interactions)
+            known = [(user, item) for user, item in rows if user is not None and item is not None]
+            return dataset.relabelled(known, request.label) if isinstance(request, Rectify) else dataset.of_pairs(known)
         case EraseUser():
             user = dataset.users.row(request.subject)
             return Deletion.nothing() if user is None else dataset.of_user(user)
@@ -200,12 +204,6 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
         case EraseItem():
             item = dataset.items.row(request.subject)
             return Deletion.nothing() if item is None else dataset.of_item(item)
-        case EraseInteractions() | Rectify():
-            rows = ((dataset.users.row(user), dataset.items.row(item)) for user, item in request.interactions)
-            known = ((user, item) for user, item in rows if user is not None and item is not None)
-            if isinstance(request, Rectify):
-                return Deletion.union(dataset.relabelled(*pair, request.label) for pair in known)
-            return Deletion.union(dataset.of_pair(*pair) for pair in known)
         case Approve() | Release():
             return Deletion.nothing()
 

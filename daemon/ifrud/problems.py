@@ -16,6 +16,7 @@ class InvalidSettings(IfruError):
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
+        self.lines = list(lines)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:

@@ -56,6 +56,7 @@ from ifrud.memory import Memory
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
 from ifrud.observe.metrics import Metrics, Stopwatch
+from ifrud.observe.page.older import Older
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
 from ifrud.patience import Patience
@@ -71,7 +72,7 @@ from ifrud.requests.intake import Decoder
 from ifrud.requests.proven import RequestProofs
 from ifrud.requests.purges import Purges
 from ifrud.service import IdleWork, Service
-from ifrud.settings import AdminSettings, Settings
+from ifrud.settings import Settings
 from ifrud.stop_signals import StopSignals
 from ifrud.stored import Stored
 from ifrud.streams.outboxes import open_outbox
@@ -116,7 +117,7 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     reporter = _reporter(settings)
     if settings.model is not None:
         use_module(settings.model)
-    admin = _admin(settings.admin, reporter, stack)
+    admin = _admin(settings, reporter, stack)
     store = open_store(settings.store, RETRY_SECONDS, ANSWER_SECONDS)
     probe(store, _attempt())
     if settings.collect.older_than is not None and keeps_versions(store, _attempt()):
@@ -258,14 +259,17 @@ def _reporter(settings: Settings) -> Reporter:
     return Reporter(board, metrics, _utc)
 
 
-def _admin(settings: AdminSettings, reporter: Reporter, stack: ExitStack) -> AdminServer:
-    token = None if settings.token is None else settings.token.get_secret_value()
-    app = admin_app(reporter.board, reporter.metrics.registry, settings.stalled_after_s, token)
-    server = AdminServer(app, bind(settings.host, settings.port))
+def _admin(settings: Settings, reporter: Reporter, stack: ExitStack) -> AdminServer:
+    admin = settings.admin
+    token = None if admin.token is None else admin.token.get_secret_value()
+    older = Older(partial(open_store, settings.store, RETRY_SECONDS, ANSWER_SECONDS))
+    registry, board = reporter.metrics.registry, reporter.board
+    app = admin_app(board, registry, admin.stalled_after_s, token, older, admin.runbooks)
+    server = AdminServer(app, bind(admin.host, admin.port))
     server.start()
     stack.callback(server.stop)
-    if settings.file is not None:
-        write_address(settings.file, server.url)
+    if admin.file is not None:
+        write_address(admin.file, server.url)
     log.info(f"admin port: {server.url}", url=server.url)
     return server
 

@@ -101,9 +101,9 @@ class CollectSettings(_Group):
 
 
 class AdminSettings(_Group):
-    """The HTTP port for probes, metrics and `ifrud status`. Port 0 lets the kernel choose.
+    """The HTTP port for the status page, probes, metrics and `ifrud status`. Port 0 lets the kernel choose.
 
-    token: what `/metrics` and `/status` ask for.
+    token: what all but the probes ask for. runbooks: URL of the folder that the status page's links lead to.
     """
 
     host: str = "127.0.0.1"
@@ -111,6 +111,7 @@ class AdminSettings(_Group):
     file: Path | None = None
     stalled_after_s: PositiveFloat = 120
     token: SecretStr | None = Field(default=None, min_length=1)
+    runbooks: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
 
 
 class LogSettings(_Group):

@@ -137,7 +137,7 @@ def _verify(planned: Plan, files: Files, seen: Seen) -> tuple[Verification | Bes
         if not model_of(config).capabilities.unique_target:
             return verify_beside(*what, published=answer, device=device, seed=SEED, report=report), None
         compared = partial(verify, *what, device=device, seed=SEED, report=report)
-        answered = compared(published=answer)
+        answered = compared(published=answer, floor=True)
         if refinement is None:
             return answered, None
         after = reader.advance(after, refinement.version)

@@ -19,7 +19,7 @@ from ifru.training import Report
 def progress(screen: Console | None = None) -> Iterator[Report]:
     """A bar, where the screen (stderr by default) is a terminal; it is gone when the work is done.
 
-    What does not fit beside the bar is continued below.
+    What does not fit beside the bar is continued below. Of what takes long, it says about how long it will take yet.
     """
     screen = screen or Console(stderr=True)
     columns = (
@@ -29,12 +29,32 @@ def progress(screen: Console | None = None) -> Iterator[Report]:
         TimeElapsedColumn(Column(no_wrap=True)),
     )
     with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as bar:
-        task = bar.add_task("reading", total=None)
+        task, last, since = bar.add_task("reading", total=None), "", 0.0
 
         def report(what: str, share: float | None) -> None:
-            bar.update(task, description=what, total=None if share is None else 1.0, completed=share or 0.0)
+            nonlocal last, since
+            if what != last:
+                last, since = what, bar.get_time()
+            left = remaining(bar.get_time() - since, share)
+            shown = what if left is None else f"{what}, {left}"
+            bar.update(task, description=shown, total=None if share is None else 1.0, completed=share or 0.0)
 
         yield report
+
+
+_TELLING, _LONG = 0.1, 5.0
+"""Share of some work from which its pace tells how long the rest takes, and seconds of a rest that is worth telling."""
+
+
+def remaining(seconds: float, share: float | None) -> str | None:
+    """How long the rest of some work takes, of which a share took some seconds; None where that is not known, or soon
+    over."""
+    if share is None or share < _TELLING:
+        return None
+    rest = seconds / share - seconds
+    if rest < _LONG:
+        return None
+    return f"about {rest:.0f} s left" if rest < 90 else f"about {rest / 60:.0f} min left"
 
 
 def print_json(document: object) -> None:

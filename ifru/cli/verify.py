@@ -40,6 +40,10 @@ def verify(
         int, typer.Option(help="Models to retrain where retraining has no unique outcome, at least 3.")
     ] = RETRAINS,
     refine: Annotated[bool, typer.Option("--refine", help="Go on as idle time would, before comparing.")] = False,
+    floor: Annotated[
+        int,
+        typer.Option(min=0, max=1, help="1: retrain from scratch, twice, and say what two retrains differ by."),
+    ] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the retraining; the second one takes the next.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     json: Json = False,
@@ -47,7 +51,9 @@ def verify(
     """Answer requests by one update, retrain without what they name, and say how far apart the two are.
 
     Publishes nothing. `left` is what the update leaves of the change that retraining makes (0: the retrained model,
-    1: nothing forgotten); `floor` is the same for a second retraining from another seed. Models that have no unique
+    1: nothing forgotten). Retraining goes on from the version where that and its outcome are proven optimal, since the
+    optimum is one model, wherever training starts; else it starts from scratch. `floor` is `left` of a second
+    retraining from another seed. Models that have no unique
     retrained one, and those that were imported as they are, are held against several by loss, AUC, NDCG@10, and an
     attack that looks for what was forgotten.
     """
@@ -61,7 +67,9 @@ def verify(
         what = loaded.manifest.model, loaded.parameters, loaded.dataset, asked
         debt = debt_of(loaded)
         if debt is None and model_of(loaded.manifest.model).capabilities.unique_target:
-            found = verify_update(*what, settings=settings, refine=refine, device=where, seed=seed, report=report)
+            found = verify_update(
+                *what, settings=settings, refine=refine, floor=floor == 1, device=where, seed=seed, report=report
+            )
         else:
             found = verify_beside(
                 *what,
@@ -92,9 +100,10 @@ def read_requests(path: Path) -> list[Request]:
 
 def print_verification(found: Verification) -> None:
     """The comparison as a table, and what it comes to in one sentence."""
-    table = Table("pairs", "left", "floor", box=None, pad_edge=False)
+    columns = {"left": found.left} | ({"floor": found.floor} if found.floor != _NOT_ASKED else {})
+    table = Table("pairs", *columns, box=None, pad_edge=False)
     for name in ("forget", "neighbours", "holdout"):
-        table.add_row(_NAMES[name], readable(getattr(found.left, name)), readable(getattr(found.floor, name)))
+        table.add_row(_NAMES[name], *(readable(getattr(each, name)) for each in columns.values()))
     console().print(table)
     seconds = found.seconds
     refined = f", {readable(seconds.refine)} refinement" if seconds.refine else ""
@@ -107,22 +116,28 @@ def print_verification(found: Verification) -> None:
             "AUC, held out": _versions(found.auc),
             "NDCG@10, held out": _versions(found.ndcg10),
             "distance in predictions": f"{found.rms.true:.1e} RMS{_proven(found.rms.bound)}",
-            "seconds": f"{readable(seconds.update)} update{refined}, {readable(seconds.retrain)} retrain",
+            "seconds": f"{readable(seconds.update)} update{refined}, {readable(seconds.retrain)} retraining",
         }
     )
     console().print(conclusion(found), soft_wrap=True, highlight=False)
 
 
+_NOT_ASKED = BySet(None, None, None)
 _NAMES = {"forget": "forgotten", "neighbours": "neighbouring", "holdout": "held out"}
 
 
 def conclusion(found: Verification) -> str:
     """What a verification comes to, in one sentence."""
     times = found.seconds.retrain / (found.seconds.update + found.seconds.refine)
+    floor = "" if found.floor == _NOT_ASKED else f"; two retrains differ by {_shares(found.floor)}"
     return (
-        f"Of the change that retraining makes, the update leaves {_shares(found.left)}, and retraining takes "
-        f"{times:,.3g} times as long; two retrains differ by {_shares(found.floor)}."
+        f"Of the change that retraining makes, the update leaves {_shares(found.left)}, and retraining {_start(found)} "
+        f"takes {times:,.3g} times as long{floor}."
     )
+
+
+def _start(found: Verification) -> str:
+    return "from the version" if found.warm else "from scratch"
 
 
 def _shares(by_set: BySet) -> str:

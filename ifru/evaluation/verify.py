@@ -19,15 +19,17 @@ from numpy.typing import NDArray
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
+from ifru.evaluation.target import Retrained, proven, retrain
 from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.table import Float32, Int32, Int64
 from ifru.models import ModelConfig, model_of
+from ifru.models.proving import prove
 from ifru.models.quality import Float64, auc, scores
 from ifru.models.ranking import all_items, ndcg
 from ifru.objective.parameters import Parameters
 from ifru.requests import Request, refusal, resolve
-from ifru.training import Report, fit, polish, silent
+from ifru.training import PROVEN, Report, silent
 from ifru.training.warm_up import warm_up
 
 NEIGHBOURS = 20_000
@@ -59,8 +61,8 @@ class Quality:
 @dataclass(frozen=True)
 class Seconds:
     """update: from the deletion to the new parameters. settle: making the debt exact, after it would be published.
-    refine: what idle time would add; 0 where it was not asked for. retrain: training from scratch on what is left, in
-    the precision of the update.
+    refine: what idle time would add; 0 where it was not asked for. retrain: training on what is left, in the precision
+    of the update; from the base or from scratch, as `Verification.warm` says.
     """
 
     update: float
@@ -87,7 +89,9 @@ class Verification:
     """What became of some requests.
 
     unknown: requests that mean no row. deletions: training and held-out rows that they mean.
-    left: what the update leaves. floor: the same, with training from another seed in place of the update.
+    left: what the update leaves. floor: the same, with training from another seed in place of the update; nothing but
+    None where it was not asked for. warm: whether the retrained model was trained on from the base, which was proven
+    optimal, and is so itself; else it was trained from scratch.
     residual_influence: as published with the update; settled_influence: the exact value of what is left. products: with
     the Hessian, refinement included. auc, and ndcg10 over all items without those that the user has rows with.
     """
@@ -100,6 +104,7 @@ class Verification:
     products: int
     left: BySet
     floor: BySet
+    warm: bool
     auc: Quality
     ndcg10: Quality
     residual_influence: float
@@ -192,6 +197,7 @@ def verify(
     published: Published | None = None,
     settings: EngineSettings | None = None,
     refine: bool = False,
+    floor: bool = False,
     device: torch.device | None = None,
     seed: int = 0,
     clock: Callable[[], float] = time.perf_counter,
@@ -200,8 +206,9 @@ def verify(
     """Answer requests by one update, retrain without what they name, and compare. Changes nothing that is given.
 
     published: an answer to compare in place of one that is computed here. refine: go on as idle time would, before
-    comparing. seed: of the retraining (the second one takes the next seed), of the sample of neighbours, and of the
-    proof.
+    comparing. floor: retrain from scratch, twice; without it once, and on from the base where base and retrained model
+    are proven optimal. seed: of the retraining (the second one takes the next seed), of the sample of neighbours, and
+    of the proof.
     Raises IfruError where the requests name nothing, or everything.
     """
     device = device or torch.device("cpu")
@@ -216,10 +223,8 @@ def verify(
     left.delete(deletion)
     original = Scored.trained_on(dataset.train, config, parameters)
     answer = Scored.trained_on(left.train, config, published.parameters)
-    report("retraining", None)
-    retrained, seconds = _retrained(task, left.train, seed)
-    report("retraining from another seed", None)
-    other, _ = _retrained(task, left.train, seed + 1)
+    target, distance = _target(task, parameters, dataset.train, left.train, answer, seed, floor)
+    retrained = Scored.trained_on(left.train, config, target.parameters)
 
     sets, versions = compared(dataset, deletion, left, seed), (original, answer, retrained)
     label = left.holdout.label[left.holdout.alive]
@@ -231,13 +236,14 @@ def verify(
         reason=published.reason,
         products=published.products,
         left=BySet(*(_left(answer, original, retrained, pairs) for pairs in sets)),
-        floor=BySet(*(_left(other, original, retrained, pairs) for pairs in sets)),
+        floor=_floor(task, left.train, original, retrained, sets, seed + 1) if floor else BySet(None, None, None),
+        warm=target.warm,
         auc=Quality(*(auc(model.scores(sets[2]), label) for model in versions)),
         ndcg10=Quality(*(ndcg(all_items(config, model.serving), left.train, left.holdout) for model in versions)),
         residual_influence=published.residual_influence,
         settled_influence=published.settled_influence,
-        rms=_distance(task, answer, retrained, left.train, seed),
-        seconds=Seconds(published.update, published.settle, published.refine, seconds),
+        rms=distance,
+        seconds=Seconds(published.update, published.settle, published.refine, target.seconds),
     )
 
 
@@ -289,13 +295,41 @@ def answered(
     )
 
 
-def _retrained(task: Task, train: Interactions, seed: int) -> tuple[Scored, float]:
-    """The model trained from scratch, and the seconds that took; then made exact in float64, which is not counted."""
-    start = task.clock()
-    fitted = fit(train, task.config, seed=seed, device=task.device, dtype=task.dtype, report=task.report)
-    seconds = task.clock() - start
-    exact = polish(train, task.config, fitted.theta).parameters
-    return Scored.trained_on(train, task.config, exact), seconds
+def _target(
+    task: Task, base: Parameters, before: Interactions, train: Interactions, answer: Scored, seed: int, scratch: bool
+) -> tuple[Retrained, Distance]:
+    """The retrained model, and how far the answer is from it. scratch: whether it has to be trained from scratch."""
+    if not scratch:
+        task.report("proving the base", None)
+        if proven(base, before, task.config, seed):
+            target = _retrained(task, train, seed, "retraining from the base", base)
+            distance, optimal = _distance(task, answer, target, train, seed)
+            if optimal:
+                return target, distance
+    target = _retrained(task, train, seed, "retraining from scratch")
+    return target, _distance(task, answer, target, train, seed)[0]
+
+
+def _retrained(task: Task, train: Interactions, seed: int, what: str, base: Parameters | None = None) -> Retrained:
+    return retrain(
+        train,
+        task.config,
+        seed=seed,
+        device=task.device,
+        dtype=task.dtype,
+        base=base,
+        clock=task.clock,
+        report=task.report,
+        what=what,
+    )
+
+
+def _floor(
+    task: Task, train: Interactions, original: Scored, retrained: Scored, sets: tuple[Pairs, Pairs, Pairs], seed: int
+) -> BySet:
+    other = _retrained(task, train, seed, "retraining from scratch, from another seed")
+    model = Scored.trained_on(train, task.config, other.parameters)
+    return BySet(*(_left(model, original, retrained, pairs) for pairs in sets))
 
 
 def compared(before: Dataset, deletion: Deletion, after: Dataset, seed: int) -> tuple[Pairs, Pairs, Pairs]:
@@ -322,11 +356,17 @@ def _left(model: Scored, original: Scored, retrained: Scored, pairs: Pairs) -> f
     return float(np.linalg.norm(model.scores(pairs) - target)) / whole if whole > 0 else None
 
 
-def _distance(task: Task, answer: Scored, retrained: Scored, train: Interactions, seed: int) -> Distance:
-    true = float(np.sqrt(np.mean((answer.predictions(train) - retrained.predictions(train)) ** 2)))
+def _distance(task: Task, answer: Scored, target: Retrained, train: Interactions, seed: int) -> tuple[Distance, bool]:
+    """How far an answer is from the retrained model, and whether that one is proven optimal."""
+    exact = Scored.trained_on(train, task.config, target.parameters)
+    true = float(np.sqrt(np.mean((answer.predictions(train) - exact.predictions(train)) ** 2)))
     if not model_of(task.config).capabilities.provable:
-        return Distance(true, None)
+        return Distance(true, None), False
     task.report("proving", None)
-    random = torch.Generator().manual_seed(seed)
-    found = tightened(answer.parameters, train, task.config, random=random, solution=retrained.parameters)
-    return Distance(true, found.proof.rms_bound)
+    where, random = (train, task.config), torch.Generator().manual_seed(seed)
+    solution = prove(target.parameters, *where, random=random)
+    if solution.relative_gap <= PROVEN[torch.float64]:
+        # Next to the optimum no other dual point is better.
+        return Distance(true, prove(answer.parameters, *where, random=random, dual=solution.dual).rms_bound), True
+    found = tightened(answer.parameters, *where, random=random, solution=target.parameters)
+    return Distance(true, found.proof.rms_bound), False

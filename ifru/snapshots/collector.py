@@ -12,7 +12,7 @@ from functools import cache
 
 from ifru.snapshots.candidates import CANDIDATES, cut_of, is_rejection
 from ifru.snapshots.errors import ForkedHistory
-from ifru.snapshots.format import Manifest, Tombstone, encode_tombstone, manifest_path
+from ifru.snapshots.format import MANIFESTS, Manifest, Tombstone, encode_tombstone, manifest_path
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.purge import PURGES, Purge, create_purge, newest_purge, purge_version
 from ifru.snapshots.reader import Reader
@@ -142,7 +142,8 @@ class _Collector:
     def _garbage(self, base: Manifest, newest: Manifest) -> list[str]:
         """Files that no version names, but for those of attempts that may still become one."""
         self._pause()
-        paths = self._store.list("")
+        # Manifests are never garbage, and there are more of them than of anything else.
+        paths = [path for path in self._store.list("") if not path.startswith(MANIFESTS)]
         named = [(path, *match.groups()) for path in paths if (match := _NAME.match(path)) and match[1] != CANDIDATES]
         attempts: defaultdict[int, set[str]] = defaultdict(set)
         for _, _, version, attempt in named:
@@ -174,8 +175,8 @@ class _Collector:
             return cut_of(self._store, name)
 
         for path in paths:
-            folder, *inner = path.split("/")
-            if folder == CANDIDATES and not is_rejection(path) and made_from(inner[0]) < base.version:
+            of_candidate = path.startswith(f"{CANDIDATES}/") and not is_rejection(path)
+            if of_candidate and made_from(path.split("/")[1]) < base.version:
                 yield path
 
     def _delete(self, paths: Sequence[str], newest: Manifest) -> None:

@@ -142,13 +142,23 @@ def fit(
     device: torch.device,
     dtype: torch.dtype,
     report: Report = silent,
+    start: Tensor | None = None,
+    what: str = "training",
 ) -> Trained:
-    """Train from scratch; deterministic under a seed. To a stationary point of the precision, where a model has one."""
+    """Train from scratch; deterministic under a seed. To a stationary point of the precision, where a model has one.
+
+    start [R, K]: where such a model goes on from in place of a random point; its rows without interactions become
+    zero. what: it is reported as.
+    """
     if model_of(config).capabilities.response:
         return practised.fit(interactions, config, seed=seed, device=device, dtype=dtype, report=report)
     objective = model_of(config).objective(interactions, device, dtype)
-    plan = Plan(tolerance=TOLERANCES[dtype])
-    return minimise(objective, initial(objective, seed), plan, DescentReport(plan, report))
+    if start is None:
+        plan, theta = Plan(tolerance=TOLERANCES[dtype]), initial(objective, seed)
+    else:
+        plan, theta = Plan(sweeps=0, tolerance=TOLERANCES[dtype]), start.to(device, dtype, copy=True)
+        theta[objective.ridge == 0] = 0
+    return minimise(objective, theta, plan, DescentReport(plan, report, what))
 
 
 def polish(
@@ -157,13 +167,16 @@ def polish(
     theta: Tensor,
     stop: Callable[[], bool] = never,
     budget_bytes: float = math.inf,
+    report: Report = silent,
+    what: str = "training, in float64",
 ) -> Trained:
     """Bring θ [R, K] to a stationary point in float64, from near one: what a comparison takes as the truth.
 
-    budget_bytes: of the inverse blocks; with less than all of them it takes longer.
+    budget_bytes: of the inverse blocks; with less than all of them it takes longer. what: it is reported as.
     """
     objective = model_of(config).objective(interactions, theta.device, torch.float64)
-    return minimise(objective, theta.double(), Plan(sweeps=0, tolerance=POLISHED, budget_bytes=budget_bytes), stop=stop)
+    plan = Plan(sweeps=0, tolerance=POLISHED, budget_bytes=budget_bytes)
+    return minimise(objective, theta.double(), plan, DescentReport(plan, report, what), stop)
 
 
 def check_labels(dataset: Dataset, config: ModelConfig) -> None:

@@ -268,7 +268,7 @@ def test_verify_gives_the_figures_of_the_contract(ifru: Ifru, store: str, tmp_pa
         {"type": "erase_user", "subject": "u3"},
         {"type": "erase_item", "subject": "nothing"},
     )
-    ended = ifru("verify", store, "--requests", asked, "--tolerance", 0.01, "--json")
+    ended = ifru("verify", store, "--requests", asked, "--tolerance", 0.01, "--floor", 1, "--json")
     assert ended.err == ""
     said = ended.document
     for name in ("left", "floor"):

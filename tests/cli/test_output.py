@@ -8,7 +8,7 @@ import re
 import pytest
 from rich.console import Console
 
-from ifru.cli.output import progress
+from ifru.cli.output import progress, remaining
 
 TEXTS = ("proving", "retraining from another seed", "a λ of so many digits that no line of a terminal holds it" * 3)
 
@@ -25,3 +25,19 @@ def test_a_bar_fits_the_terminal_and_says_all_of_its_text(columns: int, text: st
     assert max(len(line) for line in lines) <= columns
     assert "…" not in shown
     assert re.sub(r"\s", "", text) in re.sub(r"[\s━╸╺⠁-⣿]|\d:\d\d:\d\d", "", shown)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "share", "said"),
+    [
+        (10.0, None, None),
+        (10.0, 0.0, None),
+        (10.0, 1.0, None),
+        (10.0, 0.5, "about 10 s left"),
+        (60.0, 0.25, "about 3 min left"),
+    ],
+)
+def test_what_takes_long_says_how_long_its_rest_takes_at_the_pace_so_far(
+    seconds: float, share: float | None, said: str | None
+) -> None:
+    assert remaining(seconds, share) == said

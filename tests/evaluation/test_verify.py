@@ -10,6 +10,7 @@ import torch
 
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
+from ifru.evaluation.target import proven
 from ifru.evaluation.verify import Verification, verify
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
@@ -41,14 +42,16 @@ def pairs(dataset: Dataset, count: int) -> Request:
     return request(type="erase_interactions", interactions=named)
 
 
-def verified(tables: Parameters, dataset: Dataset, *requests: Request, tolerance: float = 0.02) -> Verification:
-    return verify(CONFIG, tables, dataset, requests, settings=EngineSettings(tolerance=tolerance))
+def verified(
+    tables: Parameters, dataset: Dataset, *requests: Request, tolerance: float = 0.02, floor: bool = False
+) -> Verification:
+    return verify(CONFIG, tables, dataset, requests, settings=EngineSettings(tolerance=tolerance), floor=floor)
 
 
 def test_a_tight_update_is_the_retrained_model_and_a_loose_one_is_further_away(
     tables: Parameters, dataset: Dataset
 ) -> None:
-    loose, tight = (verified(tables, dataset, pairs(dataset, 5), tolerance=each) for each in (0.5, 1e-4))
+    loose, tight = (verified(tables, dataset, pairs(dataset, 5), tolerance=each, floor=True) for each in (0.5, 1e-4))
     for name in ("forget", "neighbours", "holdout"):
         assert 0 <= getattr(tight.left, name) < 0.01
         assert getattr(tight.left, name) < getattr(loose.left, name) < 1.5
@@ -56,6 +59,31 @@ def test_a_tight_update_is_the_retrained_model_and_a_loose_one_is_further_away(
     assert tight.auc.after == pytest.approx(tight.auc.retrained, abs=1e-3)
     assert tight.settled_influence <= 1e-3
     assert tight.deletions == 5
+
+
+def test_a_model_retrained_from_a_proven_base_is_the_one_that_is_trained_from_scratch(
+    tables: Parameters, dataset: Dataset
+) -> None:
+    warm, scratch = (verified(tables, dataset, pairs(dataset, 5), floor=floor) for floor in (False, True))
+    assert (warm.warm, scratch.warm) == (True, False)
+    assert (warm.floor.holdout, scratch.floor.holdout) == (None, pytest.approx(0, abs=0.01))
+    assert warm.rms.true == pytest.approx(scratch.rms.true, rel=1e-3)
+    for name in ("forget", "neighbours", "holdout"):
+        assert getattr(warm.left, name) == pytest.approx(getattr(scratch.left, name), rel=1e-3)
+
+
+def test_a_base_that_is_not_proven_optimal_is_no_place_to_retrain_from(tables: Parameters, dataset: Dataset) -> None:
+    moved = Parameters.unstacked(1.1 * tables.stacked(), dataset.train.users)
+    assert not verified(moved, dataset, pairs(dataset, 5)).warm
+
+
+def test_a_retrained_model_that_is_not_proven_optimal_is_trained_from_scratch(dataset: Dataset) -> None:
+    """One dimension is enough for the base; what half of the rows leave needs more."""
+    config = MFConfig(rank=1, l2=0.3)
+    theta = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float64).theta
+    base = Parameters.unstacked(theta, dataset.train.users)
+    assert proven(base, dataset.train, config, seed=0)
+    assert not verify(config, base, dataset, [pairs(dataset, len(dataset.train) // 2)]).warm
 
 
 @pytest.mark.parametrize("l2", [0.2, 0.1])

@@ -10,6 +10,7 @@ import typer
 from ifrud.cli import dead_letters
 from ifrud.cli.approve import approve
 from ifrud.cli.run import run
+from ifrud.cli.schemas import schemas
 from ifrud.cli.status import status
 from ifrud.cli.submit import submit
 from ifrud_demo.command import demo
@@ -45,5 +46,6 @@ app.command()(run)
 app.command()(submit)
 app.command()(approve)
 app.command()(status)
+app.command()(schemas)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(demo)

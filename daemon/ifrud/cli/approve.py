@@ -12,6 +12,7 @@ import typer
 
 from ifru.errors import IfruError
 from ifru.requests import Identity
+from ifrud.cli.failure import failed
 from ifrud.cli.options import AsJson, Config, Events, option
 from ifrud.problems import InvalidSettings
 from ifrud.requests.submit import submit as send
@@ -51,9 +52,9 @@ def approve(
         payloads = [json.dumps(each).encode() for each in made]
         send(payloads, settings.events, settings.kafka, max_bytes=settings.max_event_bytes)
     except InvalidSettings as error:
-        raise _failed(error, 2) from None
+        raise failed(error, 2, as_json) from None
     except IfruError as error:
-        raise _failed(error, 5 if every or isinstance(error, OutboxError) else 2) from None
+        raise failed(error, 5 if every or isinstance(error, OutboxError) else 2, as_json) from None
     if as_json:
         typer.echo(json.dumps({"approved": [{"approval": each["id"], **each["request"]} for each in made]}))
         return
@@ -77,8 +78,3 @@ def _held(settings: SubmitSettings) -> Sequence[Identity]:
 
     reader = Reader(open_store(settings.store))
     return identities(reader.pending(reader.manifest(reader.newest())))
-
-
-def _failed(error: IfruError, code: int) -> typer.Exit:
-    typer.echo(error, err=True)
-    return typer.Exit(code)

@@ -165,15 +165,18 @@ class Reporter:
 
     def answered(self, batch: Recognised) -> None:
         """The receipts of a batch are durable."""
-        now = self._utc().timestamp()
-        for arrival in batch.accepted:
-            self.metrics.latency.observe(max(0.0, now - arrival.event.received))
+        now = self._utc()
+        latencies = [max(0.0, now.timestamp() - arrival.event.received) for arrival in batch.accepted]
+        for seconds in latencies:
+            self.metrics.latency.observe(seconds)
+        self.board.recent.answered(latencies, len(batch.letters), now)
         for letter in batch.letters:
             self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
 
     def open(self, requests: Iterable[Request]) -> None:
         """All requests that were read and are not answered now, or are held."""
         found = list(requests)
+        self.board.recent.open(found)
         for gauge, times in (
             (self.metrics.oldest_open, [request.time for request in found]),
             (self.metrics.nearest_deadline, [request.deadline for request in found if request.deadline is not None]),
@@ -188,6 +191,7 @@ class Reporter:
         """How much the source holds beyond the newest version; None where that is not known."""
         self.metrics.lag.set(math.nan if lag is None else lag)
         self.board.update(lag=lag)
+        self.board.recent.lag(lag, self._utc())
 
     def proof_failed(self, version: int, error: IfruError) -> None:
         """Nothing can be proven about a version, which stays the newest."""
@@ -243,6 +247,7 @@ class Reporter:
 
     def _show(self, manifest: Manifest, settled: Settled) -> None:
         metrics = self.metrics
+        self.board.recent.shown(manifest, settled.influence)
         metrics.version.set(manifest.version)
         metrics.residual.set(settled.influence)
         metrics.residual_total.set(settled.total)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from ifrud.observe.contact import Contact, Peer
+from ifrud.observe.recent import Recent
 
 State = Literal["starting", "ready", "stopping"]
 
@@ -50,7 +51,9 @@ class Status(BaseModel):
 
 
 class Board:
-    """The newest status, the engine thread's heartbeat, and who answers. One thread writes, any thread reads.
+    """The newest status, what happened lately, the engine thread's heartbeat, and who answers.
+
+    One thread writes, any thread reads.
 
     patience: seconds of silence after which source, store or an outbox counts as away.
     clock: seconds, never going back. utc: the time of day.
@@ -60,6 +63,8 @@ class Board:
         self, status: Status, patience: float, clock: Callable[[], float], utc: Callable[[], datetime]
     ) -> None:
         self.contacts = {peer: Contact(peer, patience, clock, utc) for peer in get_args(Peer)}
+        self.recent = Recent()
+        self.utc = utc
         self._status = status
         self._clock = clock
         self._beat = clock()

@@ -207,7 +207,8 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
     ]
     deletion = Deletion.union(done.values())
     # What an approval of another part of the batch names is answered there.
-    waiting = {each: one.request for each, one in brake.held.items() if each not in {**parts, **recognised.approved}}
+    answered = {**parts, **recognised.approved}
+    waiting = {each: one.request for each, one in brake.held.items() if each not in answered}
     new = {identity: recognised.fresh[identity][0] for identity in verdict.held}
     overtaken = Overtaken.of(waiting, new, deletion, dataset)
     emptied = {identity: brake.held[identity] for identity in overtaken.emptied}
