@@ -24,6 +24,7 @@ from ifrud.requests.answers import Answers, Recognised, answer, recognise
 from ifrud.requests.brake import Brake
 from ifrud.requests.decisions import decide
 from ifrud.requests.intake import Decoder
+from ifrud.requests.proven import RequestProofs
 from ifrud.requests.purges import Purges
 from ifrud.requests.receipts import Receipt
 from ifrud.streams.outboxes import Outbox, Record
@@ -61,6 +62,7 @@ class Pipeline:
     decoder: Decoder
     reporter: Reporter
     purges: Purges
+    proven: RequestProofs
     utc: Callable[[], datetime]
     positions: Mapping[int, int] = field(default_factory=dict, init=False)
     """How far the newest version has read the source; after `resume` at least where reading goes on."""
@@ -139,12 +141,14 @@ class Pipeline:
         # 3
         with watch.stage("resolve"):
             answers = answer(part, self.model.dataset, self.brake, self.utc())
+            erased = self.proven.erased(answers)
         # 4
         with watch.stage("update"):
             update = self.model.forget(answers.deletion)
         # 5
         with watch.stage("commit"):
             receipts, records = self._commit(update, answers, positions)
+            self.proven.add(erased)
         # 6
         with watch.stage("receipts"):
             self.streams.receipts.send(records)
@@ -192,17 +196,18 @@ class Pipeline:
     @property
     def restatement_is_due(self) -> bool:
         """Whether a version is to be written that changes nothing: a full one, or one for receipts."""
-        return self.purges.overdue() or self.model.full_versions.overdue(self.model.manifest)
+        return self.purges.overdue() or self.proven.overdue() or self.model.full_versions.overdue(self.model.manifest)
 
     def restate(self, watch: Stopwatch) -> None:
         """Publish the newest version once more, with the receipts of what was purged; full if it is time for that."""
         with watch.stage("commit"):
-            purged = self.purges.receipts
-            lines = [receipt.line() for receipt in purged]
+            purged, proven = self.purges.receipts, self.proven.receipts
+            lines = [receipt.line() for receipt in (*purged, *proven)]
             stored = self._to_store(erases=False)
             self._published(self.model.restate(lines, stored, self.purges.read), stored)
+            self.proven.sent()
         with watch.stage("receipts"):
-            self.streams.receipts.send([receipt.record() for receipt in purged])
+            self.streams.receipts.send([receipt.record() for receipt in (*purged, *proven)])
         self._report(None, None, watch, purged=len(purged), restated=True)
 
     def adopt(self, candidate: Version, watch: Stopwatch) -> None:
@@ -227,11 +232,12 @@ class Pipeline:
         # In single precision it takes half of the memory where requests are remembered.
         influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.events
-        receipts = [*answers.receipts(version, now, influence), *self.purges.receipts]
+        receipts = [*answers.receipts(version, now, influence), *self.purges.receipts, *self.proven.receipts]
         lines = [receipt.line() for receipt in receipts]
         brake, purged = answers.braked(self.brake, version, now), self.purges.read
         added = self.model.suppression.of(answers.suppressed)
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, purged, brake.holding, added)
+        self.proven.sent()
         self.positions, self.brake = positions, brake
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
         return receipts, [receipt.record(line) for receipt, line in zip(receipts, lines, strict=True)]

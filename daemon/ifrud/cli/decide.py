@@ -104,7 +104,7 @@ def _decide(
     except InvalidSettings as error:
         raise failed(error, 2, as_json) from None
     except IfruError as error:
-        raise _failed(error, 5 if every or isinstance(error, OutboxError) else 2, as_json) from None
+        raise failed(error, 5 if every or isinstance(error, OutboxError) else 2, as_json) from None
     if as_json:
         typer.echo(json.dumps({kind.past: [{kind.noun: each["id"], **each["request"]} for each in made]}))
         return

@@ -145,6 +145,14 @@ class Metrics:
         "ifrud_proof_age_seconds",
         "Seconds since that version was published; 0 while no version after it has moved the model.",
     )
+    proven_share = _gauge(
+        "ifrud_proven_requests_share",
+        "Share of the newest requests (1,000 at most, since the start) of whose pairs a bound of their own is proven.",
+    )
+    worst_left = _gauge(
+        "ifrud_proven_requests_worst_left",
+        "The most that is left of any of them, proven, as a share of the change that the request made.",
+    )
     auc = _gauge(
         "ifrud_holdout_auc",
         "AUC of the newest version on the held-out interactions that remain; NaN where it was not measured.",

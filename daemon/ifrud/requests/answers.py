@@ -18,7 +18,7 @@ from ifrud.requests.dead_letters import DeadLetter, Letters
 from ifrud.requests.held import NOTHING_HELD, HeldRequest
 from ifrud.requests.intake import Arrival, Intake
 from ifrud.requests.overtaken import Overtaken
-from ifrud.requests.receipts import Receipt, ReceiptState
+from ifrud.requests.receipts import AnswerState, Receipt
 
 CONFLICT = RequestError(
     "id",
@@ -133,16 +133,17 @@ class Answers:
 
     states: of fresh requests, then of failed ones, then of held ones that others have emptied, in their order. verdict:
     of the brake. emptied: those held ones. overtaken: what others have erased of held requests. near_misses: those that
-    mean no rows, but would if an id were spelt otherwise.
+    mean no rows, but would if an id were spelt otherwise. parts: the rows that each fresh request means.
     """
 
     recognised: Recognised
     deletion: Deletion
-    states: Mapping[Identity, ReceiptState]
+    states: Mapping[Identity, AnswerState]
     verdict: Verdict
     emptied: Mapping[Identity, HeldRequest]
     overtaken: Overtaken
     near_misses: Collection[Identity] = ()
+    parts: Mapping[Identity, Deletion] = field(default_factory=dict)
 
     @property
     def events(self) -> list[Event]:
@@ -182,7 +183,7 @@ class Answers:
         held = {each: HeldRequest(*fresh[each], version, now, reason) for each, reason in self.verdict.held.items()}
         return brake.after(held, self.states.keys(), self.verdict.counted, now, self.overtaken.shortened)
 
-    def count(self, state: ReceiptState) -> int:
+    def count(self, state: AnswerState) -> int:
         return sum(answer == state for answer in self.states.values())
 
 
@@ -192,7 +193,7 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
     parts = {identity: resolve(recognised.meant(request), dataset) for identity, (request, _) in fresh}
     verdict = brake.judge(parts, recognised.free, dataset, now)
     done = {identity: part for identity, part in parts.items() if identity not in verdict.held}
-    states: dict[Identity, ReceiptState] = {
+    states: dict[Identity, AnswerState] = {
         identity: "held"
         if identity in verdict.held
         else "published"
@@ -200,7 +201,7 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
         else "nothing_to_erase"
         for identity, part in parts.items()
     }
-    failed: dict[Identity, ReceiptState] = dict.fromkeys(recognised.failed, "failed")
+    failed: dict[Identity, AnswerState] = dict.fromkeys(recognised.failed, "failed")
     near = [
         identity
         for identity, (request, _) in recognised.fresh.items()
@@ -213,8 +214,8 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
     new = {identity: recognised.fresh[identity][0] for identity in verdict.held}
     overtaken = Overtaken.of(waiting, new, deletion, dataset)
     emptied = {identity: brake.held[identity] for identity in overtaken.emptied}
-    nothing: dict[Identity, ReceiptState] = dict.fromkeys(emptied, "nothing_to_erase")
-    return Answers(recognised, deletion, states | failed | nothing, verdict, emptied, overtaken, near)
+    nothing: dict[Identity, AnswerState] = dict.fromkeys(emptied, "nothing_to_erase")
+    return Answers(recognised, deletion, states | failed | nothing, verdict, emptied, overtaken, near, parts)
 
 
 def _is_done(request: Request, recognised: Recognised) -> bool:
