@@ -18,7 +18,17 @@ from ifrud.requests.dead_letters import FIELDS
 from ifrud.requests.receipts import ReceiptState
 
 Stage = Literal[
-    "poll", "decode", "dead_letters", "resolve", "update", "commit", "receipts", "settle", "acknowledge", "refine"
+    "poll",
+    "decode",
+    "dead_letters",
+    "resolve",
+    "update",
+    "commit",
+    "receipts",
+    "hint",
+    "settle",
+    "acknowledge",
+    "refine",
 ]
 
 M = TypeVar("M", Counter, Gauge, Histogram, "Latency")
@@ -135,6 +145,14 @@ class Metrics:
         "ifrud_proof_age_seconds",
         "Seconds since that version was published; 0 while no version after it has moved the model.",
     )
+    proven_share = _gauge(
+        "ifrud_proven_requests_share",
+        "Share of the newest requests (1,000 at most, since the start) of whose pairs a bound of their own is proven.",
+    )
+    worst_left = _gauge(
+        "ifrud_proven_requests_worst_left",
+        "The most that is left of any of them, proven, as a share of the change that the request made.",
+    )
     auc = _gauge(
         "ifrud_holdout_auc",
         "AUC of the newest version on the held-out interactions that remain; NaN where it was not measured.",
@@ -144,7 +162,7 @@ class Metrics:
         "ifrud_oldest_erased_age_seconds",
         "Age of the oldest erasure whose rows some version in the store still holds; 0 where there is none.",
     )
-    held = _gauge("ifrud_held_requests", "Requests that are held until `ifrud approve` releases them.")
+    held = _gauge("ifrud_held_requests", "Requests that are held until somebody approves or rejects them.")
     held_since = _gauge(
         "ifrud_held_oldest_timestamp_seconds", "Since when the oldest of them is held; NaN where none is."
     )

@@ -212,12 +212,20 @@ class Reporter:
     def collected(self, found: Collection) -> None:
         """Old versions are gone."""
         self.metrics.collected.inc(len(found.versions))
+        for name in found.refused:
+            self.refused(name, f"it was made before version {found.base}, and what was erased since is purged")
         log.info(
             f"{len(found.versions)} versions were collected, {len(found.files)} files deleted; version {found.oldest} "
             f"is the oldest that is left, and stands on version {found.base}",
             oldest=found.oldest,
             base=found.base,
         )
+
+    def refused(self, candidate: str, reason: str) -> None:
+        """A candidate will not be adopted."""
+        count = self.board.status.candidates_refused + 1
+        self.board.update(candidates_refused=count, last_refused=f"{candidate}: {reason}")
+        log.error(f"refused the candidate {candidate}: {reason}", candidate=candidate)
 
     def collection_failed(self, error: IfruError) -> None:
         """Old versions are still there. It is tried again."""
