@@ -50,7 +50,8 @@ class Course:
 
     sent: when each event was. answered: event -> when its receipt came. states: how many receipts said what; those of
     no state are dead letters. late: most seconds that an event was sent behind its time.
-    stages: name -> how often, seconds in all. cpu: seconds of the daemon's processor time. peak: its resident bytes.
+    batches: versions that receipts name. stages: name -> how often, seconds in all. cpu: seconds of the daemon's
+    processor time. peak: its resident bytes.
     versions, files, stored: what was added to the store, in bytes.
     """
 
@@ -120,6 +121,7 @@ def observe(store: Path, folder: Path, bootstrap: str, asked: Asked, report: Rep
                 return len(unanswered) == 0
 
             _until(done, process, folder)
+            course.batches = len(unanswered.versions)
             _measure(process, folder, course)
     after = _content(store)
     # One of them is the daemon's claim.
@@ -134,6 +136,7 @@ class _Unanswered:
     def __init__(self, events: Sequence[bytes]) -> None:
         self._named: dict[str, list[int]] = {}
         self._open = set(range(len(events)))
+        self.versions: set[int] = set()
         for place, event in enumerate(events):
             if (known := name(event)) is not None:
                 self._named.setdefault(known, []).append(place)
@@ -150,6 +153,7 @@ class _Unanswered:
             state = found.get("state", "dead letter")
             course.states[state] = course.states.get(state, 0) + 1
             if "state" in found:
+                self.versions.add(found["version"])
                 places = self._named.pop(found["request_id"], [])
                 course.answered |= dict.fromkeys(places, course.seconds)
             else:
@@ -259,7 +263,7 @@ def _measure(process: subprocess.Popen[bytes], folder: Path, course: Course) -> 
     counts = {each.labels["stage"]: int(each.value) for each in samples if each.name == "ifrud_stage_seconds_count"}
     course.stages = {stage: (counts[stage], seconds) for stage, seconds in times.items()}
     single = {each.name: each.value for each in samples if not each.labels}
-    course.batches, course.cpu = int(single["ifrud_batches_total"]), single["process_cpu_seconds_total"]
+    course.cpu = single["process_cpu_seconds_total"]
     status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     course.peak = next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
