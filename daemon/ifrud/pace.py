@@ -22,6 +22,10 @@ class Pace:
         self._since = now()
         self.let_go()
 
+    @property
+    def held_back(self) -> bool:
+        return not self._free.is_set()
+
     def hold_back(self, share: float) -> None:
         """From now on work takes this share of the time, above 0, at most: of the time since the step before."""
         self._share = share

@@ -21,12 +21,13 @@ from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import BatchCounts, NewVersion, Reporter
 from ifrud.requests.answered import Answered
 from ifrud.requests.answers import Answers, Recognised, answer, recognise
-from ifrud.requests.approvals import approve
 from ifrud.requests.brake import Brake
+from ifrud.requests.decisions import decide
 from ifrud.requests.intake import Decoder
+from ifrud.requests.proven import RequestProofs
 from ifrud.requests.purges import Purges
 from ifrud.requests.receipts import Receipt
-from ifrud.streams.outboxes import Outbox
+from ifrud.streams.outboxes import Outbox, Record
 from ifrud.streams.positions import advanced
 from ifrud.streams.sources import Source, SourceError
 
@@ -61,6 +62,7 @@ class Pipeline:
     decoder: Decoder
     reporter: Reporter
     purges: Purges
+    proven: RequestProofs
     utc: Callable[[], datetime]
     positions: Mapping[int, int] = field(default_factory=dict, init=False)
     """How far the newest version has read the source; after `resume` at least where reading goes on."""
@@ -102,7 +104,7 @@ class Pipeline:
             engine = self.model.engine
             refused = partial(refusal, dataset=engine.dataset, config=engine.config, relabels=engine.relabels)
             recognised = recognise(intake, self.answered, letters, refused, held)
-            recognised = approve(recognised, held, self.answered, letters, refused)
+            recognised = decide(recognised, held, self.answered, letters, refused)
         self._show_open(request for request, _ in recognised.fresh.values())
         self.reporter.ignored(recognised.ignored)
         # 2
@@ -139,15 +141,17 @@ class Pipeline:
         # 3
         with watch.stage("resolve"):
             answers = answer(part, self.model.dataset, self.brake, self.utc())
+            erased = self.proven.erased(answers)
         # 4
         with watch.stage("update"):
             update = self.model.forget(answers.deletion)
         # 5
         with watch.stage("commit"):
-            receipts = self._commit(update, answers, positions)
+            receipts, records = self._commit(update, answers, positions)
+            self.proven.add(erased)
         # 6
         with watch.stage("receipts"):
-            self.streams.receipts.send([receipt.record() for receipt in receipts])
+            self.streams.receipts.send(records)
         self.reporter.answered(part)
         with watch.stage("hint"):
             self.model.hint()
@@ -192,17 +196,18 @@ class Pipeline:
     @property
     def restatement_is_due(self) -> bool:
         """Whether a version is to be written that changes nothing: a full one, or one for receipts."""
-        return self.purges.overdue() or self.model.full_versions.overdue(self.model.manifest)
+        return self.purges.overdue() or self.proven.overdue() or self.model.full_versions.overdue(self.model.manifest)
 
     def restate(self, watch: Stopwatch) -> None:
         """Publish the newest version once more, with the receipts of what was purged; full if it is time for that."""
         with watch.stage("commit"):
-            purged = self.purges.receipts
-            lines = [receipt.line() for receipt in purged]
+            purged, proven = self.purges.receipts, self.proven.receipts
+            lines = [receipt.line() for receipt in (*purged, *proven)]
             stored = self._to_store(erases=False)
             self._published(self.model.restate(lines, stored, self.purges.read), stored)
+            self.proven.sent()
         with watch.stage("receipts"):
-            self.streams.receipts.send([receipt.record() for receipt in purged])
+            self.streams.receipts.send([receipt.record() for receipt in (*purged, *proven)])
         self._report(None, None, watch, purged=len(purged), restated=True)
 
     def adopt(self, candidate: Version, watch: Stopwatch) -> None:
@@ -221,18 +226,21 @@ class Pipeline:
             self.model.settle()
         self._report(None, update, watch)
 
-    def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
+    def _commit(
+        self, update: Update | None, answers: Answers, positions: Mapping[int, int]
+    ) -> tuple[Sequence[Receipt], Sequence[Record]]:
         # In single precision it takes half of the memory where requests are remembered.
         influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.events
-        receipts = [*answers.receipts(version, now, influence), *self.purges.receipts]
+        receipts = [*answers.receipts(version, now, influence), *self.purges.receipts, *self.proven.receipts]
         lines = [receipt.line() for receipt in receipts]
         brake, purged = answers.braked(self.brake, version, now), self.purges.read
         added = self.model.suppression.of(answers.suppressed)
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, purged, brake.holding, added)
+        self.proven.sent()
         self.positions, self.brake = positions, brake
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
-        return receipts
+        return receipts, [receipt.record(line) for receipt, line in zip(receipts, lines, strict=True)]
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
         source = self.streams.source

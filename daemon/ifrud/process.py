@@ -18,10 +18,12 @@ from ifru.engine.settings import EngineSettings
 from ifru.engine.supported import UnsupportedSupport
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
+from ifru.evaluation.chosen_pairs import check_provable
 from ifru.kernels.device import UnsupportedDevice, device_of
 from ifru.kernels.dispatch import concurrent
 from ifru.models import ModelConfig, model_of
 from ifru.models.factory import use_module
+from ifru.proof import ProofError
 from ifru.snapshots import (
     Manifest,
     NoVersion,
@@ -46,7 +48,7 @@ from ifrud.batcher import Batcher
 from ifrud.cgroup import memory_limit
 from ifrud.collecting import Collecting
 from ifrud.exits import Exit, exit_for
-from ifrud.freed import return_at_once
+from ifrud.freed import collect_rarely, return_at_once
 from ifrud.full_versions import FullVersions, dated
 from ifrud.housekeeping import Housekeeping
 from ifrud.lookout import Lookout
@@ -67,6 +69,7 @@ from ifrud.requests.brake import Brake
 from ifrud.requests.changes import Changes
 from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
+from ifrud.requests.proven import RequestProofs
 from ifrud.requests.purges import Purges
 from ifrud.service import IdleWork, Service
 from ifrud.settings import Settings
@@ -120,6 +123,7 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     if settings.collect.older_than is not None and keeps_versions(store, _attempt()):
         log.warning(f"old versions are collected, but {VERSIONED}")
     streams = _streams(settings, stack)
+    collect_rarely()
     limit = settings.memory_bytes or memory_limit()
     if limit is not None:
         return_at_once()
@@ -178,7 +182,9 @@ def assemble(
     prove = settings.prove and _proving(manifest.model)
     quick = AttendedStore(store, contacts["store"])
     housekeeping = _housekeeping(settings, quick, reporter, now, utc)
-    pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc)
+    wanted = prove and settings.prove_requests and _pairs_provable(manifest.model)
+    proven = RequestProofs(model, Reader(quick), reporter.metrics, now, utc, settings.purge_receipts_s, wanted)
+    pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, proven, utc)
 
     def state(quality: Mapping[str, float]) -> None:
         pipeline.state(quality, Stopwatch(reporter.metrics, now))
@@ -188,7 +194,7 @@ def assemble(
         batcher=Batcher(settings.batch, settings.publish.min_interval_ms / 1000),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
-        proofs=Proofs(model, prover, reporter, state, settings.prove_share),
+        proofs=Proofs(model, prover, proven, reporter, state, settings.prove_share),
         lookout=Lookout(quick, now),
         housekeeping=housekeeping,
         adoption=Adoption(pipeline, attended, quick, patience, now, utc),
@@ -233,6 +239,14 @@ def _proving(config: ModelConfig) -> bool:
     elif not concurrent():
         log.warning("versions are not proven beside updates: install GNU OpenMP (libgomp1), which this machine lacks")
     return concurrent()
+
+
+def _pairs_provable(config: ModelConfig) -> bool:
+    try:
+        check_provable(config)
+    except ProofError:
+        return False
+    return True
 
 
 def _reporter(settings: Settings) -> Reporter:

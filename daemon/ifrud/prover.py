@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
@@ -16,15 +16,17 @@ from threading import Event
 
 import torch
 
+from ifru.evaluation.chosen_pairs import PairProver
 from ifru.interactions import Dataset
 from ifru.models import ModelConfig, model_of
 from ifru.models.proving import prove
 from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual
-from ifru.training import Plan, minimise
+from ifru.proof import Dual, ProofError
+from ifru.training import PROVEN, Plan, minimise
 from ifrud.memory import Memory
 from ifrud.pace import Pace
+from ifrud.requests.unproven import RequestProven, Unproven
 
 TIDY_STEPS = 50
 """After so many steps, a few seconds of a large proof, freed memory is given back where memory is limited."""
@@ -41,7 +43,11 @@ NEAR = 0.1
 """A solution is near enough to the optimum where its gap is such a share of what the version lacks."""
 
 OPEN = 1e3
-"""A gap so many times as large as the slope, in lengths of √L, is not closed by solving on: the rank is too small."""
+"""A gap so many times as large as the slope, in lengths of √L, is not closed by solving on: it is rounding, or the
+rank is too small."""
+
+AT_ONCE = 32
+"""Requests that are proven about one version while events come: newer ones are waiting by then."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +64,28 @@ class Proven:
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """A version that is proven, copied: its owner may go on changing it. budget: bytes of the inverse blocks."""
+    """A version that is proven, copied: its owner may go on changing it. known: whether its bound is.
+
+    requests: to be proven one by one. earlier(): finds others. budget: bytes of the inverse blocks.
+    """
 
     version: int
     config: ModelConfig
     tables: Parameters
     dataset: Dataset
+    known: bool
+    requests: Sequence[Unproven]
+    earlier: Callable[[], Sequence[Unproven]]
     budget: float
+
+
+@dataclass(frozen=True)
+class _Solution:
+    """Next to the optimum of what a version retains. open: whether the rank is too small for a proof that closes."""
+
+    parameters: Parameters
+    dual: Dual
+    open: bool
 
 
 class _Unwanted(Exception):
@@ -72,7 +93,7 @@ class _Unwanted(Exception):
 
 
 class Prover:
-    """At most one proof at a time.
+    """At most one version at a time.
 
     memory: what it may take. fresh_seed: of the random start that a proof rests on. pace: of its thread.
     """
@@ -87,31 +108,47 @@ class Prover:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ifrud-proof")
         self._fresh_seed = fresh_seed
         self._pace = pace or Pace()
-        self._future: Future[Proven] | None = None
-        self._first = deque[Proven]()
-        self._unwanted = Event()
+        self._future: Future[None] | None = None
+        self._work: _Work | None = None
 
     @property
     def busy(self) -> bool:
-        """Whether a proof was started whose result was not taken."""
+        """Whether something was started that has not ended, or whose result was not taken."""
         return self._future is not None
 
-    def start(self, version: int, config: ModelConfig, parameters: Parameters, dataset: Dataset) -> None:
-        """Begin with a version; it is copied, so its owner may go on changing it. Raises ProofTooLarge."""
+    def start(
+        self,
+        version: int,
+        config: ModelConfig,
+        parameters: Parameters,
+        dataset: Dataset,
+        requests: Sequence[Unproven] = (),
+        known: bool = False,
+        earlier: Callable[[], Sequence[Unproven]] = tuple,
+    ) -> None:
+        """Begin with a version; it is copied, so its owner may go on changing it. known: whether its bound is.
+
+        requests: to be proven one by one after that, in their order. earlier(): finds others, on the prover's thread.
+        Raises ProofTooLarge.
+        """
         budget = self._memory.for_proof(config, parameters, dataset)
         copy = parameters.to("cpu", copy=True)
-        self._unwanted, self._first = Event(), deque()
-        snapshot = _Snapshot(version, config, copy, dataset.copy(), budget)
-        self._future = self._pool.submit(self._prove, snapshot, self._unwanted, self._first)
+        snapshot = _Snapshot(version, config, copy, dataset.copy(), known, requests, earlier, budget)
+        random = torch.Generator().manual_seed(self._fresh_seed())
+        self._work = _Work(snapshot, self._memory, self._pace, random)
+        self._future = self._pool.submit(self._work.run)
 
-    def result(self) -> Proven | None:
-        """What was found, once; None while it is not. Raises what the proof raised."""
-        if self._future is None:
+    def result(self) -> Proven | RequestProven | Unproven | None:
+        """One thing that was found, once; None while there is none. Raises what the proof of the version raised."""
+        if self._future is None or self._work is None:
             return None
-        if not self._future.done():
-            return self._first.popleft() if self._first else None
-        future, self._future = self._future, None
-        return future.result()
+        done = self._future.done()
+        if self._work.found:
+            return self._work.found.popleft()
+        if done:
+            future, self._future = self._future, None
+            future.result()
+        return None
 
     def hold_back(self, share: float) -> None:
         """Others need the machine: work for a share of the time from now on. With none the proof in hand is given up,
@@ -127,56 +164,94 @@ class Prover:
 
     def give_up(self) -> None:
         """Forget the proof in hand, which ends within one of its steps."""
-        self._unwanted.set()
+        if self._work is not None:
+            self._work.unwanted.set()
         self._pace.let_go()
-        self._future = None
+        self._future = self._work = None
 
     def close(self) -> None:
         """Give up; returns within one step of the proof in hand."""
         self.give_up()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prove(self, snapshot: _Snapshot, unwanted: Event, first: deque[Proven]) -> Proven:
-        """First with its own dual point, which costs the gap the first order of what the version lacks. That of a
-        solution next to the optimum does not."""
-        steps = count(1)
 
-        def go_on() -> None:
-            self._pace.step()
-            if unwanted.is_set():
-                raise _Unwanted
-            if next(steps) % TIDY_STEPS == 0:
-                self._memory.tidy()
+class _Work:
+    """All that is proven about one version. found: what was; the thread that owns the model takes it."""
 
+    def __init__(self, snapshot: _Snapshot, memory: Memory, pace: Pace, random: torch.Generator) -> None:
+        self._snapshot, self._memory, self._pace, self._random = snapshot, memory, pace, random
+        self._steps = count(1)
+        self.unwanted = Event()
+        self.found = deque[Proven | RequestProven | Unproven]()
+
+    def run(self) -> None:
+        """The version first: with its own dual point, which costs the gap the first order of what the version lacks;
+        that of a solution next to the optimum does not. Then request by request."""
         self._pace.begin()
+        known, requests = self._snapshot.known, self._snapshot.requests
+        if not known or requests:
+            solution = self._solution() if known else self._prove()
+            if solution.open:
+                self.found += [RequestProven(each.request, self._snapshot.version) for each in requests]
+            elif requests:
+                self._prove_requests(solution.parameters)
+        self.found += self._snapshot.earlier()
+
+    def _prove(self) -> _Solution:
+        snapshot = self._snapshot
         config, tables, train = snapshot.config, snapshot.tables, snapshot.dataset.train
-        random = torch.Generator().manual_seed(self._fresh_seed())
-        own = prove(tables, train, config, random=random, check=go_on)
+        own = prove(tables, train, config, random=self._random, check=self._go_on)
         quality = {RMS_BOUND: own.rms_bound, RELATIVE_GAP: own.relative_gap}
-        first.append(Proven(snapshot.version, quality, final=False))
-        dual = self._dual(snapshot, own.objective, random, go_on)
-        tight = prove(tables, train, config, random=random, dual=dual, check=go_on)
+        self.found.append(Proven(snapshot.version, quality, final=False))
+        solution = self._solution(own.objective)
+        tight = prove(tables, train, config, random=self._random, dual=solution.dual, check=self._go_on)
         best = min(own, tight, key=lambda proof: proof.gap)
         quality = {RMS_BOUND: best.rms_bound, RELATIVE_GAP: best.relative_gap}
         auc = holdout_auc(config, tables, snapshot.dataset)
-        return Proven(snapshot.version, quality if auc is None else quality | {"auc": auc})
+        self.found.append(Proven(snapshot.version, quality if auc is None else quality | {"auc": auc}))
+        return solution
 
-    def _dual(self, snapshot: _Snapshot, published: float, random: torch.Generator, go_on: Callable[[], None]) -> Dual:
-        """Of a solution that is as near to the optimum as it pays off. published: L of the version."""
-        config, train = snapshot.config, snapshot.dataset.train
-        theta = snapshot.tables.stacked().double()
+    def _solution(self, published: float = math.inf) -> _Solution:
+        """As near to the optimum as it pays off. published: L of the version."""
+        config, train = self._snapshot.config, self._snapshot.dataset.train
+        theta = self._snapshot.tables.stacked().double()
         objective = model_of(config).objective(train, theta.device, torch.float64)
-
-        def stop() -> bool:
-            go_on()
-            return False
-
         for tolerance in SOLVED:
-            plan = Plan(sweeps=0, tolerance=tolerance, budget_bytes=snapshot.budget)
-            solved = minimise(objective, theta, plan, stop=stop)
+            plan = Plan(sweeps=0, tolerance=tolerance, budget_bytes=self._snapshot.budget)
+            solved = minimise(objective, theta, plan, stop=self._stop)
             theta = solved.theta
-            found = prove(solved.parameters, train, config, random=random, check=go_on)
-            slope = solved.gradient_norm * math.sqrt(found.objective)
-            if found.gap <= NEAR * (published - found.objective) or found.gap > OPEN * slope:
+            proof = prove(solved.parameters, train, config, random=self._random, check=self._go_on)
+            final = proof.gap > OPEN * solved.gradient_norm * math.sqrt(proof.objective)
+            if final or proof.gap <= NEAR * (published - proof.objective):
                 break
-        return found.dual
+        return _Solution(solved.parameters, proof.dual, final and proof.relative_gap > PROVEN[torch.float64])
+
+    def _prove_requests(self, solution: Parameters) -> None:
+        snapshot = self._snapshot
+        config, train = snapshot.config, snapshot.dataset.train
+        serving = model_of(config).serving(snapshot.tables, train)
+        pair_prover = PairProver(solution, train, config, check=self._go_on, budget_bytes=snapshot.budget)
+        for number, each in enumerate(snapshot.requests, 1):
+            pairs, published, length = each.weighed(config, serving)
+            bound = None
+            try:
+                if length > 0:
+                    bound = pair_prover.prove(pairs, self._random).bound(published)
+            except ProofError:
+                # This one is not proven; the next one may be.
+                pass
+            worth = bound is not None and bound < length
+            self.found.append(RequestProven(each.request, snapshot.version, bound if worth else None, length))
+            if number >= AT_ONCE and self._pace.held_back:
+                break
+
+    def _go_on(self) -> None:
+        self._pace.step()
+        if self.unwanted.is_set():
+            raise _Unwanted
+        if next(self._steps) % TIDY_STEPS == 0:
+            self._memory.tidy()
+
+    def _stop(self) -> bool:
+        self._go_on()
+        return False

@@ -221,6 +221,7 @@ class Common(BaseSettings):
     refine: bool = True
     refine_after_ms: NonNegativeFloat = 500
     prove: bool = True
+    prove_requests: bool = True
     prove_share: Annotated[float, Field(ge=0, le=1)] = 0.25
     full_every: PositiveInt = 100
     full_after_s: NonNegativeFloat = 86400

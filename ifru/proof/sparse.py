@@ -20,13 +20,13 @@ class SparseMatrix:
     of M's own entries included.
     """
 
-    by_row: Tensor
-    by_column: Tensor
+    by_row: Rows
+    by_column: Rows
     operations: int
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.by_row.shape[0], self.by_row.shape[1]
+        return self.by_row.count, self.by_column.count
 
     @property
     def transposed(self) -> SparseMatrix:
@@ -35,11 +35,11 @@ class SparseMatrix:
 
     def product(self, x: Tensor) -> Tensor:
         """M x [m, b], x [n, b]."""
-        return self.by_row @ x
+        return self.by_row.times(x)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Mᵀ y [n, b], y [m, b]."""
-        return self.by_column @ y
+        return self.by_column.times(y)
 
     @staticmethod
     def of(row: Tensor, column: Tensor, value: Tensor, by_column: Tensor, shape: tuple[int, int]) -> SparseMatrix:
@@ -51,15 +51,50 @@ class SparseMatrix:
         first[1:] = (row[1:] != row[:-1]) | (column[1:] != column[:-1])
         place = first.cumsum(0) - 1
         order = place[by_column[first[by_column]]]
-        most = [int(torch.bincount(of).max()) if len(of) else 0 for of in (row, column)]
         row, column = row[first], column[first]
         merged = value.new_zeros(len(row)).index_add_(0, place, value)
-        in_row, in_column = torch.bincount(row, minlength=shape[0]), torch.bincount(column, minlength=shape[1])
-        return SparseMatrix(
-            _csr(in_row, column, merged, shape),
-            _csr(in_column, row[order], merged[order], (shape[1], shape[0])),
-            # Entries of one place first add up, then the places of a row: as many additions as there are entries.
-            operations=max(most) + 8,
+        rows = Rows.of(row, column, merged, shape)
+        columns = Rows.of(column[order], row[order], merged[order], (shape[1], shape[0]))
+        # Entries of one place first add up, then the places of a row.
+        same = int(torch.bincount(place).max()) if len(place) else 0
+        return SparseMatrix(rows, columns, max(rows.additions, columns.additions) + same + 8)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A sparse matrix by its rows, each in pieces of about the root of the longest, so that rounding adds up less.
+
+    pieces [p, n]: CSR. sums [m, p]: CSR of ones, that adds the pieces of a row up. additions: to an entry, at most.
+    """
+
+    pieces: Tensor
+    sums: Tensor
+    additions: int
+
+    @property
+    def count(self) -> int:
+        """m."""
+        return int(self.sums.shape[0])
+
+    def times(self, x: Tensor) -> Tensor:
+        """M x [m, b], x [n, b]."""
+        return self.sums @ (self.pieces @ x)
+
+    @staticmethod
+    def of(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Rows:
+        """From entries sorted by (row, column), one for each place."""
+        length = torch.bincount(row, minlength=shape[0])
+        longest = int(length.max()) if len(length) else 0
+        size = 1 << max(longest.bit_length() // 2, 3)
+        count = (length + size - 1) // size
+        begin, first = length.cumsum(0) - length, count.cumsum(0) - count
+        pieces = int(count.sum())
+        piece = first[row] + (torch.arange(len(row)) - begin[row]) // size
+        ones = torch.ones(pieces, dtype=torch.float64)
+        return Rows(
+            _csr(torch.bincount(piece, minlength=pieces), column, value, (pieces, shape[1])),
+            _csr(count, torch.arange(pieces), ones, (shape[0], pieces)),
+            min(size, longest) + (int(count.max()) if len(count) else 0),
         )
 
 

@@ -7,7 +7,7 @@ from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.checkpoint import restore
 from ifru.snapshots.collector import Collection, collect
 from ifru.snapshots.debt import debt_buffers, debt_of
-from ifru.snapshots.erased import Erased, erased_by
+from ifru.snapshots.erased import Erased, erased_between, erased_by
 from ifru.snapshots.erasures import Erasure, erasures, waiting
 from ifru.snapshots.errors import (
     CommitLost,
@@ -93,6 +93,7 @@ __all__ = [
     "debt_of",
     "duration",
     "encode_tombstone",
+    "erased_between",
     "erased_by",
     "erasures",
     "event_hash",
