@@ -110,6 +110,7 @@ class Model:
 
         added: what it adds to the suppression list. candidate: the name of the one that was adopted.
 
+        Where it answers requests `hint` is to be called once their receipts are sent.
         Raises StoreError, CommitLost or CommitUnknown.
         """
         return self._commit(
@@ -161,6 +162,10 @@ class Model:
         """
         return self._commit(replace(self._unchanged(positions), claim=True))
 
+    def hint(self) -> None:
+        """Tell readers of the newest version, if they were not told."""
+        self._writer.hint()
+
     def settle(self) -> Settled:
         """Bring the debt up to date, and say what the newest version really owes."""
         self.settled = self.engine.settle()
@@ -211,7 +216,7 @@ class Model:
         suppression = self.suppression.after(change.suppressed)
         suppressed = change.suppressed if full is None else suppression.whole
         change = replace(change, serving=serving, buffers=buffers, full=full, suppressed=suppressed, proof=self.proof)
-        self.manifest = self._writer.commit(self.manifest, change)
+        self.manifest = self._writer.commit(self.manifest, change, hint=not change.events)
         self.suppression, self.proof = suppression, None
         return self.manifest
 

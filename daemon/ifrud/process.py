@@ -48,7 +48,7 @@ from ifrud.batcher import Batcher
 from ifrud.cgroup import memory_limit
 from ifrud.collecting import Collecting
 from ifrud.exits import Exit, exit_for
-from ifrud.freed import return_at_once
+from ifrud.freed import collect_rarely, return_at_once
 from ifrud.full_versions import FullVersions, dated
 from ifrud.housekeeping import Housekeeping
 from ifrud.lookout import Lookout
@@ -123,6 +123,7 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     if settings.collect.older_than is not None and keeps_versions(store, _attempt()):
         log.warning(f"old versions are collected, but {VERSIONED}")
     streams = _streams(settings, stack)
+    collect_rarely()
     limit = settings.memory_bytes or memory_limit()
     if limit is not None:
         return_at_once()
@@ -190,7 +191,7 @@ def assemble(
 
     return Service(
         pipeline=pipeline,
-        batcher=Batcher(settings.batch),
+        batcher=Batcher(settings.batch, settings.publish.min_interval_ms / 1000),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
         proofs=Proofs(model, prover, proven, reporter, state, settings.prove_share),

@@ -21,7 +21,7 @@ QUIET_POLL = 0.1
 """Seconds that a poll waits for events; a signal is noticed after this time at the latest."""
 
 LAG_SECONDS = 1.0
-"""How often the lag is shown."""
+"""How often the lag is shown, here and to lag tools, which takes a request to the broker."""
 
 BUSY_SECONDS = 2.0
 """Where events have left no time for proofs for so long, one begins beside them."""
@@ -68,6 +68,7 @@ class Service:
         self._watch = self._new_watch()
         self._last_event = self._lag_due = self._idle_at = self.now()
         self._silent = self._refined = False
+        self._busy_since: float | None = None
 
     def run(self, stop: Callable[[], bool], drain: bool) -> None:
         """Process events until told to stop or the source ends, then the batch in hand. drain: until its present end.
@@ -118,8 +119,11 @@ class Service:
         batch = self.batcher.close(self.now(), stopping=True)
         if batch is not None:
             self._process(batch)
+        self.pipeline.acknowledge(self._watch)
 
     def _patience(self) -> float:
+        if self._busy_since is not None:
+            return 0.0
         patience = self.batcher.patience(self.now())
         return QUIET_POLL if patience is None else min(patience, QUIET_POLL)
 
@@ -132,7 +136,8 @@ class Service:
             events = self._source.poll(self.batcher.room, timeout)
         self._contact.heard(self._source.heard(), asked)
         now = self.now()
-        self.batcher.add(events, now)
+        self.batcher.add(events, now, self._busy_since)
+        self._busy_since = None
         self._silent = not events
         if events:
             self.proofs.hold_back()
@@ -140,6 +145,7 @@ class Service:
             self.reporter.board.update(in_hand=len(self.batcher))
 
     def _process(self, batch: Batch) -> None:
+        self._busy_since = self.now()
         self.pipeline.process(batch, self._watch)
         self.reporter.board.update(in_hand=len(self.batcher))
         self._watch = self._new_watch()
@@ -193,4 +199,5 @@ class Service:
             end = self._source.known_end()
             known = self._contact.connected == 1 and self.pipeline.positions.keys() <= end.keys()
             self.reporter.lag(lag(self.pipeline.positions, end) if known else None)
+            self.pipeline.acknowledge(self._watch)
             self._lag_due = self.now() + LAG_SECONDS

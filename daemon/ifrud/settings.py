@@ -40,8 +40,8 @@ PREFIX = "IFRUD_"
 _SERVICE_LINK = re.compile(r"^IFRUD(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)$")
 
 _DURATION = re.compile(r"\d{1,5}[mhd]|\d{1,9}s")
-STORES = "s3://BUCKET/PREFIX, file:///DIR or memory://NAME"
-_STORE_SHAPE = re.compile(r"s3://[^/@]+(/.*)?|file:///.+|memory://.*")
+STORES = "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///DIR or memory://NAME"
+_STORE_SHAPE = re.compile(r"(s3|gs|az)://[^/@]+(/.*)?|file:///.+|memory://.*")
 
 
 def _stream(url: str) -> str:
@@ -66,7 +66,7 @@ class _Group(BaseModel):
 
 
 class BatchSettings(_Group):
-    """When a micro-batch closes. Its limit grows from max_requests to max_backlog events while more of them wait.
+    """When a micro-batch closes. Its limit is max_requests events, and max_backlog while more of them wait.
 
     max_bytes: of payload.
     """
@@ -74,7 +74,7 @@ class BatchSettings(_Group):
     max_requests: PositiveInt = 1000
     max_backlog: PositiveInt = 10_000
     max_bytes: PositiveInt = 64 * 1024 * 1024
-    max_age_ms: NonNegativeFloat = 200
+    max_age_ms: NonNegativeFloat = 50
     idle_ms: NonNegativeFloat = 20
 
     @model_validator(mode="after")
@@ -84,6 +84,12 @@ class BatchSettings(_Group):
                 f"max_backlog is {self.max_backlog}; at least max_requests, {self.max_requests}, is allowed"
             )
         return self
+
+
+class PublishSettings(_Group):
+    """How often versions are published. min_interval_ms: requests that come within it wait for one version."""
+
+    min_interval_ms: NonNegativeFloat = 0
 
 
 class CollectSettings(_Group):
@@ -123,15 +129,20 @@ class LogSettings(_Group):
 class KafkaSettings(_Group):
     """How brokers are reached. The group only shows lag to tools; positions live in the store.
 
-    max_decompressed_bytes: a batch of records that is larger is a dead letter.
+    max_decompressed_bytes: a batch of records that is larger is a dead letter. oauth_token_url: where OAUTHBEARER gets
+    its tokens by client credentials (RFC 6749, section 4.4).
     """
 
     group: str | None = "ifrud"
     max_decompressed_bytes: PositiveInt = 128 * 1024 * 1024
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
+    oauth_token_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
+    oauth_client_id: str | None = None
+    oauth_client_secret: SecretStr | None = None
+    oauth_scope: str | None = None
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
@@ -141,9 +152,12 @@ class KafkaSettings(_Group):
     @model_validator(mode="after")
     def _complete(self) -> KafkaSettings:
         if self.security_protocol.startswith("SASL"):
-            for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+            oauth = self.sasl_mechanism == "OAUTHBEARER"
+            by_token = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
+            for name in ("sasl_mechanism", *(by_token if oauth else ("sasl_username", "sasl_password"))):
                 if getattr(self, name) is None:
-                    raise ValueError(f"{name} is not set; security_protocol {self.security_protocol} needs it")
+                    asking = "sasl_mechanism OAUTHBEARER" if oauth else f"security_protocol {self.security_protocol}"
+                    raise ValueError(f"{name} is not set; {asking} needs it")
         return self
 
 
@@ -191,6 +205,7 @@ class Common(BaseSettings):
     )
 
     batch: BatchSettings = BatchSettings()
+    publish: PublishSettings = PublishSettings()
     engine: EngineSettings = EngineSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()

@@ -11,7 +11,8 @@ import typer
 from ifru.errors import IfruError
 from ifru.interactions import Deletion
 from ifru.objective.parameters import ParameterUpdate
-from ifru.snapshots import Change, CommitLost, FullState, Manifest, Residual, Store, Writer, candidates
+from ifru.snapshots import Change, CommitLost, FullState, Manifest, Reader, Residual, Store, Writer, candidates
+from ifru.snapshots.ledger_runs import remembered
 from ifru.suppression import Suppression
 
 AsCandidate = Annotated[
@@ -44,6 +45,7 @@ def next_version(
         events=(),
         residual=residual,
         quality=quality,
+        answered=remembered(Reader(store), parent, suppression.key),
         suppressed=suppression.whole,
         full=state,
     )

@@ -102,7 +102,8 @@ class Deletion:
     holdout_labels: NewLabels = NO_LABELS
 
     def __len__(self) -> int:
-        return len(self.train) + len(self.holdout) + self.relabelled
+        labels = self.train_labels.rows.size + self.holdout_labels.rows.size
+        return self.train.size + self.holdout.size + labels
 
     @property
     def relabelled(self) -> int:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from ifru.snapshots.candidates import CANDIDATES, cut_of, is_rejection
-from ifru.snapshots.errors import ForkedHistory
+from ifru.snapshots.candidates import CANDIDATES, cut_of, give_reason, is_rejection, was_rejected
+from ifru.snapshots.errors import ForkedHistory, OutdatedCandidate
 from ifru.snapshots.format import MANIFESTS, Manifest, Tombstone, encode_tombstone, manifest_path
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.purge import PURGES, Purge, create_purge, newest_purge, purge_version
@@ -35,6 +35,7 @@ class Collection:
     """What was collected. newest: the newest version. oldest: the oldest that is retained, which stands on `base`.
 
     versions: that were collected, ascending. files: paths that were deleted. bytes: of the files of those versions.
+    refused: candidates that were made before a version that is left, so that they may hold what was erased since.
     purged: no file holds any more what requests of versions up to this one have erased; None where that is unknown.
     """
 
@@ -45,6 +46,7 @@ class Collection:
     files: tuple[str, ...]
     bytes: int
     purged: int | None
+    refused: tuple[str, ...] = ()
 
 
 def collect(
@@ -83,6 +85,7 @@ class _Collector:
         garbage = self._garbage(base, newest)
         strays = {version for path in garbage if (version := _version(path)) and version < first}
         collected += self._bury_strays(sorted(strays, reverse=True))
+        refused = self._refuse(garbage, base)
         self._delete(garbage, newest)
         purged = self._record(base, known, newest) if base.version > 1 else None
         return Collection(
@@ -93,6 +96,7 @@ class _Collector:
             files=tuple(garbage),
             bytes=sum(file.size for manifest in collected for file in manifest.files if file.role != "ledger"),
             purged=purged,
+            refused=refused,
         )
 
     def _oldest(self, newest: Manifest, first: int, retention: Retention) -> Manifest:
@@ -178,6 +182,15 @@ class _Collector:
             of_candidate = path.startswith(f"{CANDIDATES}/") and not is_rejection(path)
             if of_candidate and made_from(path.split("/")[1]) < base.version:
                 yield path
+
+    def _refuse(self, garbage: Iterable[str], base: Manifest) -> tuple[str, ...]:
+        """Say beside candidates why they are not adopted, before they go; those where nothing was said yet."""
+        names = {path.split("/")[1] for path in garbage if path.startswith(f"{CANDIDATES}/")}
+        refused = tuple(sorted(name for name in names if not was_rejected(self._store, name)))
+        for name in () if self._dry_run else refused:
+            reason = str(OutdatedCandidate(name, cut_of(self._store, name), base.version))
+            give_reason(self._store, name, reason, self._clock())
+        return refused
 
     def _delete(self, paths: Sequence[str], newest: Manifest) -> None:
         if self._dry_run or not paths:

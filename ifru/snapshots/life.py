@@ -71,7 +71,7 @@ def waits_for(answers: list[Answer], base: int) -> str | None:
     last = [answer for answer in answers if answer.state != "proven"][-1]
     match last.state:
         case "held":
-            return "an approval (ifrud approve)"
+            return "a decision (ifrud approve, or ifrud reject)"
         case "failed":
             return "being sent again: nothing was erased, and a dead letter says why"
         case "published" if not last.erased:

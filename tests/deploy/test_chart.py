@@ -66,6 +66,7 @@ def test_the_schema_allows_the_daemons_settings_without_the_secrets_and_nothing_
     assert set(setting_names(Settings, secrets=True)) - settings == {
         "admin.token",
         "hash_key",
+        "kafka.oauth_client_secret",
         "kafka.sasl_password",
         "kafka.ssl_password",
     }

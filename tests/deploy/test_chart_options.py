@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.deployed import program, read_yaml
-from tests.deploy.test_chart import ALERTS, CHART, VALUES, render
+from tests.deploy.deployed import ALERTS, CHART, program, read_yaml
+from tests.deploy.test_chart import VALUES, render
 
 
 def _named(objects: list[dict[str, Any]], kind: str, name: str = "movies-ifrud") -> dict[str, Any]:

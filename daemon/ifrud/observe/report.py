@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -167,11 +168,12 @@ class Reporter:
         """The receipts of a batch are durable."""
         now = self._utc()
         latencies = [max(0.0, now.timestamp() - arrival.event.received) for arrival in batch.accepted]
-        for seconds in latencies:
-            self.metrics.latency.observe(seconds)
+        # Events of one poll were received at the same time.
+        for seconds, times in Counter(latencies).items():
+            self.metrics.latency.observe_many(seconds, times)
         self.board.recent.answered(latencies, len(batch.letters), now)
-        for letter in batch.letters:
-            self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
+        for field, letters in Counter(letter.field.partition(".")[0] for letter in batch.letters).items():
+            self.metrics.dead_letters.labels(field).inc(letters)
 
     def open(self, requests: Iterable[Request]) -> None:
         """All requests that were read and are not answered now, or are held."""
@@ -210,12 +212,20 @@ class Reporter:
     def collected(self, found: Collection) -> None:
         """Old versions are gone."""
         self.metrics.collected.inc(len(found.versions))
+        for name in found.refused:
+            self.refused(name, f"it was made before version {found.base}, and what was erased since is purged")
         log.info(
             f"{len(found.versions)} versions were collected, {len(found.files)} files deleted; version {found.oldest} "
             f"is the oldest that is left, and stands on version {found.base}",
             oldest=found.oldest,
             base=found.base,
         )
+
+    def refused(self, candidate: str, reason: str) -> None:
+        """A candidate will not be adopted."""
+        count = self.board.status.candidates_refused + 1
+        self.board.update(candidates_refused=count, last_refused=f"{candidate}: {reason}")
+        log.error(f"refused the candidate {candidate}: {reason}", candidate=candidate)
 
     def collection_failed(self, error: IfruError) -> None:
         """Old versions are still there. It is tried again."""

@@ -19,6 +19,7 @@ class Status(BaseModel):
 
     in_hand: events that were read and are in no version yet. lag: what the source holds beyond the newest version, in
     events on Kafka, in bytes in a file; None while it is not known. away: what does not answer, and since when.
+    candidates_refused: models that will not be adopted. last_refused: the last of them, and why.
     held: requests that wait for an approval. held_since, held_reason: of the oldest of them.
     """
 
@@ -38,6 +39,8 @@ class Status(BaseModel):
     nothing_to_erase: int = 0
     duplicates: int = 0
     dead_letters: int = 0
+    candidates_refused: int = 0
+    last_refused: str | None = None
     held: int = 0
     held_since: datetime | None = None
     held_reason: str | None = None

@@ -15,6 +15,9 @@ from ifrud.streams.outboxes import Record
 
 AnswerState = Literal["published", "nothing_to_erase", "failed", "held", "purged"]
 ReceiptState = Literal[AnswerState, "proven"]
+_LEFT_OUT = {"near_miss", "erased", "reason", "bound", "left_at_most"}
+"""Fields that are not written where they have their default."""
+
 _TOLD = {"near_miss": "nothing_to_erase", "granted": "published"}
 _NAMESPACE = UUID("cd70bcbf-9c51-42d7-a700-a080769b9602")
 
@@ -26,7 +29,8 @@ class Receipt(BaseModel):
     id: computed from request, state and version, so that a repeated receipt can be recognised.
     published: `version` is the first that does not hold the subject's rows any more, and it is durable.
     nothing_to_erase: there was nothing of the subject in `version`.
-    failed: the engine found no update. Nothing was erased, and a dead letter says why; sent again, it is tried again.
+    failed: the engine found no update, or an operator rejected what was held. Nothing was erased, and a dead letter
+    says why; sent again, it is tried again.
     purged: nothing stored holds any more what `version` erased for the request; `time`: since when, at the latest.
     proven: what `version` says of the pairs that were erased for the request, in sum, is at most `bound` from what the
     exactly retrained model says, and that is at most a share `left_at_most` of the change; left out otherwise.
@@ -34,7 +38,7 @@ class Receipt(BaseModel):
     then there is another receipt.
     residual_influence: of the batch that the request was in; 0 is the retrained model, 1 is nothing forgotten.
     near_miss: there was nothing of the subject, but of one whose id differs in spelling only. Left out where false.
-    erased: false for approvals and releases that are `published`: what was erased is said by other receipts. Left out
+    erased: false for decisions and releases that are `published`: what was erased is said by other receipts. Left out
     where true.
     """
 
@@ -120,13 +124,14 @@ class Receipt(BaseModel):
 
     def line(self) -> bytes:
         """One line of JSON, without the newline. The same receipt gives the same bytes."""
-        usual = {"near_miss": False, "erased": True, "reason": None, "bound": None, "left_at_most": None}
-        absent = {name for name, value in usual.items() if getattr(self, name) == value}
+        absent = _LEFT_OUT
+        if self.state == "proven" or self.near_miss or not self.erased or self.reason is not None:
+            absent = {name for name in _LEFT_OUT if getattr(self, name) == Receipt.model_fields[name].default}
         return self.model_dump_json(exclude=absent).encode()
 
-    def record(self) -> Record:
-        """The record to send; receipts of one request share a key."""
-        return Record(self.request_id, self.line())
+    def record(self, line: bytes | None = None) -> Record:
+        """The record to send; receipts of one request share a key. line: its own, where that was made before."""
+        return Record(self.request_id, self.line() if line is None else line)
 
 
 def _id(request: Identity, state: ReceiptState, version: int) -> UUID:
