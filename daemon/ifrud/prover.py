@@ -46,6 +46,9 @@ OPEN = 1e3
 """A gap so many times as large as the slope, in lengths of √L, is not closed by solving on: it is rounding, or the
 rank is too small."""
 
+NOISE = 1e-5
+"""Standard deviation of what the search for a solution adds to each parameter to begin with."""
+
 AT_ONCE = 32
 """Requests that are proven about one version while events come: newer ones are waiting by then."""
 
@@ -215,6 +218,9 @@ class _Work:
         """As near to the optimum as it pays off. published: L of the version."""
         config, train = self._snapshot.config, self._snapshot.dataset.train
         theta = self._snapshot.tables.stacked().double()
+        # A dimension that is zero, as the rank may have some to spare, stays zero where the optimum came to need it.
+        noise = torch.randn(theta.shape, generator=self._random, dtype=theta.dtype)
+        theta += NOISE * noise * (theta != 0).any(dim=1, keepdim=True)
         objective = model_of(config).objective(train, theta.device, torch.float64)
         for tolerance in SOLVED:
             plan = Plan(sweeps=0, tolerance=tolerance, budget_bytes=self._snapshot.budget)
