@@ -36,7 +36,7 @@ _SHARE = 0.05
 _ACCURACY = 1e-11
 """Relative accuracy of σ beyond which no work goes into it."""
 
-_SLACKS = 4
+_SLACKS = 8
 """So many times what rounding leaves open, σ is known as well as it can be."""
 
 _UNUSED = 1e-6
@@ -72,11 +72,13 @@ class Interval:
 class Anchor:
     """What all intervals from one solution share, found out anew from it: L̂, and the spectrum of its own slopes.
 
-    best: L̂. known: of the operator of these slopes. failure: the probability that it is wrong.
+    best: L̂. gap: L̂ − D of these slopes, rounding included. known: of their operator. failure: the probability that it
+    is wrong.
     """
 
     solution: Tensor
     best: Sum
+    gap: float
     known: Known
     failure: float
 
@@ -92,8 +94,13 @@ class Anchor:
         scores = duality.scores(theta)
         own = dual_at(theta, duality)
         spectrum = duality.spectrum(own.alpha, duality.start(theta), random, _within, check, own.rows)
-        known = Known.of(duality.operator(own.alpha, own.rows), spectrum.found)
-        return Anchor(theta, objective(theta, scores, duality), known, spectrum.failure)
+        known, best = Known.of(duality.operator(own.alpha, own.rows), spectrum.found), objective(theta, scores, duality)
+        split, rest = known.near(known.operator, known.vectors, random)
+        upper = split.upper(rest)
+        sigma = min(math.sqrt(max(upper, 0.0)) if duality.squared else upper, spectrum.upper)
+        below = Bound.of(own.alpha, duality, own.rows).at(feasible(duality.l2, sigma))
+        gap = max(best.value - below.value, 0.0) + best.error + below.error
+        return Anchor(theta, best, gap, known, spectrum.failure + FAILURE)
 
     def subspace(self, theta: Tensor, duality: Duality) -> Tensor:
         """Where the known vectors go [n, r] as the solution goes to θ [R, K], to first order."""

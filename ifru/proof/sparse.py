@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_PIECE = 16
+"""Entries of a row that are added up at a time."""
+
 
 @dataclass(frozen=True)
 class SparseMatrix:
@@ -62,40 +65,41 @@ class SparseMatrix:
 
 @dataclass(frozen=True)
 class Rows:
-    """A sparse matrix by its rows, each in pieces of about the root of the longest, so that rounding adds up less.
+    """A sparse matrix by its rows, in short pieces that are added up in pieces again, so that little rounding adds up.
 
-    pieces [p, n]: CSR. sums [m, p]: CSR of ones, that adds the pieces of a row up. additions: to an entry, at most.
+    pieces [p, n]: CSR. sums [m, p]: of ones, that adds the pieces of a row up; None where each row is one piece.
+    additions: to an entry of a product, at most.
     """
 
     pieces: Tensor
-    sums: Tensor
+    sums: Rows | None
     additions: int
 
     @property
     def count(self) -> int:
         """m."""
-        return int(self.sums.shape[0])
+        return int(self.pieces.shape[0]) if self.sums is None else self.sums.count
 
     def times(self, x: Tensor) -> Tensor:
         """M x [m, b], x [n, b]."""
-        return self.sums @ (self.pieces @ x)
+        found = self.pieces @ x
+        return found if self.sums is None else self.sums.times(found)
 
     @staticmethod
     def of(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Rows:
         """From entries sorted by (row, column), one for each place."""
         length = torch.bincount(row, minlength=shape[0])
         longest = int(length.max()) if len(length) else 0
-        size = 1 << max(longest.bit_length() // 2, 3)
-        count = (length + size - 1) // size
+        if longest <= 2 * _PIECE:
+            return Rows(_csr(length, column, value, shape), None, longest)
+        count = ((length + _PIECE - 1) // _PIECE).clamp_min(1)
         begin, first = length.cumsum(0) - length, count.cumsum(0) - count
         pieces = int(count.sum())
-        piece = first[row] + (torch.arange(len(row)) - begin[row]) // size
-        ones = torch.ones(pieces, dtype=torch.float64)
-        return Rows(
-            _csr(torch.bincount(piece, minlength=pieces), column, value, (pieces, shape[1])),
-            _csr(count, torch.arange(pieces), ones, (shape[0], pieces)),
-            min(size, longest) + (int(count.max()) if len(count) else 0),
-        )
+        piece = first[row] + (torch.arange(len(row)) - begin[row]) // _PIECE
+        owner = torch.repeat_interleave(torch.arange(shape[0]), count)
+        sums = Rows.of(owner, torch.arange(pieces), torch.ones(pieces, dtype=torch.float64), (shape[0], pieces))
+        within = _csr(torch.bincount(piece, minlength=pieces), column, value, (pieces, shape[1]))
+        return Rows(within, sums, _PIECE + sums.additions)
 
 
 def _csr(count: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:
