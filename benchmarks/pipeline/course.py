@@ -21,7 +21,9 @@ from kafka.admin import NewTopic
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.pipeline.load import name
+from benchmarks.pipeline.proofs import Proofs
 from ifru.errors import IfruError
+from ifru.snapshots import Reader, open_store
 from ifru.training import Report
 from tests.fixtures.kafka_brokers import NoBrokerError, running_broker
 
@@ -52,7 +54,7 @@ class Course:
     no state are dead letters. late: most seconds that an event was sent behind its time.
     batches: versions that receipts name. stages: name -> how often, seconds in all. cpu: seconds of the daemon's
     processor time since it was ready. peak: its resident bytes.
-    versions, files, stored: what was added to the store, in bytes.
+    versions, files, stored: what was added to the store, in bytes. proofs: what was proven of these versions.
     """
 
     start: float = 0.0
@@ -69,6 +71,7 @@ class Course:
     versions: int = 0
     files: int = 0
     stored: int = 0
+    proofs: Proofs = field(default_factory=Proofs)
 
     @property
     def latencies(self) -> list[float]:
@@ -126,6 +129,8 @@ def observe(store: Path, folder: Path, bootstrap: str, asked: Asked, report: Rep
     after = _content(store)
     # One of them is the daemon's claim.
     course.versions = after[0] - before[0] - 1
+    reader = Reader(open_store(store.as_uri()))
+    course.proofs = Proofs.of([reader.manifest(number) for number in range(before[0] + 1, after[0] + 1)])
     course.files, course.stored = after[1] - before[1], after[2] - before[2]
     return course
 

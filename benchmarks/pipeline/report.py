@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
+LATER = ("proven", "purged")
+"""States of second receipts."""
+
 _MIB = 1 << 20
 
 
@@ -25,7 +29,7 @@ def latencies(course: Course) -> dict[str, float]:
 
 def summary(course: Course, paced: bool) -> dict[str, object]:
     """The figures that matter. paced: whether events came over time, so that latency means something."""
-    answers = sum(course.states.values())
+    answers = sum(count for state, count in course.states.items() if state not in LATER)
     return {
         **({f"latency_{name}": seconds for name, seconds in latencies(course).items()} if paced else {}),
         "answers": answers,
@@ -41,6 +45,7 @@ def summary(course: Course, paced: bool) -> dict[str, object]:
         "versions": course.versions,
         "files": course.files,
         "stored_bytes": course.stored,
+        "proofs": asdict(course.proofs),
     }
 
 
@@ -56,6 +61,8 @@ def markdown(course: Course, paced: bool) -> str:
         "memory, processor": f"at most {course.peak / _MIB:,.0f} MiB, {duration(course.cpu)} since it was ready",
         "store": f"{course.versions:,} versions, {course.files:,} files, {course.stored / _MIB:,.1f} MiB added",
     }
+    if course.proofs.versions:
+        written["proofs"] = _proofs(course)
     rows = list(written.items())
     if paced:
         rows.insert(0, ("latency", ", ".join(f"{name} {duration(s)}" for name, s in latencies(course).items())))
@@ -77,6 +84,13 @@ def draw(course: Course, title: str, paced: bool) -> Figure:
     stages.barh(names, [course.stages[name][1] for name in names])
     stages.set(xlabel="seconds in all")
     return whole
+
+
+def _proofs(course: Course) -> str:
+    found = course.proofs
+    age = "" if found.oldest is None else f", never older than {duration(found.oldest)}"
+    known = "" if found.known_after is None else f"; a bound after {duration(found.known_after)}{age}"
+    return f"{found.versions:,} versions{known}; {found.rms_bound:.1e} the last"
 
 
 def _stages(course: Course) -> str:

@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from threading import Event
 
+REST = 0.02
+"""Seconds that a rest takes at least: to fall asleep and to be woken takes time as well."""
+
 
 class Pace:
     """Rests between the steps of a thread while it is held back. Any thread may hold it back or let it go.
@@ -19,7 +22,7 @@ class Pace:
         self._now, self._wait = now, wait
         self._free = Event()
         self._share = 1.0
-        self._since = now()
+        self._since, self._owed = now(), 0.0
         self.let_go()
 
     @property
@@ -37,11 +40,20 @@ class Pace:
 
     def begin(self) -> None:
         """A thread begins with its first step."""
-        self._since = self._now()
+        self._since, self._owed = self._now(), 0.0
 
     def step(self) -> None:
-        """Called by the thread after each of its steps: rests as long as they are to take up the share."""
-        worked = self._now() - self._since
-        if not self._free.is_set():
-            self._wait(self._free, worked * (1 / self._share - 1))
-        self._since = self._now()
+        """Called by the thread after each of its steps: rests as long as they are to take up the share.
+
+        Who is woken late rests less the next time.
+        """
+        now = self._now()
+        worked, self._since = now - self._since, now
+        if self._free.is_set():
+            self._owed = 0.0
+            return
+        self._owed += worked * (1 / self._share - 1)
+        if self._owed >= REST:
+            self._wait(self._free, self._owed)
+            self._since = self._now()
+            self._owed -= self._since - now
