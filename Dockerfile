@@ -34,11 +34,18 @@ RUN apt-get update \
     && useradd --uid 10001 --gid ifrud --no-create-home --home-dir /var/cache/ifrud --shell /usr/sbin/nologin ifrud \
     && install --directory --owner=ifrud --group=ifrud /var/cache/ifrud
 COPY --from=build /opt/ifru /opt/ifru
-# The loops are compiled at first use, for the processor that is there; so they cannot be part of the image.
+# Loops are compiled for a kind of processor, here one that x86 servers of the last ten years include. For others name
+# another, as LLVM does: --build-arg CPU_NAME=generic --build-arg CPU_FEATURES= suits all of the builder's architecture.
+ARG CPU_NAME=x86-64-v3
+ARG CPU_FEATURES=+avx,+avx2,+bmi,+bmi2,+cx16,+f16c,+fma,+lzcnt,+movbe,+popcnt,+sahf,+sse4.2,+xsave
 # The volume is the only place that is written to: the root file system may be read-only.
 ENV PATH=/opt/ifru/bin:$PATH \
+    NUMBA_CPU_NAME=$CPU_NAME \
+    NUMBA_CPU_FEATURES=$CPU_FEATURES \
     NUMBA_CACHE_DIR=/var/cache/ifrud/numba \
+    IFRU_COMPILED=/opt/ifru/compiled \
     PYTHONFAULTHANDLER=1
+RUN NUMBA_CACHE_DIR=$IFRU_COMPILED ifru compile
 VOLUME /var/cache/ifrud
 USER 10001:10001
 EXPOSE 9377

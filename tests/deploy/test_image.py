@@ -64,12 +64,22 @@ def test_the_user_is_a_number_that_is_not_root_and_the_chart_uses_the_same() -> 
 
 def test_compiled_loops_go_to_a_volume_that_compose_file_and_chart_mount() -> None:
     [volume] = said("VOLUME")
-    [cache] = re.findall(r"NUMBA_CACHE_DIR=(\S+)", TEXT)
+    [cache] = re.findall(r"NUMBA_CACHE_DIR=(/\S+)", TEXT)
     assert PurePosixPath(cache).is_relative_to(volume)
     for name in ("base", "ifrud"):
         assert f"compiled:{volume}" in compose()["services"][name]["volumes"]
     chart = (CHART / "templates" / "deployment.yaml").read_text(encoding="utf-8")
     assert re.search(rf"- name: cache\s+mountPath: {volume}$", chart, re.MULTILINE)
+
+
+def test_the_image_carries_loops_for_the_processor_that_it_tells_numba() -> None:
+    assert "NUMBA_CPU_NAME=$CPU_NAME NUMBA_CPU_FEATURES=$CPU_FEATURES" in " ".join(said("ENV")[-1].split())
+    assert "NUMBA_CACHE_DIR=$IFRU_COMPILED ifru compile" in said("RUN")[-1]
+    assert [name for name, rest in INSTRUCTIONS if "CPU_NAME" in rest or "ifru compile" in rest] == [
+        "ARG",
+        "ENV",
+        "RUN",
+    ]
 
 
 def test_the_port_is_the_default_admin_port_and_its_health_is_asked_for() -> None:
