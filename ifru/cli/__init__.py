@@ -1,4 +1,4 @@
-"""The `ifru` command: train, import, retrain, adopt, prove, verify, inspect, audit, request, collect, rekey, compile."""
+"""Command `ifru`: train, import, retrain, adopt, prove, verify, inspect, audit, request, collect, rekey and compile."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import tomllib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -15,6 +16,9 @@ from tests.deploy.deployed import CHART, ROOT, compose, read_yaml
 TEXT = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text(encoding="utf-8"))
 INSTRUCTIONS = [line.partition(" ")[::2] for line in TEXT.splitlines() if line and not line.startswith("#")]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+CHOICE = next(rest for name, rest in INSTRUCTIONS if name == "RUN" and rest.startswith("case"))
 
 
 def said(instruction: str) -> list[str]:
@@ -45,6 +49,51 @@ def test_the_python_of_the_image_is_one_that_the_package_allows() -> None:
     [version] = [rest.partition("=")[2] for rest in said("ARG") if rest.startswith("PYTHON_VERSION=")]
     lowest = PROJECT["requires-python"].removeprefix(">=")
     assert tuple(map(int, version.split("."))) >= tuple(map(int, lowest.split(".")))
+
+
+def installed(folder: Path, **arguments: str) -> str:
+    """What the step that installs torch asks pip for, with these build arguments."""
+    pip = folder / "pip"
+    pip.write_text('#!/bin/sh\necho "$@"\n')
+    pip.chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", CHOICE], env={"PATH": f"{folder}:/bin", **arguments}, capture_output=True, text=True, check=False
+    )
+    return done.stdout + done.stderr
+
+
+def test_torch_is_that_for_cpus_unless_that_for_gpus_is_asked_for(tmp_path: Path) -> None:
+    [default] = [rest.partition("=")[2] for rest in said("ARG") if rest.startswith("TORCH=")]
+    alone = "--no-deps --constraint constraints.txt torch\n"
+    assert installed(tmp_path, TORCH=default) == f"install --index-url https://download.pytorch.org/whl/cpu {alone}"
+    assert installed(tmp_path, TORCH="cuda") == f"install {alone}"
+    assert installed(tmp_path, TORCH="cuda", TORCH_INDEX="https://i") == f"install --index-url https://i {alone}"
+    assert installed(tmp_path, TORCH="rocm") == "TORCH is rocm; allowed are cpu and cuda\n"
+
+
+def test_a_digest_given_as_a_build_argument_names_the_base_of_every_stage_that_has_one() -> None:
+    bases = [rest.partition(" AS ")[0] for rest in said("FROM")]
+    stages = {rest.partition(" AS ")[2] for rest in said("FROM")}
+    assert {base for base in bases if base not in stages} == {
+        "python:${PYTHON_VERSION}-slim-bookworm${PYTHON_DIGEST:+@${PYTHON_DIGEST}}",
+        "scratch",
+    }
+
+
+def test_labels_say_where_the_image_comes_from() -> None:
+    [labels] = said("LABEL")
+    names = dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]*)"', labels))
+    assert names["licenses"] == PROJECT["license"]
+    assert f"VERSION={PROJECT['version']}" in said("ARG")
+    assert {name: names[name] for name in ("version", "revision", "source", "created", "base.digest")} == {
+        "version": "${VERSION}",
+        "revision": "${REVISION}",
+        "source": "${SOURCE}",
+        "created": "${CREATED}",
+        "base.digest": "${PYTHON_DIGEST}",
+    }
+    declared = {rest.partition("=")[0] for rest in said("ARG")}
+    assert set(re.findall(r"\$\{(\w+)\}", labels)) <= declared
 
 
 def test_the_image_runs_the_daemon() -> None:
