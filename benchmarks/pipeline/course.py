@@ -52,7 +52,8 @@ class Course:
 
     sent: when each event was. answered: event -> when its receipt came. states: how many receipts said what; those of
     no state are dead letters. late: most seconds that an event was sent behind its time.
-    stages: name -> how often, seconds in all. cpu: seconds of the daemon's processor time. peak: its resident bytes.
+    batches: versions that receipts name. stages: name -> how often, seconds in all. cpu: seconds of the daemon's
+    processor time since it was ready. peak: its resident bytes.
     versions, files, stored: what was added to the store, in bytes. proofs: what was proven of these versions.
     """
 
@@ -109,7 +110,7 @@ def observe(store: Path, folder: Path, bootstrap: str, asked: Asked, report: Rep
             begun = perf_counter()
             report("starting the daemon", None)
             _until(lambda: _said(folder, "ready"), process, folder)
-            course.start = perf_counter()
+            course.start, course.cpu = perf_counter(), _processor_seconds(process)
             course.ready = course.start - begun
             if asked.times is None:
                 course.sent = [0.0] * len(asked.events)
@@ -123,6 +124,7 @@ def observe(store: Path, folder: Path, bootstrap: str, asked: Asked, report: Rep
                 return len(unanswered) == 0
 
             _until(done, process, folder)
+            course.batches = len(unanswered.versions)
             _measure(process, folder, course)
     after = _content(store)
     # One of them is the daemon's claim.
@@ -139,6 +141,7 @@ class _Unanswered:
     def __init__(self, events: Sequence[bytes]) -> None:
         self._named: dict[str, list[int]] = {}
         self._open = set(range(len(events)))
+        self.versions: set[int] = set()
         for place, event in enumerate(events):
             if (known := name(event)) is not None:
                 self._named.setdefault(known, []).append(place)
@@ -155,6 +158,7 @@ class _Unanswered:
             state = found.get("state", "dead letter")
             course.states[state] = course.states.get(state, 0) + 1
             if "state" in found:
+                self.versions.add(found["version"])
                 places = self._named.pop(found["request_id"], [])
                 course.answered |= dict.fromkeys(places, course.seconds)
             else:
@@ -263,10 +267,15 @@ def _measure(process: subprocess.Popen[bytes], folder: Path, course: Course) -> 
     times = {each.labels["stage"]: each.value for each in samples if each.name == "ifrud_stage_seconds_sum"}
     counts = {each.labels["stage"]: int(each.value) for each in samples if each.name == "ifrud_stage_seconds_count"}
     course.stages = {stage: (counts[stage], seconds) for stage, seconds in times.items()}
-    single = {each.name: each.value for each in samples if not each.labels}
-    course.batches, course.cpu = int(single["ifrud_batches_total"]), single["process_cpu_seconds_total"]
+    course.cpu = _processor_seconds(process) - course.cpu
     status = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     course.peak = next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+def _processor_seconds(process: subprocess.Popen[bytes]) -> float:
+    # The name of a process stands in brackets, and may hold anything else.
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _content(store: Path) -> tuple[int, int, int]:

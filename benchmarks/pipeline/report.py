@@ -58,7 +58,7 @@ def markdown(course: Course, paced: bool) -> str:
         "batches": f"{course.batches:,} of {shown['answers_per_batch']:.1f} on average",
         "events sent behind their time": f"at most {duration(course.late)}",
         "ready": f"{duration(course.ready)} after its start",
-        "memory, processor": f"at most {course.peak / _MIB:,.0f} MiB, {duration(course.cpu)} since its start",
+        "memory, processor": f"at most {course.peak / _MIB:,.0f} MiB, {duration(course.cpu)} since it was ready",
         "store": f"{course.versions:,} versions, {course.files:,} files, {course.stored / _MIB:,.1f} MiB added",
     }
     if course.proofs.versions:

@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from ifru.engine.settings import EngineSettings
 from ifrud.problems import InvalidSettings, nearest, problems
+from ifrud.secret_files import with_secrets_from_files
 from ifrud.streams.endpoints import FORMS, parse_endpoint, same_stream
 
 PREFIX = "IFRUD_"
@@ -63,6 +64,11 @@ StoreUrl = Annotated[str, AfterValidator(_store), Field(description=STORES)]
 
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secrets(cls, given: Any) -> Any:
+        return with_secrets_from_files(given, cls)
 
 
 class BatchSettings(_Group):
@@ -109,7 +115,8 @@ class CollectSettings(_Group):
 class AdminSettings(_Group):
     """The HTTP port for the status page, probes, metrics and `ifrud status`. Port 0 lets the kernel choose.
 
-    token: what all but the probes ask for. runbooks: URL of the folder that the status page's links lead to.
+    token, token_file: what all but the probes ask for, or a file that holds it. runbooks: URL of the folder that the
+    status page's links lead to.
     """
 
     host: str = "127.0.0.1"
@@ -117,6 +124,7 @@ class AdminSettings(_Group):
     file: Path | None = None
     stalled_after_s: PositiveFloat = 120
     token: SecretStr | None = Field(default=None, min_length=1)
+    token_file: Path | None = None
     runbooks: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
 
 
@@ -139,14 +147,17 @@ class KafkaSettings(_Group):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
+    sasl_password_file: Path | None = None
     oauth_token_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
     oauth_client_id: str | None = None
     oauth_client_secret: SecretStr | None = None
+    oauth_client_secret_file: Path | None = None
     oauth_scope: str | None = None
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
     ssl_password: SecretStr | None = None
+    ssl_password_file: Path | None = None
     ssl_check_hostname: bool = True
 
     @model_validator(mode="after")
@@ -230,6 +241,13 @@ class Common(BaseSettings):
     model: str | None = None
     hash_key: SecretStr | None = None
     hash_key_file: Path | None = None
+
+    @field_validator("hash_key_file")
+    @classmethod
+    def _one_key(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and info.data.get("hash_key") is not None:
+            raise ValueError("hash_key and hash_key_file are both given; allowed is one of them")
+        return file
 
 
 class Settings(Common):

@@ -71,7 +71,7 @@ def _settings(model: type[BaseModel], schema: dict[str, Any], start: str = "") -
 def _allowed(schema: dict[str, Any]) -> str:
     """What values a schema allows, in words."""
     if schema.get("secret"):
-        return "text, a secret: environment only"
+        return "text, a secret: not in the YAML file"
     if "anyOf" in schema:
         return " or ".join(_allowed(each) for each in schema["anyOf"])
     if "enum" in schema:

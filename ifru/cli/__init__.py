@@ -1,4 +1,4 @@
-"""The `ifru` command: train, import, retrain, adopt, prove, verify, inspect, audit, request, collect."""
+"""The `ifru` command: train, import, retrain, adopt, prove, verify, inspect, audit, request, collect, rekey."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from ifru.cli.collect import collect
 from ifru.cli.importing import app as importing
 from ifru.cli.inspect import inspect
 from ifru.cli.prove import prove
+from ifru.cli.rekey import rekey
 from ifru.cli.request import request
 from ifru.cli.retrain import retrain
 from ifru.cli.train import train
@@ -57,6 +58,7 @@ app.command()(inspect)
 app.command()(audit)
 app.command()(request)
 app.command()(collect)
+app.command()(rekey)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -24,7 +24,7 @@ from ifru.snapshots.format import (
     encode_manifest,
     manifest_path,
 )
-from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, hash_key_of, key_id
+from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, key_id, read_hash_key
 from ifru.snapshots.holding import Holding, encode_pending
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import encode_ledger
@@ -97,7 +97,7 @@ class Writer:
             files=tuple(File.of(role, 1, attempt, data) for role, data in contents.items()),
             sources={},
             events=(),
-            hash_key_id=key_id(hash_key_of(self._store, None, self._hash_key)),
+            hash_key_id=key_id(self._hash_key or read_hash_key(self._store)),
             residual=residual,
             retained=state.dataset.train.retained,
             holdout=state.dataset.holdout.retained,

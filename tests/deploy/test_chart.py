@@ -29,6 +29,7 @@ config:
   kafka: {security_protocol: SASL_SSL, sasl_mechanism: PLAIN, sasl_username: u}
   accept_lost: lost-0123456789ab
 existingSecrets: [one, two]
+secretFiles: {secretName: three, keys: {IFRUD_KAFKA__SASL_PASSWORD: password, IFRUD_ADMIN__TOKEN: token}}
 env: [{name: AWS_REGION, value: eu-central-1}]
 envFrom: [{configMapRef: {name: more}}]
 extraVolumes: [{name: ca, secret: {secretName: ca}}]

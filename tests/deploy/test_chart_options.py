@@ -7,8 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from tests.deploy.deployed import ALERTS, CHART, program, read_yaml
-from tests.deploy.test_chart import VALUES, render
+import pytest
+
+from ifrud.settings import Settings, load_settings
+from tests.deploy.deployed import ALERTS, CHART, program, read_yaml, setting_names
+from tests.deploy.test_chart import SCHEMA, VALUES, render
 
 
 def _named(objects: list[dict[str, Any]], kind: str, name: str = "movies-ifrud") -> dict[str, Any]:
@@ -27,6 +30,46 @@ def test_a_gpu_is_asked_for_with_the_image_and_the_runtime_for_it(tmp_path: Path
         "spec"
     ]["containers"]
     assert tagged["image"].endswith(":mine")
+
+
+def test_secrets_are_mounted_and_the_daemon_is_told_files_that_are_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = "{IFRUD_KAFKA__SASL_PASSWORD: password, IFRUD_KAFKA__SSL_PASSWORD: password, IFRUD_ADMIN__TOKEN: token}"
+    objects = render(f"secretFiles: {{secretName: mine, keys: {keys}}}", tmp_path)
+    pod = _named(objects, "Deployment")["spec"]["template"]["spec"]
+    [container] = pod["containers"]
+    [volume] = [volume["secret"] for volume in pod["volumes"] if volume["name"] == "secrets"]
+    [mount] = [mount for mount in container["volumeMounts"] if mount["name"] == "secrets"]
+    assert volume["secretName"] == "mine"
+    assert mount["readOnly"] is True
+    there = {f"{mount['mountPath']}/{item['path']}": item["key"] for item in volume["items"]}
+    told = {each["name"]: each["value"] for each in container["env"] if "value" in each}
+    assert {name: there[file] for name, file in told.items()} == {
+        "IFRUD_KAFKA__SASL_PASSWORD_FILE": "password",
+        "IFRUD_KAFKA__SSL_PASSWORD_FILE": "password",
+        "IFRUD_ADMIN__TOKEN_FILE": "token",
+    }
+    (tmp_path / "secret").write_text("hunter2")
+    for name in told:
+        monkeypatch.setenv(name, str(tmp_path / "secret"))
+    urls = {name: VALUES["config"][name] for name in ("events", "store", "receipts", "dead_letters")}
+    assert load_settings(Settings, None, urls).admin.token is not None
+
+
+def test_the_secrets_of_the_chart_are_all_that_the_daemon_has() -> None:
+    secrets = set(setting_names(Settings, secrets=True)) - set(setting_names(Settings, secrets=False))
+    allowed = SCHEMA["properties"]["secretFiles"]["properties"]["keys"]["propertyNames"]["enum"]
+    assert set(allowed) == {f"IFRUD_{name.upper().replace('.', '__')}" for name in secrets}
+
+
+def test_keys_of_no_secret_are_refused() -> None:
+    wrong = ["--set", "secretFiles.keys.IFRUD_ADMIN__TOKEN=token"]
+    done = subprocess.run(
+        [program("helm", "HELM"), "template", str(CHART), *wrong], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0
+    assert "secretFiles.secretName is not; name the Secret that has the keys" in done.stderr
 
 
 def test_a_network_policy_lets_the_admin_port_be_reached_and_what_is_listed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ifru.snapshots import Reader, Store, read_hash_key
+from ifru.snapshots import Reader, Store, hash_key_of
 from ifru.snapshots.audit import audit
 from tests.daemon.world import Pair, pairs
 from tests.simulation.held import Answer, answers, carried_out, check_held
@@ -65,7 +65,9 @@ def check(world: World) -> None:
     _only_bad_ones_refused(world, refused)
     _erased_what_was_answered(world, refused, answered)
     newest = world.reader.manifest(world.reader.newest())
-    check_held(given, world.sent.values(), newest, world.reader.pending(newest), read_hash_key(world.store))
+    check_held(
+        given, world.sent.values(), newest, world.reader.pending(newest), hash_key_of(world.store, newest.hash_key_id)
+    )
     _receipts_arrived(world, refused, given)
     for era in world.eras:
         _receipts_agree(era.receipts)

@@ -41,6 +41,7 @@ from tests.simulation.held import SHARES, to_decide
 from tests.simulation.outbox import Arrivals
 from tests.simulation.requests import Sender, Sent
 from tests.simulation.retraining import leave_candidate
+from tests.simulation.rotation import KEY_BYTES, rotate
 
 MAY_END_IT = (CommitLost, CommitUnknown, StoreError, OutboxError, SourceError)
 """Errors that may end a process in a world. Any other is a bug."""
@@ -98,6 +99,7 @@ class World:
             self.decide: 3,
             self.follow: 2,
             self.retrain: 1,
+            self.rekey: 1,
             **dict.fromkeys(self.stream.disturbances, 1),
             self.back_up: 1,
             self.restore: 1,
@@ -172,6 +174,14 @@ class World:
         """Somebody leaves a model that was trained on the data from before the first request."""
         self.candidates += 1
         self.left[leave_candidate(self.random, self.store, self.candidates)] = len(self.eras)
+
+    def rekey(self) -> None:
+        """Somebody rotates the key of hashes, in trouble, while no process works."""
+        access = Access(self.bucket, Trouble(crash=self.random.choice((0, 0, 0.1))), self.chance, lambda what: None)
+        try:
+            rotate(access, self.random.randbytes(KEY_BYTES), self._utc)
+        except Crash as error:
+            self.log.append(f"  the rotation ended: {type(error).__name__} {error}")
 
     def back_up(self) -> None:
         """Somebody copies the bucket."""

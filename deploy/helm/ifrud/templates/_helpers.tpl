@@ -57,3 +57,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{ toYaml . }}
 {{- end }}
 {{- end -}}
+
+{{/* Which Secrets the pod reads, in which versions: a hash of what they hold could be guessed. Nothing of it is known to
+     `helm template`, nor of a Secret that is not there yet. */}}
+{{- define "ifrud.secretVersions" -}}
+{{- range append .Values.existingSecrets .Values.secretFiles.secretName | compact }}
+{{- $secret := lookup "v1" "Secret" $.Release.Namespace . }}
+{{ . }} {{ with $secret.metadata }}{{ .uid }} {{ .resourceVersion }}{{ end }}
+{{- end }}
+{{- end -}}
