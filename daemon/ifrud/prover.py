@@ -15,6 +15,7 @@ from itertools import count
 from threading import Event
 
 import torch
+from torch import Tensor
 
 from ifru.evaluation.chosen_pairs import PairProver
 from ifru.interactions import Dataset
@@ -43,11 +44,11 @@ NEAR = 0.1
 """A solution is near enough to the optimum where its gap is such a share of what the version lacks."""
 
 OPEN = 1e3
-"""A gap so many times as large as the slope, in lengths of √L, is not closed by solving on: it is rounding, or the
-rank is too small."""
+"""A gap so many times as large as the slope, in lengths of √L, is not closed by solving on."""
 
-NOISE = 1e-5
-"""Standard deviation of what the search for a solution adds to each parameter to begin with."""
+SPARE, NOISE = 1e-3, 1e-4
+"""A dimension is to spare where it is such a share of the largest; and the standard deviation of what it starts with
+where the optimum needs it."""
 
 AT_ONCE = 32
 """Requests that are proven about one version while events come: newer ones are waiting by then."""
@@ -218,19 +219,29 @@ class _Work:
         """As near to the optimum as it pays off. published: L of the version."""
         config, train = self._snapshot.config, self._snapshot.dataset.train
         theta = self._snapshot.tables.stacked().double()
-        # A dimension that is zero, as the rank may have some to spare, stays zero where the optimum came to need it.
-        noise = torch.randn(theta.shape, generator=self._random, dtype=theta.dtype)
-        theta += NOISE * noise * (theta != 0).any(dim=1, keepdim=True)
         objective = model_of(config).objective(train, theta.device, torch.float64)
-        for tolerance in SOLVED:
-            plan = Plan(sweeps=0, tolerance=tolerance, budget_bytes=self._snapshot.budget)
+        tolerances, spare = list(SOLVED), _spare(theta)
+        while True:
+            plan = Plan(sweeps=0, tolerance=tolerances[0], budget_bytes=self._snapshot.budget)
             solved = minimise(objective, theta, plan, stop=self._stop)
             theta = solved.theta
             proof = prove(solved.parameters, train, config, random=self._random, check=self._go_on)
-            final = proof.gap > OPEN * solved.gradient_norm * math.sqrt(proof.objective)
-            if final or proof.gap <= NEAR * (published - proof.objective):
-                break
-        return _Solution(solved.parameters, proof.dual, final and proof.relative_gap > PROVEN[torch.float64])
+            # A gap that is so large next to the slope is rounding, or a dimension is missing.
+            stays = proof.gap > OPEN * solved.gradient_norm * math.sqrt(proof.objective)
+            missing = stays and proof.relative_gap > PROVEN[torch.float64]
+            if missing and spare:
+                theta, spare = self._nudged(theta), False
+                # It grows from a slope that is next to none.
+                tolerances = tolerances[-1:]
+            elif stays or proof.gap <= NEAR * (published - proof.objective) or len(tolerances) == 1:
+                return _Solution(solved.parameters, proof.dual, missing)
+            else:
+                tolerances.pop(0)
+
+    def _nudged(self, theta: Tensor) -> Tensor:
+        """A dimension that is zero stays zero, where the optimum came to need it."""
+        noise = torch.randn(theta.shape, generator=self._random, dtype=theta.dtype)
+        return theta + NOISE * noise * (theta != 0).any(dim=1, keepdim=True)
 
     def _prove_requests(self, solution: Parameters) -> None:
         snapshot = self._snapshot
@@ -261,3 +272,9 @@ class _Work:
     def _stop(self) -> bool:
         self._go_on()
         return False
+
+
+def _spare(theta: Tensor) -> bool:
+    """Whether a model [R, K] has a dimension that it does not use."""
+    values = torch.linalg.eigvalsh(theta.T @ theta)
+    return bool(values[0] < SPARE**2 * values[-1])
