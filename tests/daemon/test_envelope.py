@@ -242,5 +242,5 @@ def test_an_approval_names_its_request_bare_and_as_a_cloud_event() -> None:
     for payload in (bare, cloud):
         found = decode(event(payload), 10_000)
         assert isinstance(found, Approve)
-        assert found.approved == ("/crm", "r-1")
+        assert found.named == ("/crm", "r-1")
     assert refused(event({**bare, "request": {"source": "/crm"}})).field == "request.id"

@@ -23,7 +23,7 @@ FIELDS = tuple(
         | {"payload", "record", "key", "timestamp"}  # Kafka's record
         | {"content-type", "specversion", "data", "data_base64"}  # CloudEvents
         | {"op", "ts_ms"}  # Debezium
-        | {"engine"}
+        | {"engine", "rejected"}
     )
 )
 """What a dead letter can name as wrong: its field up to the first dot."""

@@ -199,6 +199,7 @@ _WRONG = {
     "payload": "is no JSON document, or too large",
     "record": "Kafka's record cannot be read",
     "engine": "no update could be computed",
+    "rejected": "an operator rejected what was held",
     "id": "the id is missing, wrong, or was used for something else",
     "type": "is none of the types that are understood",
 }
