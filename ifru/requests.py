@@ -101,7 +101,7 @@ class EraseInteractions(_Request):
     @property
     def content(self) -> dict[str, object]:
         """Neither the order of the pairs nor how often one is named changes what is asked for."""
-        return {**super().content, "interactions": sorted(set(self.interactions))}
+        return {"type": self.type, "interactions": sorted(set(self.interactions))}
 
 
 class Rectify(_Request):
@@ -126,16 +126,27 @@ class Named(BaseModel):
     source: Annotated[str, StringConstraints(strict=True, max_length=1024)] = ""
 
 
-class Approve(_Request):
-    """Have a request carried out that is held, because it would erase much. It erases nothing by itself."""
+class _Decision(_Request):
+    """About a request that is held, because it would erase much. It erases nothing by itself."""
 
-    type: Literal["approve"]
     request: Named
 
     @property
-    def approved(self) -> Identity:
+    def named(self) -> Identity:
         """The request that is meant."""
         return self.request.source, self.request.id
+
+
+class Approve(_Decision):
+    """Have a request carried out that is held."""
+
+    type: Literal["approve"]
+
+
+class Reject(_Decision):
+    """Have a request that is held never carried out."""
+
+    type: Literal["reject"]
 
 
 class Release(_Request):
@@ -159,8 +170,18 @@ class Release(_Request):
         return {"type": self.type, "interactions": sorted(set(self.interactions))}
 
 
-Request = EraseUser | EraseBefore | EraseItem | EraseInteractions | Rectify | Approve | Release
-REQUEST_TYPES = ("erase_user", "erase_before", "erase_item", "erase_interactions", "rectify", "approve", "release")
+Request = EraseUser | EraseBefore | EraseItem | EraseInteractions | Rectify | Approve | Reject | Release
+Decision = Approve | Reject
+REQUEST_TYPES = (
+    "erase_user",
+    "erase_before",
+    "erase_item",
+    "erase_interactions",
+    "rectify",
+    "approve",
+    "reject",
+    "release",
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ADAPTER: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="type")])
 
@@ -190,6 +211,10 @@ def parse_request(payload: bytes | str) -> Request:
 def resolve(request: Request, dataset: Dataset) -> Deletion:
     """The rows that a request means in a data set; none where its subject is unknown or has been erased."""
     match request:
+        case EraseInteractions() | Rectify():
+            rows = ((dataset.users.row(user), dataset.items.row(item)) for user, item in request.interactions)
+            known = [(user, item) for user, item in rows if user is not None and item is not None]
+            return dataset.relabelled(known, request.label) if isinstance(request, Rectify) else dataset.of_pairs(known)
         case EraseUser():
             user = dataset.users.row(request.subject)
             return Deletion.nothing() if user is None else dataset.of_user(user)
@@ -200,13 +225,7 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
         case EraseItem():
             item = dataset.items.row(request.subject)
             return Deletion.nothing() if item is None else dataset.of_item(item)
-        case EraseInteractions() | Rectify():
-            rows = ((dataset.users.row(user), dataset.items.row(item)) for user, item in request.interactions)
-            known = ((user, item) for user, item in rows if user is not None and item is not None)
-            if isinstance(request, Rectify):
-                return Deletion.union(dataset.relabelled(*pair, request.label) for pair in known)
-            return Deletion.union(dataset.of_pair(*pair) for pair in known)
-        case Approve() | Release():
+        case Approve() | Reject() | Release():
             return Deletion.nothing()
 
 
@@ -252,7 +271,7 @@ def near_miss(request: Request, dataset: Dataset) -> bool:
         case EraseInteractions() | Rectify():
             known = ((_known(users, user), _known(items, item)) for user, item in request.interactions)
             return any("near" in pair and "no" not in pair for pair in known)
-        case Approve() | Release():
+        case Approve() | Reject() | Release():
             return False
 
 

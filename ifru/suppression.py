@@ -24,7 +24,7 @@ from ifru.interactions.loading import Recorded, id_column, times
 from ifru.interactions.table import Bool, Int32, Int64
 from ifru.requests import Request
 from ifru.snapshots import NO_TIME, NOBODY, Reader, Store, Subject, Suppressed, hash_key_of
-from ifru.snapshots.hash_key import PAIR_BITS, encoded_id, pair_hash, subject_hash
+from ifru.snapshots.hash_key import KEY_BYTES, PAIR_BITS, encoded_id, pair_hash, pairs_of, subject_hash
 from ifru.snapshots.suppressed import KINDS, Kind, UInt64
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -99,11 +99,18 @@ class Suppression:
             users=users,
             items=items,
             of_user=np.isin(hashes, of_kind["user"].hash),
-            of_pair=np.isin(hashes >> PAIR_BITS, of_kind["pair"].hash >> PAIR_BITS),
+            of_pair=np.isin(self._pairs_of(users, hashes), of_kind["pair"].hash >> PAIR_BITS),
             of_item=np.isin(of_items, of_kind["item"].hash),
             until=_until(hashes, of_kind["before"]),
             pairs=of_kind["pair"].hash,
         )
+
+    def _pairs_of(self, users: Names, hashes: UInt64) -> UInt64:
+        """What the hashes of users' pairs begin with; nothing is where there is no name. hashes: of the users."""
+        if len(self.key) == KEY_BYTES:
+            return hashes >> np.uint64(PAIR_BITS)
+        found = (0 if name is None else pairs_of(self.key, encoded_id(name)) for name in users)
+        return np.fromiter(found, dtype=np.uint64, count=len(users))
 
     def _hashes(self, kind: Kind, names: Names) -> UInt64:
         """0 where there is no name."""

@@ -1,4 +1,6 @@
-"""Fixtures that several parts of the tests share."""
+"""Fixtures and settings that several parts of the tests share."""
+
+from hypothesis import settings
 
 pytest_plugins = [
     "tests.fixtures.kafka",
@@ -6,3 +8,7 @@ pytest_plugins = [
     "tests.fixtures.seaweedfs",
     "tests.fixtures.streams",
 ]
+
+# No test fails for being slow on a machine with other work.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")

@@ -50,7 +50,7 @@ class Adoption:
         """Remove the candidate that the newest version was made from. Raises StoreError."""
         name = self._pipeline.model.manifest.candidate
         if name is not None:
-            self._outlasting(lambda: candidates.discard(self._store, name))
+            self._outlasting(lambda: candidates.forget(self._store, name))
 
     def look(self, watch: Callable[[], Stopwatch]) -> bool:
         """Adopt the oldest candidate, or refuse it, if it is time to look for one; whether there was one.
@@ -101,7 +101,7 @@ class Adoption:
             return None
 
     def _reject(self, name: str, error: IfruError) -> None:
-        log.error(f"refused the candidate {name}: {error}", candidate=name)
+        self._pipeline.reporter.refused(name, str(error))
         self._outlasting(lambda: candidates.reject(self._store, name, str(error), self._utc()))
 
     def _outlasting(self, work: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,15 +28,24 @@ class Batch:
     closed: Closed
 
 
+ARRIVING = 0.01
+"""Seconds that a batch still waits at least whose events came while the one before was worked on: the client asks for
+more only once it is asked, and a batch of the few that it had would be followed by another one."""
+
+
 class Batcher:
     """Collects events until they are a batch.
 
-    A batch that closes full doubles the limit of the next one, up to max_backlog: one combined update is cheaper
-    than two. Any other batch shows that no more events wait, and sets the limit back to max_requests.
+    After a batch that closes full the next one takes up to max_backlog: one combined update is cheaper than two. One
+    that closes because no more events came sets the limit back to max_requests.
+
+    interval: seconds between the ends of two batches at least; one that is full does not wait for it.
     """
 
-    def __init__(self, settings: BatchSettings) -> None:
+    def __init__(self, settings: BatchSettings, interval: float = 0.0) -> None:
         self._settings = settings
+        self._interval = interval
+        self._earliest = -math.inf
         self._max_age = settings.max_age_ms / 1000
         self._idle = settings.idle_ms / 1000
         self._limit = settings.max_requests
@@ -52,12 +62,12 @@ class Batcher:
         """How many more events the batch takes."""
         return max(0, self._limit - len(self._events))
 
-    def add(self, events: Sequence[Event], now: float) -> None:
-        """Take events that were read at `now` (seconds)."""
+    def add(self, events: Sequence[Event], now: float, since: float | None = None) -> None:
+        """Take events that were read at `now` (seconds). since: when they may have come, if nobody looked meanwhile."""
         if not events:
             return
         if not self._events:
-            self._oldest = now
+            self._oldest = now if since is None else max(since, now + min(0.0, ARRIVING - self._max_age))
         self._newest = now
         self._events.extend(events)
         self._bytes += sum(len(event.payload or b"") for event in events)
@@ -69,7 +79,7 @@ class Batcher:
         if self._full:
             return 0.0
         due = min(self._newest + self._idle, self._oldest + self._max_age)
-        return max(0.0, due - now)
+        return max(0.0, max(due, self._earliest) - now)
 
     def close(self, now: float, stopping: bool = False) -> Batch | None:
         """The batch, where it is due; None where it is empty or may still grow."""
@@ -77,9 +87,12 @@ class Batcher:
         if reason is None:
             return None
         batch = Batch(tuple(self._events), reason)
-        grown = min(2 * self._limit, self._settings.max_backlog)
-        self._limit = grown if reason is Closed.FULL else self._settings.max_requests
+        if reason is Closed.FULL:
+            self._limit = self._settings.max_backlog
+        elif reason is Closed.IDLE:
+            self._limit = self._settings.max_requests
         self._events, self._bytes = [], 0
+        self._earliest = now + self._interval
         return batch
 
     @property
@@ -93,8 +106,8 @@ class Batcher:
             return Closed.FULL
         if stopping:
             return Closed.STOP
-        if now >= self._oldest + self._max_age:
+        if now >= max(self._earliest, self._oldest + self._max_age):
             return Closed.AGE
-        if now >= self._newest + self._idle:
+        if now >= max(self._earliest, self._newest + self._idle):
             return Closed.IDLE
         return None

@@ -21,6 +21,7 @@ from ifru.snapshots import (
     FullState,
     Holding,
     Manifest,
+    ProvenBound,
     Reader,
     Remembered,
     Residual,
@@ -66,6 +67,8 @@ class Model:
         self._engine_of = engine_of
         self.full_versions = full_versions
         self.suppression = suppression
+        self.proof: ProvenBound | None = None
+        """What the next manifest says of an older version, or of this one."""
         self._counted = Counters()
         self._own(newest)
 
@@ -107,6 +110,7 @@ class Model:
 
         added: what it adds to the suppression list. candidate: the name of the one that was adopted.
 
+        Where it answers requests `hint` is to be called once their receipts are sent.
         Raises StoreError, CommitLost or CommitUnknown.
         """
         return self._commit(
@@ -158,6 +162,10 @@ class Model:
         """
         return self._commit(replace(self._unchanged(positions), claim=True))
 
+    def hint(self) -> None:
+        """Tell readers of the newest version, if they were not told."""
+        self._writer.hint()
+
     def settle(self) -> Settled:
         """Bring the debt up to date, and say what the newest version really owes."""
         self.settled = self.engine.settle()
@@ -207,9 +215,9 @@ class Model:
         full = self._full(parameters, serving) if due or change.candidate is not None else None
         suppression = self.suppression.after(change.suppressed)
         suppressed = change.suppressed if full is None else suppression.whole
-        change = replace(change, serving=serving, buffers=buffers, full=full, suppressed=suppressed)
-        self.manifest = self._writer.commit(self.manifest, change)
-        self.suppression = suppression
+        change = replace(change, serving=serving, buffers=buffers, full=full, suppressed=suppressed, proof=self.proof)
+        self.manifest = self._writer.commit(self.manifest, change, hint=not change.events)
+        self.suppression, self.proof = suppression, None
         return self.manifest
 
     def _residual(self, update: Update | None, otherwise: str) -> Residual:

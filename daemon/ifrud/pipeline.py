@@ -12,25 +12,22 @@ import numpy as np
 from ifru.engine.engine import UpdateFailed
 from ifru.engine.update import Update
 from ifru.interactions import Deletion
-from ifru.models import model_of
-from ifru.proof import ProofError
 from ifru.requests import Request, refusal
 from ifru.snapshots import NOBODY, Event, Holding, Manifest, Reader, Remembered, Run, Suppressed, Version
 from ifru.snapshots import Source as Recorded
 from ifrud.batcher import Batch, Closed
-from ifrud.memory import ProofTooLarge
 from ifrud.model import NO_QUALITY, Model
 from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import BatchCounts, NewVersion, Reporter
-from ifrud.prover import RMS_BOUND, Prover
 from ifrud.requests.answered import Answered
 from ifrud.requests.answers import Answers, Recognised, answer, recognise
-from ifrud.requests.approvals import approve
 from ifrud.requests.brake import Brake
+from ifrud.requests.decisions import decide
 from ifrud.requests.intake import Decoder
+from ifrud.requests.proven import RequestProofs
 from ifrud.requests.purges import Purges
 from ifrud.requests.receipts import Receipt
-from ifrud.streams.outboxes import Outbox
+from ifrud.streams.outboxes import Outbox, Record
 from ifrud.streams.positions import advanced
 from ifrud.streams.sources import Source, SourceError
 
@@ -65,10 +62,11 @@ class Pipeline:
     decoder: Decoder
     reporter: Reporter
     purges: Purges
+    proven: RequestProofs
     utc: Callable[[], datetime]
     positions: Mapping[int, int] = field(default_factory=dict, init=False)
     """How far the newest version has read the source; after `resume` at least where reading goes on."""
-    _proof_failed: int | None = field(default=None, init=False)
+    _acknowledged: Mapping[int, int] | None = field(default=None, init=False)
 
     def resume(self) -> None:
         """Go on where the newest version ends: seek there, repeat its receipts, which may never have been sent, and
@@ -92,8 +90,8 @@ class Pipeline:
         2. Send dead letters for events that are no requests, or others under a used id, or that the data has no answer
         to: before the commit, so that none is ever lost. A batch that asks for nothing ends here.
         3. Find the rows, and hold what would erase too many. 4. Update the model. 5. Commit, receipts included.
-        6. Send the receipts.
-        7. Compute the residual influence exactly. 8. Show lag tools how far the source was read.
+        6. Send the receipts, then tell readers of the new version.
+        7. Compute the residual influence exactly.
         Raises what these raise; only 5 changes what the next process starts from.
 
         Where the engine fails, 3 to 7 are done with half of the requests and then with the rest; a request on which it
@@ -106,7 +104,7 @@ class Pipeline:
             engine = self.model.engine
             refused = partial(refusal, dataset=engine.dataset, config=engine.config, relabels=engine.relabels)
             recognised = recognise(intake, self.answered, letters, refused, held)
-            recognised = approve(recognised, held, self.answered, letters, refused)
+            recognised = decide(recognised, held, self.answered, letters, refused)
         self._show_open(request for request, _ in recognised.fresh.values())
         self.reporter.ignored(recognised.ignored)
         # 2
@@ -115,7 +113,6 @@ class Pipeline:
         if recognised.asks_nothing and self.utc() - self.model.manifest.time < POSITIONS_DUE:
             self.positions = advanced(self.positions, batch.events)
             self.reporter.board.update(positions=dict(self.positions))
-            self._acknowledge()
             return
         # 3 to 7
         sizes = [len(recognised.fresh)]
@@ -134,9 +131,6 @@ class Pipeline:
                     recognised = self._failed(recognised, error)
                     sizes = sizes or [0]
         self._show_open(())
-        # 8
-        with watch.stage("acknowledge"):
-            self._acknowledge()
 
     def _show_open(self, fresh: Iterable[Request]) -> None:
         """Requests of a batch that are not answered yet, and those that are held, are open."""
@@ -147,16 +141,20 @@ class Pipeline:
         # 3
         with watch.stage("resolve"):
             answers = answer(part, self.model.dataset, self.brake, self.utc())
+            erased = self.proven.erased(answers)
         # 4
         with watch.stage("update"):
             update = self.model.forget(answers.deletion)
         # 5
         with watch.stage("commit"):
-            receipts = self._commit(update, answers, positions)
+            receipts, records = self._commit(update, answers, positions)
+            self.proven.add(erased)
         # 6
         with watch.stage("receipts"):
-            self.streams.receipts.send([receipt.record() for receipt in receipts])
+            self.streams.receipts.send(records)
         self.reporter.answered(part)
+        with watch.stage("hint"):
+            self.model.hint()
         # 7
         with watch.stage("settle"):
             self.model.settle()
@@ -169,11 +167,16 @@ class Pipeline:
         self.streams.dead_letters.send([found.letters[-1].record()])
         return found
 
-    def _acknowledge(self) -> None:
-        try:
-            self.streams.source.acknowledge(self.positions)
-        except SourceError as error:
-            self.reporter.acknowledgement_failed(error)
+    def acknowledge(self, watch: Stopwatch) -> None:
+        """Show lag tools how far the source was read, where that is further than they were shown."""
+        if self.positions == self._acknowledged:
+            return
+        self._acknowledged = self.positions
+        with watch.stage("acknowledge"):
+            try:
+                self.streams.source.acknowledge(self.positions)
+            except SourceError as error:
+                self.reporter.acknowledgement_failed(error)
 
     def refine(self, stop: Callable[[], bool], watch: Stopwatch) -> None:
         """Publish a version nearer to the retrained model, where there is one. stop(): asked again and again."""
@@ -186,53 +189,25 @@ class Pipeline:
         if update is not None and len(update.parameters) > 0:
             self._publish_idle(update, NO_QUALITY, watch)
 
-    @property
-    def proof_is_due(self) -> bool:
-        """Whether the newest version has no proof, and none was tried."""
-        manifest = self.model.manifest
-        provable = model_of(manifest.model).capabilities.provable
-        return provable and RMS_BOUND not in manifest.quality and manifest.version != self._proof_failed
-
-    def prove(self, prover: Prover) -> None:
-        """Start the proof of the newest version, where there is room for it; `take` publishes it."""
-        model = self.model
-        try:
-            prover.start(model.manifest.version, model.engine.config, model.engine.parameters, model.dataset)
-        except ProofTooLarge as error:
-            self._not_proven(error)
-
-    def take(self, prover: Prover, watch: Stopwatch) -> None:
-        """Publish the proof once it is finished, if it is about the newest version.
-
-        The proof becomes a version of its own that moves nothing: a manifest is never written twice.
-        A version about which nothing can be proven is left as it is.
-        """
-        try:
-            proven = prover.result()
-        except ProofError as error:
-            self._not_proven(error)
-            return
-        if proven is not None and proven.version == self.model.manifest.version:
-            self._publish_idle(None, proven.quality, watch)
-
-    def _not_proven(self, error: ProofError) -> None:
-        self._proof_failed = self.model.manifest.version
-        self.reporter.proof_failed(self._proof_failed, error)
+    def state(self, quality: Mapping[str, float], watch: Stopwatch) -> None:
+        """Publish a version that moves nothing, and says what is known of the newest."""
+        self._publish_idle(None, quality, watch)
 
     @property
     def restatement_is_due(self) -> bool:
         """Whether a version is to be written that changes nothing: a full one, or one for receipts."""
-        return self.purges.overdue() or self.model.full_versions.overdue(self.model.manifest)
+        return self.purges.overdue() or self.proven.overdue() or self.model.full_versions.overdue(self.model.manifest)
 
     def restate(self, watch: Stopwatch) -> None:
         """Publish the newest version once more, with the receipts of what was purged; full if it is time for that."""
         with watch.stage("commit"):
-            purged = self.purges.receipts
-            lines = [receipt.line() for receipt in purged]
+            purged, proven = self.purges.receipts, self.proven.receipts
+            lines = [receipt.line() for receipt in (*purged, *proven)]
             stored = self._to_store(erases=False)
             self._published(self.model.restate(lines, stored, self.purges.read), stored)
+            self.proven.sent()
         with watch.stage("receipts"):
-            self.streams.receipts.send([receipt.record() for receipt in purged])
+            self.streams.receipts.send([receipt.record() for receipt in (*purged, *proven)])
         self._report(None, None, watch, purged=len(purged), restated=True)
 
     def adopt(self, candidate: Version, watch: Stopwatch) -> None:
@@ -251,18 +226,21 @@ class Pipeline:
             self.model.settle()
         self._report(None, update, watch)
 
-    def _commit(self, update: Update | None, answers: Answers, positions: Mapping[int, int]) -> Sequence[Receipt]:
+    def _commit(
+        self, update: Update | None, answers: Answers, positions: Mapping[int, int]
+    ) -> tuple[Sequence[Receipt], Sequence[Record]]:
         # In single precision it takes half of the memory where requests are remembered.
         influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.events
-        receipts = [*answers.receipts(version, now, influence), *self.purges.receipts]
+        receipts = [*answers.receipts(version, now, influence), *self.purges.receipts, *self.proven.receipts]
         lines = [receipt.line() for receipt in receipts]
         brake, purged = answers.braked(self.brake, version, now), self.purges.read
         added = self.model.suppression.of(answers.suppressed)
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, purged, brake.holding, added)
+        self.proven.sent()
         self.positions, self.brake = positions, brake
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
-        return receipts
+        return receipts, [receipt.record(line) for receipt, line in zip(receipts, lines, strict=True)]
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
         source = self.streams.source

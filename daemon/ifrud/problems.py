@@ -16,6 +16,7 @@ class InvalidSettings(IfruError):
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__("\n".join(lines))
+        self.lines = list(lines)
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
@@ -41,7 +42,7 @@ def _line(loc: tuple[int | str, ...], kind: str, message: str, value: Any, model
         return f"{field}: is not set; allowed are {group.model_fields[str(loc[-1])].description}"
     if kind == "value_error":
         return f"{field}: {message.removeprefix('Value error, ')}"
-    if any(secret in field for secret in ("password", "token", "hash_key")):
+    if any(secret in field for secret in ("password", "token", "secret", "hash_key")):
         return f"{field}: {message}"
     return f"{field}: {value!r} is not allowed; {message[0].lower()}{message[1:]}"
 

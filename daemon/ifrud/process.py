@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,10 +18,12 @@ from ifru.engine.settings import EngineSettings
 from ifru.engine.supported import UnsupportedSupport
 from ifru.engine.update import Carried
 from ifru.errors import IfruError
+from ifru.evaluation.chosen_pairs import check_provable
 from ifru.kernels.device import UnsupportedDevice, device_of
 from ifru.kernels.dispatch import concurrent
 from ifru.models import ModelConfig, model_of
 from ifru.models.factory import use_module
+from ifru.proof import ProofError
 from ifru.snapshots import (
     Manifest,
     NoVersion,
@@ -39,35 +41,38 @@ from ifru.snapshots import (
 )
 from ifru.stores.versioned import VERSIONED, keeps_versions
 from ifru.suppression import Suppression
-from ifru.training.warm_up import warm_up
+from ifru.training.ahead import warm_up_helped
 from ifrud.adoption import Adoption
 from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
 from ifrud.cgroup import memory_limit
 from ifrud.collecting import Collecting
 from ifrud.exits import Exit, exit_for
-from ifrud.freed import return_at_once
+from ifrud.freed import collect_rarely, return_at_once
 from ifrud.full_versions import FullVersions, dated
 from ifrud.housekeeping import Housekeeping
 from ifrud.lookout import Lookout
 from ifrud.memory import Memory
 from ifrud.model import Model
 from ifrud.observe.admin import AdminServer, admin_app, bind, write_address
-from ifrud.observe.metrics import Metrics
+from ifrud.observe.metrics import Metrics, Stopwatch
+from ifrud.observe.page.older import Older
 from ifrud.observe.report import Reporter
 from ifrud.observe.status import Board, Status
 from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline, Streams
 from ifrud.problems import InvalidSettings
+from ifrud.proofs import Proofs
 from ifrud.prover import Prover
 from ifrud.requests.answered_loading import load_answered
 from ifrud.requests.brake import Brake
 from ifrud.requests.changes import Changes
 from ifrud.requests.dead_letters import Letters
 from ifrud.requests.intake import Decoder
+from ifrud.requests.proven import RequestProofs
 from ifrud.requests.purges import Purges
 from ifrud.service import IdleWork, Service
-from ifrud.settings import AdminSettings, Settings
+from ifrud.settings import Settings
 from ifrud.stop_signals import StopSignals
 from ifrud.stored import Stored
 from ifrud.streams.outboxes import open_outbox
@@ -112,12 +117,13 @@ def _serve(settings: Settings, drain: bool, stop: StopSignals, stack: ExitStack)
     reporter = _reporter(settings)
     if settings.model is not None:
         use_module(settings.model)
-    admin = _admin(settings.admin, reporter, stack)
+    admin = _admin(settings, reporter, stack)
     store = open_store(settings.store, RETRY_SECONDS, ANSWER_SECONDS)
     probe(store, _attempt())
     if settings.collect.older_than is not None and keeps_versions(store, _attempt()):
         log.warning(f"old versions are collected, but {VERSIONED}")
     streams = _streams(settings, stack)
+    collect_rarely()
     limit = settings.memory_bytes or memory_limit()
     if limit is not None:
         return_at_once()
@@ -176,13 +182,19 @@ def assemble(
     prove = settings.prove and _proving(manifest.model)
     quick = AttendedStore(store, contacts["store"])
     housekeeping = _housekeeping(settings, quick, reporter, now, utc)
-    pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, utc)
+    wanted = prove and settings.prove_requests and _pairs_provable(manifest.model)
+    proven = RequestProofs(model, Reader(quick), reporter.metrics, now, utc, settings.purge_receipts_s, wanted)
+    pipeline = Pipeline(model, reader, answered, brake, streams, decoder, reporter, housekeeping.purges, proven, utc)
+
+    def state(quality: Mapping[str, float]) -> None:
+        pipeline.state(quality, Stopwatch(reporter.metrics, now))
+
     return Service(
         pipeline=pipeline,
-        batcher=Batcher(settings.batch),
+        batcher=Batcher(settings.batch, settings.publish.min_interval_ms / 1000),
         idle=IdleWork(settings.refine, _refined(reader, manifest), prove, settings.refine_after_ms / 1000),
         reporter=reporter,
-        prover=prover,
+        proofs=Proofs(model, prover, proven, reporter, state, settings.prove_share),
         lookout=Lookout(quick, now),
         housekeeping=housekeeping,
         adoption=Adoption(pipeline, attended, quick, patience, now, utc),
@@ -229,6 +241,14 @@ def _proving(config: ModelConfig) -> bool:
     return concurrent()
 
 
+def _pairs_provable(config: ModelConfig) -> bool:
+    try:
+        check_provable(config)
+    except ProofError:
+        return False
+    return True
+
+
 def _reporter(settings: Settings) -> Reporter:
     status = Status(started=_utc(), store=settings.store, source=settings.events)
     board = Board(status, settings.patience_s, time.monotonic, _utc)
@@ -240,16 +260,23 @@ def _reporter(settings: Settings) -> Reporter:
     return Reporter(board, metrics, _utc)
 
 
-def _admin(settings: AdminSettings, reporter: Reporter, stack: ExitStack) -> AdminServer:
-    token = None if settings.token is None else settings.token.get_secret_value()
-    app = admin_app(reporter.board, reporter.metrics.registry, settings.stalled_after_s, token)
-    server = AdminServer(app, bind(settings.host, settings.port))
+def _admin(settings: Settings, reporter: Reporter, stack: ExitStack) -> AdminServer:
+    admin = settings.admin
+    token = None if admin.token is None else admin.token.get_secret_value()
+    older = Older(partial(open_store, settings.store, RETRY_SECONDS, ANSWER_SECONDS))
+    registry, board = reporter.metrics.registry, reporter.board
+    app = admin_app(board, registry, admin.stalled_after_s, token, older, admin.runbooks)
+    server = AdminServer(app, bind(admin.host, admin.port))
     server.start()
     stack.callback(server.stop)
-    if settings.file is not None:
-        write_address(settings.file, server.url)
+    if admin.file is not None:
+        write_address(admin.file, server.url)
     log.info(f"admin port: {server.url}", url=server.url)
     return server
+
+
+def _compiling() -> None:
+    log.info("compiling, since this is a first start here: it takes some seconds, and `ifru compile` does it ahead")
 
 
 def _engine(newest: Version, settings: EngineSettings, memory: Memory, beat: Callable[[], None]) -> Engine:
@@ -257,7 +284,7 @@ def _engine(newest: Version, settings: EngineSettings, memory: Memory, beat: Cal
     carried = Carried(residual.batch_energy, residual.added_energy)
     try:
         device = device_of(settings.device)
-        warm_up(model, device, (newest.parameters.computed_in,))
+        warm_up_helped(model, device, newest.parameters.computed_in, _compiling)
         if device.type == "cpu":
             cache_bytes = memory.for_cache(model, newest.parameters, newest.dataset)
             settings = settings.model_copy(update={"cache_bytes": cache_bytes})

@@ -13,7 +13,7 @@ from ifrud.observe.metrics import Stopwatch
 from ifrud.observe.report import Reporter
 from ifrud.patience import Patience
 from ifrud.pipeline import Pipeline
-from ifrud.prover import Prover
+from ifrud.proofs import Proofs
 from ifrud.streams.positions import Goal, lag
 from ifrud.streams.sources import SourceError
 
@@ -21,7 +21,10 @@ QUIET_POLL = 0.1
 """Seconds that a poll waits for events; a signal is noticed after this time at the latest."""
 
 LAG_SECONDS = 1.0
-"""How often the lag is shown."""
+"""How often the lag is shown, here and to lag tools, which takes a request to the broker."""
+
+BUSY_SECONDS = 2.0
+"""Where events have left no time for proofs for so long, one begins beside them."""
 
 LOOK_SECONDS = 0.003
 """How often a refinement looks whether events have come."""
@@ -51,7 +54,7 @@ class Service:
     batcher: Batcher
     idle: IdleWork
     reporter: Reporter
-    prover: Prover
+    proofs: Proofs
     lookout: Lookout
     housekeeping: Housekeeping
     adoption: Adoption
@@ -63,8 +66,9 @@ class Service:
         self._source = self.pipeline.streams.source
         self._contact = self.reporter.board.contacts["source"]
         self._watch = self._new_watch()
-        self._last_event = self._lag_due = self.now()
+        self._last_event = self._lag_due = self._idle_at = self.now()
         self._silent = self._refined = False
+        self._busy_since: float | None = None
 
     def run(self, stop: Callable[[], bool], drain: bool) -> None:
         """Process events until told to stop or the source ends, then the batch in hand. drain: until its present end.
@@ -101,10 +105,12 @@ class Service:
             self.lookout.look(self.pipeline.model.manifest)
             self.housekeeping.look(self.pipeline.model.manifest)
         if (batch is not None or len(self.batcher) == 0) and self.adoption.look(self._new_watch):
-            self.prover.give_up()
+            self.proofs.give_up()
             self._refined = not self.idle.refine
         elif batch is None and len(self.batcher) == 0 and self._quiet() and not drain:
             self._improve(stop)
+        if batch is not None and self.idle.prove and not drain and self.now() - self._idle_at >= BUSY_SECONDS:
+            self.proofs.beside()
         self._show_lag()
 
     def _finish(self) -> None:
@@ -113,8 +119,11 @@ class Service:
         batch = self.batcher.close(self.now(), stopping=True)
         if batch is not None:
             self._process(batch)
+        self.pipeline.acknowledge(self._watch)
 
     def _patience(self) -> float:
+        if self._busy_since is not None:
+            return 0.0
         patience = self.batcher.patience(self.now())
         return QUIET_POLL if patience is None else min(patience, QUIET_POLL)
 
@@ -127,15 +136,16 @@ class Service:
             events = self._source.poll(self.batcher.room, timeout)
         self._contact.heard(self._source.heard(), asked)
         now = self.now()
-        self.batcher.add(events, now)
+        self.batcher.add(events, now, self._busy_since)
+        self._busy_since = None
         self._silent = not events
         if events:
-            # They lead to another version, so a proof of this one is of no use.
-            self.prover.give_up()
+            self.proofs.hold_back()
             self._last_event = now
             self.reporter.board.update(in_hand=len(self.batcher))
 
     def _process(self, batch: Batch) -> None:
+        self._busy_since = self.now()
         self.pipeline.process(batch, self._watch)
         self.reporter.board.update(in_hand=len(self.batcher))
         self._watch = self._new_watch()
@@ -152,10 +162,9 @@ class Service:
             self.pipeline.restate(self._new_watch())
         elif self.housekeeping.collecting.due:
             self.housekeeping.collect(self._interrupted(stop))
-        elif self.prover.busy:
-            self.pipeline.take(self.prover, self._new_watch())
-        elif self.idle.prove and self.pipeline.proof_is_due:
-            self.pipeline.prove(self.prover)
+        elif self.idle.prove:
+            self._idle_at = self.now()
+            self.proofs.idle()
 
     def _refine(self, stop: Callable[[], bool]) -> None:
         self.pipeline.refine(self._interrupted(stop), self._new_watch())
@@ -190,4 +199,5 @@ class Service:
             end = self._source.known_end()
             known = self._contact.connected == 1 and self.pipeline.positions.keys() <= end.keys()
             self.reporter.lag(lag(self.pipeline.positions, end) if known else None)
+            self.pipeline.acknowledge(self._watch)
             self._lag_due = self.now() + LAG_SECONDS

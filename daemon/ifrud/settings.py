@@ -33,6 +33,7 @@ from pydantic_settings import (
 
 from ifru.engine.settings import EngineSettings
 from ifrud.problems import InvalidSettings, nearest, problems
+from ifrud.secret_files import with_secrets_from_files
 from ifrud.streams.endpoints import FORMS, parse_endpoint, same_stream
 
 PREFIX = "IFRUD_"
@@ -40,8 +41,8 @@ PREFIX = "IFRUD_"
 _SERVICE_LINK = re.compile(r"^IFRUD(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_.*)?)$")
 
 _DURATION = re.compile(r"\d{1,5}[mhd]|\d{1,9}s")
-STORES = "s3://BUCKET/PREFIX, file:///DIR or memory://NAME"
-_STORE_SHAPE = re.compile(r"s3://[^/@]+(/.*)?|file:///.+|memory://.*")
+STORES = "s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, az://CONTAINER/PREFIX, file:///DIR or memory://NAME"
+_STORE_SHAPE = re.compile(r"(s3|gs|az)://[^/@]+(/.*)?|file:///.+|memory://.*")
 
 
 def _stream(url: str) -> str:
@@ -64,9 +65,14 @@ StoreUrl = Annotated[str, AfterValidator(_store), Field(description=STORES)]
 class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secrets(cls, given: Any) -> Any:
+        return with_secrets_from_files(given, cls)
+
 
 class BatchSettings(_Group):
-    """When a micro-batch closes. Its limit grows from max_requests to max_backlog events while more of them wait.
+    """When a micro-batch closes. Its limit is max_requests events, and max_backlog while more of them wait.
 
     max_bytes: of payload.
     """
@@ -74,7 +80,7 @@ class BatchSettings(_Group):
     max_requests: PositiveInt = 1000
     max_backlog: PositiveInt = 10_000
     max_bytes: PositiveInt = 64 * 1024 * 1024
-    max_age_ms: NonNegativeFloat = 200
+    max_age_ms: NonNegativeFloat = 50
     idle_ms: NonNegativeFloat = 20
 
     @model_validator(mode="after")
@@ -84,6 +90,12 @@ class BatchSettings(_Group):
                 f"max_backlog is {self.max_backlog}; at least max_requests, {self.max_requests}, is allowed"
             )
         return self
+
+
+class PublishSettings(_Group):
+    """How often versions are published. min_interval_ms: requests that come within it wait for one version."""
+
+    min_interval_ms: NonNegativeFloat = 0
 
 
 class CollectSettings(_Group):
@@ -101,9 +113,10 @@ class CollectSettings(_Group):
 
 
 class AdminSettings(_Group):
-    """The HTTP port for probes, metrics and `ifrud status`. Port 0 lets the kernel choose.
+    """The HTTP port for the status page, probes, metrics and `ifrud status`. Port 0 lets the kernel choose.
 
-    token: what `/metrics` and `/status` ask for.
+    token, token_file: what all but the probes ask for, or a file that holds it. runbooks: URL of the folder that the
+    status page's links lead to.
     """
 
     host: str = "127.0.0.1"
@@ -111,6 +124,8 @@ class AdminSettings(_Group):
     file: Path | None = None
     stalled_after_s: PositiveFloat = 120
     token: SecretStr | None = Field(default=None, min_length=1)
+    token_file: Path | None = None
+    runbooks: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
 
 
 class LogSettings(_Group):
@@ -122,27 +137,38 @@ class LogSettings(_Group):
 class KafkaSettings(_Group):
     """How brokers are reached. The group only shows lag to tools; positions live in the store.
 
-    max_decompressed_bytes: a batch of records that is larger is a dead letter.
+    max_decompressed_bytes: a batch of records that is larger is a dead letter. oauth_token_url: where OAUTHBEARER gets
+    its tokens by client credentials (RFC 6749, section 4.4).
     """
 
     group: str | None = "ifrud"
     max_decompressed_bytes: PositiveInt = 128 * 1024 * 1024
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
+    sasl_password_file: Path | None = None
+    oauth_token_url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")] | None = None
+    oauth_client_id: str | None = None
+    oauth_client_secret: SecretStr | None = None
+    oauth_client_secret_file: Path | None = None
+    oauth_scope: str | None = None
     ssl_cafile: Path | None = None
     ssl_certfile: Path | None = None
     ssl_keyfile: Path | None = None
     ssl_password: SecretStr | None = None
+    ssl_password_file: Path | None = None
     ssl_check_hostname: bool = True
 
     @model_validator(mode="after")
     def _complete(self) -> KafkaSettings:
         if self.security_protocol.startswith("SASL"):
-            for name in ("sasl_mechanism", "sasl_username", "sasl_password"):
+            oauth = self.sasl_mechanism == "OAUTHBEARER"
+            by_token = ("oauth_token_url", "oauth_client_id", "oauth_client_secret")
+            for name in ("sasl_mechanism", *(by_token if oauth else ("sasl_username", "sasl_password"))):
                 if getattr(self, name) is None:
-                    raise ValueError(f"{name} is not set; security_protocol {self.security_protocol} needs it")
+                    asking = "sasl_mechanism OAUTHBEARER" if oauth else f"security_protocol {self.security_protocol}"
+                    raise ValueError(f"{name} is not set; {asking} needs it")
         return self
 
 
@@ -190,6 +216,7 @@ class Common(BaseSettings):
     )
 
     batch: BatchSettings = BatchSettings()
+    publish: PublishSettings = PublishSettings()
     engine: EngineSettings = EngineSettings()
     admin: AdminSettings = AdminSettings()
     log: LogSettings = LogSettings()
@@ -205,6 +232,8 @@ class Common(BaseSettings):
     refine: bool = True
     refine_after_ms: NonNegativeFloat = 500
     prove: bool = True
+    prove_requests: bool = True
+    prove_share: Annotated[float, Field(ge=0, le=1)] = 0.25
     full_every: PositiveInt = 100
     full_after_s: NonNegativeFloat = 86400
     purge_receipts_s: NonNegativeFloat = 60
@@ -212,6 +241,13 @@ class Common(BaseSettings):
     model: str | None = None
     hash_key: SecretStr | None = None
     hash_key_file: Path | None = None
+
+    @field_validator("hash_key_file")
+    @classmethod
+    def _one_key(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and info.data.get("hash_key") is not None:
+            raise ValueError("hash_key and hash_key_file are both given; allowed is one of them")
+        return file
 
 
 class Settings(Common):

@@ -75,6 +75,12 @@ def collect(
         print_json(asdict(found) | said)
         return
     _print(found, len(left), dry_run)
+    for name in found.refused:
+        typer.echo(
+            f"warning: the candidate {name} {'would be' if dry_run else 'was'} refused, since it is older than what is "
+            "purged; rejected.json beside it says what to do",
+            err=True,
+        )
     if versioned:
         typer.echo(f"warning: {VERSIONED}", err=True)
 

@@ -11,7 +11,8 @@ import typer
 from ifru.errors import IfruError
 from ifru.interactions import Deletion
 from ifru.objective.parameters import ParameterUpdate
-from ifru.snapshots import Change, CommitLost, FullState, Manifest, Residual, Store, Writer, candidates
+from ifru.snapshots import Change, CommitLost, FullState, Manifest, Reader, Residual, Store, Writer, candidates
+from ifru.snapshots.ledger_runs import remembered
 from ifru.suppression import Suppression
 
 AsCandidate = Annotated[
@@ -44,14 +45,23 @@ def next_version(
         events=(),
         residual=residual,
         quality=quality,
+        answered=remembered(Reader(store), parent, suppression.key),
         suppressed=suppression.whole,
         full=state,
     )
+    what_else = ", or leave the model for it with --candidate"
+    return {"version": committed(store, parent, change, name, what_else), "candidate": None, "after": parent.version}
+
+
+def committed(store: Store, parent: Manifest, change: Change, attempt: str, what_else: str = "") -> int:
+    """The version that was committed after `parent`. attempt: a new name. what_else: can be done but to stop a daemon.
+
+    Raises IfruError where another one was committed meanwhile, and what a commit raises.
+    """
     try:
-        manifest = Writer(store, lambda: datetime.now(UTC), lambda: name).commit(parent, change)
+        return Writer(store, lambda: datetime.now(UTC), lambda: attempt).commit(parent, change).version
     except CommitLost as error:
         raise IfruError(
             f"version {error.version} was committed meanwhile, by a daemon that works there; nothing was published. "
-            "Stop it first, or leave the model for it with --candidate"
+            f"Stop it first{what_else}"
         ) from error
-    return {"version": manifest.version, "candidate": None, "after": parent.version}

@@ -140,17 +140,20 @@ class CurvatureCache:
         """r_e·B_e⁻¹ r_e [S], in float64, of the debt [S, K] of rows."""
         return self.preconditioner(point, rows).decrements(debt)
 
-    def add_staleness(self, rows: Int64, share: NDArray[np.float64] | float) -> None:
-        """A share of the inputs of rows' blocks [S] has moved: one for all, or one each [S]."""
+    def add_staleness(self, rows: Int64, share: NDArray[np.float64] | float, of_all: float = 0.0) -> None:
+        """A share of the inputs of rows' blocks [S] has moved: one for all, or one each [S].
+
+        of_all: the share of the whole θ that has, which is the input of the block of shared weights.
+        """
         self._staleness[rows] += share
-        if self._shared and isinstance(share, float):
-            self._shared.add_staleness(share)
+        if self._shared:
+            self._shared.add_staleness(of_all)
 
     def remove(self, point: Linearised, interactions: Int64) -> None:
         """Take interactions [M] out of the blocks that hold them: already deleted, but the point still knows them."""
         table = self._objective.interactions
         if self._shared:
-            self._shared.remove(point, interactions)
+            self._shared.remove(interactions)
         if not self._objective.capabilities.own_blocks:
             self._rebuild_around(interactions)
             return

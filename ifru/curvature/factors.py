@@ -112,8 +112,8 @@ class GramRows:
         """out <- B⁻¹x for these rows of x; a row without interactions gives zero."""
         if compiled(x.device):
             values, start = self.whitened.values.numpy(), self.whitened.start
-            multiply = kernels.multiply_many if is_long(values.size) else kernels.multiply_some
-            multiply(values, start, self.ridge.numpy(), self.at.numpy(), x.numpy(), out.numpy())
+            tables = values, start, self.ridge.numpy(), self.at.numpy(), x.numpy(), out.numpy()
+            kernels.multiply(*tables, is_long(values.size))
         else:
             out[self.at] = product(self.whitened, self.ridge, x[self.at])
 
@@ -128,8 +128,7 @@ def whitened_rows(factors: Factors, ridge: Tensor, at: Int64) -> GramRows:
     """(WᵀW + ρI)⁻¹ of factors W [Z, K], which are used up, and ridges ρ [S]; at [S]: as of `gram_rows`."""
     if compiled(ridge.device):
         work = factors.values.shape[1] * int(np.square(factors.degrees).sum())
-        whiten = kernels.whiten_many if is_long(work) else kernels.whiten_some
-        failed = whiten(factors.values.numpy(), factors.start, ridge.numpy())
+        failed = kernels.whiten(factors.values.numpy(), factors.start, ridge.numpy(), is_long(work))
         check_definite(failed, len(ridge))
     else:
         factors = whitened(factors, ridge)

@@ -69,9 +69,8 @@ class Blocks:
     def into(self, x: Tensor, out: Tensor) -> None:
         if compiled(x.device):
             many = is_long(len(self.at) * x.shape[1] ** 2)
-            multiply = kernels.multiply_many if many else kernels.multiply_some
             stack = self.inverses.numpy().reshape(-1, x.shape[1])
-            multiply(stack, self.place.numpy(), self.at.numpy(), x.numpy(), out.numpy())
+            kernels.multiply(stack, self.place.numpy(), self.at.numpy(), x.numpy(), out.numpy(), many)
         else:
             out[self.at] = torch.bmm(self.inverses, x[self.at][:, :, None])[:, :, 0]
 

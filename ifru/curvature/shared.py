@@ -3,7 +3,8 @@
     B = (N/M)·Σ_z w·ℓ''·JJᵀ + ridge·I        over a sample of M of the N retained interactions, J = ∂s/∂G
 
 It preconditions and measures, so a sample does; it is spread evenly over the table. Deleted interactions are taken out
-of the sum. Past a number of weights, the diagonal stands for the block.
+of the sum, as they were where it was built: their J is computed there, however far θ has moved since. Past a number of
+weights, the diagonal stands for the block.
 
 Axes: R rows of θ, G shared weights, M sampled interactions, K columns of a row.
 """
@@ -31,13 +32,16 @@ _PER_WEIGHT = 16
 """Sampled are so many interactions, or so many per shared weight where that is more: eigenvalues are a quarter off."""
 
 
-_LEAST_DETERMINANT = 0.1
-"""Of what deletions leave of a block, beside what it was. Below it the inverse loses digits, and is built anew."""
+_PANEL = 512
+"""Columns of B that are summed at a time, from their diagonal down: the other half is the same."""
+
+_LEAST_PIVOT = 0.1
+"""Of what is left of B along a deleted interaction. Below it the inverse loses digits, and is built anew."""
 
 
 class _SharedFactors(Protocol):
     def shared_factors(self, interactions: Tensor) -> Iterator[Tensor]:
-        """√(w·ℓ'')·J [n, G] of listed interactions, a chunk at a time."""
+        """√(w·ℓ'')·J [n, G] of listed interactions as they are now, a chunk at a time."""
         ...
 
 
@@ -63,10 +67,10 @@ class SharedBlock:
 
 
 class SharedCurvature:
-    """B of an objective's shared weights. It is dropped once it is stale, or not exact any more after deletions."""
+    """B of an objective's shared weights. It is dropped once it is stale, or rounding of deletions adds up in it."""
 
     def __init__(self, objective: Objective, stale: float, inexact: float) -> None:
-        """stale: share of θ that may have moved since B was built. inexact: error that deletions may leave in it."""
+        """stale: share of θ that may have moved since B was built. inexact: error that rounding may leave in it."""
         self._objective, self._stale, self._inexact = objective, stale, inexact
         table = objective.interactions
         self.first = table.users + table.items
@@ -80,9 +84,15 @@ class SharedCurvature:
     def clear(self) -> None:
         """Hold nothing."""
         self._inverse: Tensor | None = None
+        self._built: Linearised | None = None
         self._sampled: Bool = np.zeros(0, dtype=np.bool_)
-        self._waiting: list[Tensor] = []
+        self._waiting: list[Iterator[Tensor]] = []
         self._scale = self._staleness = self._error = 0.0
+
+    @property
+    def built_at(self) -> Tensor | None:
+        """θ [R, K] that B was built at, where one is held."""
+        return None if self._built is None else self._built.theta
 
     def part(self, point: Linearised, at: Tensor) -> Part:
         """M⁻¹ of the shared rows, which stand at `at` in a set."""
@@ -94,26 +104,29 @@ class SharedCurvature:
         """A share of what B is made of has moved."""
         self._staleness += share
 
-    def remove(self, point: Linearised, interactions: Int64) -> None:
-        """Take interactions out, which have just been deleted from the table but not from the point.
+    def remove(self, interactions: Int64) -> None:
+        """Take interactions out, which have just been deleted from the table but not from the objective.
 
         They leave the inverse with `finish_deletions`, for which a local answer does not wait.
         """
         if self._inverse is None:
             return
         listed = interactions[self._sampled[interactions]]
-        self._error += self._staleness * len(listed) / max(int(self._sampled.sum()), 1)
-        if 8 * len(listed) > len(self._real):
+        if len(listed) > len(self._real):
             self.clear()
         elif len(listed) > 0:
             self._sampled[listed] = False
-            self._waiting += [math.sqrt(self._scale) * factors for factors in self._factors(point, listed)]
+            self._waiting.append(self._factors(listed))
 
     def finish_deletions(self) -> None:
-        """Finish what `remove` began, and hold nothing where deletions have left a trace even then."""
-        for factors in self._waiting:
-            self._take_out(factors)
+        """Finish what `remove` began, and keep nothing of rows that have no data any more."""
+        for chunks in self._waiting:
+            for factors in chunks:
+                self._take_out(math.sqrt(self._scale) * factors)
         self._waiting = []
+        if (base := self.built_at) is not None:
+            emptied = np.flatnonzero(self._objective.interactions.degree == 0)
+            base[torch.from_numpy(emptied).to(base.device)] = 0
         if self._error > self._inexact:
             self.clear()
 
@@ -130,9 +143,11 @@ class SharedCurvature:
         solved = factors @ inverse
         left = torch.eye(len(factors), dtype=inverse.dtype, device=inverse.device) - solved @ factors.mT
         lower, info = torch.linalg.cholesky_ex(left)
-        if int(info) != 0 or float(lower.diagonal().prod().square()) < _LEAST_DETERMINANT:
+        pivot = 0.0 if int(info) != 0 else float(lower.diagonal().min().square())
+        if pivot < _LEAST_PIVOT:
             self.clear()
             return
+        self._error += 4 * torch.finfo(inverse.dtype).eps / pivot**2
         half = torch.linalg.solve_triangular(lower, solved, upper=False)
         self._inverse = inverse + half.mT @ half
 
@@ -148,8 +163,14 @@ class SharedCurvature:
         self._scale = len(alive) / max(count, 1)
         dense, size = len(self._real) <= DENSE, len(self._real)
         total = torch.zeros((size, size) if dense else size, dtype=objective.dtype, device=objective.device)
-        for factors in self._factors(point, sample):
-            total += factors.mT @ factors if dense else factors.square().sum(0)
+        self._built = objective.at(point.theta.clone())
+        for factors in self._factors(sample):
+            if dense:
+                for first in range(0, size, _PANEL):
+                    panel = slice(first, first + _PANEL)
+                    total[first:, panel].addmm_(factors[:, first:].mT, factors[:, panel])
+            else:
+                total += factors.square().sum(0)
         ridge = float(objective.ridge[self.first])
         total = self._scale * total.double()
         if not dense:
@@ -160,6 +181,6 @@ class SharedCurvature:
             raise ArithmeticError("the curvature of the shared weights is not positive definite")
         self._inverse = torch.cholesky_inverse(lower).to(objective.dtype)
 
-    def _factors(self, point: Linearised, interactions: Int64) -> Iterator[Tensor]:
+    def _factors(self, interactions: Int64) -> Iterator[Tensor]:
         listed = torch.from_numpy(interactions).to(self._objective.device)
-        return cast("_SharedFactors", point).shared_factors(listed)
+        return cast("_SharedFactors", self._built).shared_factors(listed)

@@ -11,6 +11,7 @@ SupportName = Literal["auto", "residual", "push", "k_hop", "global"]
 
 class EngineSettings(BaseModel):
     """tolerance: the residual influence that an update is published with; 0.2 is a first answer, in a few milliseconds.
+    A neural model of much data is published after one block step, with what that leaves, and comes there in idle time.
     refined: the residual influence that refinement in idle time goes down to.
     support: which rows move; auto chooses by predicted work.
     products: bound on Hessian products of one solve. steps: bound on re-linearisations of one update.

@@ -174,7 +174,8 @@ class State:
 
     def metric(self, point: Linearised) -> Preconditioner:
         """M⁻¹ of all rows, as near to a point as the cache keeps it."""
-        self.cache.add_staleness(self.rows.cpu().numpy(), _share(point.theta - self.point.theta, self.point.theta))
+        share = _share(point.theta - self.point.theta, self.point.theta)
+        self.cache.add_staleness(self.rows.cpu().numpy(), share, share)
         return self.cache.preconditioner(point, self.rows)
 
     def arrive(self, descent: Descent) -> None:
@@ -217,11 +218,12 @@ class State:
 
     def _pass_over_all(self, rows: Tensor, before: Tensor) -> int:
         """Settle a move of rows [S] from `before` [S, K] by computing the gradient of all rows anew."""
-        for _, share in self._stale:
-            self.cache.add_staleness(self.rows.cpu().numpy(), share)
-        self._stale.clear()
         theta, step = self.point.theta, torch.zeros_like(self.point.theta)
         step[rows] = theta[rows] - before
+        of_all = _share(step, theta)
+        for _, share in self._stale:
+            self.cache.add_staleness(self.rows.cpu().numpy(), share, of_all)
+        self._stale.clear()
         theta[rows] = before
         self.point, _ = self.point.advance(step)
         # Who holds views of θ sees the move.

@@ -9,30 +9,29 @@ Axes: R rows, K columns of a row, M chosen pairs.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.curvature.preconditioner import whole
+from ifru.curvature.preconditioner import Preconditioner, whole
 from ifru.interactions import Interactions
 from ifru.kernels.dispatch import dot
 from ifru.models import ModelConfig, model_of
+from ifru.objective import Linearised, Objective
 from ifru.objective.parameters import Parameters
 from ifru.objective.tilted import ChosenPairs, tilted
 from ifru.proof import ProofError, uninterrupted
-from ifru.proof.chosen_pairs import PairDual, dual_at, interval
+from ifru.proof.chosen_pairs import Anchor, PairDual, dual_at, interval
 from ifru.proof.duality import inverse_root
 from ifru.proof.primal import in_float64
 from ifru.solvers.elimination import Elimination
+from ifru.solvers.face import Face
 from ifru.solvers.pcg import Limits, Solution, solve
-from ifru.solvers.trust_region import Descent, descend
-from ifru.training import polish
-
-_FIRST_GAP = 1e-12
-"""What L̂ − D is thought to come to without a reward, as a share of L, before it is known."""
+from ifru.solvers.trust_region import descend
+from ifru.training.accuracy import POLISHED
 
 _WORTH = 0.6
 """Another reward is tried where it promises an interval this much narrower."""
@@ -40,17 +39,20 @@ _WORTH = 0.6
 _REWARDS = 3
 """That are tried at most."""
 
-_TOLERANCE = 1e-12
-"""Gradient norm that tilted solves end at, in √L, or where rounding does: dual points are off by its first order."""
+_RESPONSE, _FAR = 3e-3, 100
+"""How exactly the response to a reward is solved for, and how far it goes at most, in lengths of the blocks' response:
+the Hessian may be all but singular. What the dimensions in use can take of the rest is taken later."""
 
-_STEPS, _PRODUCTS = 20, 400
-"""Newton steps of a tilted solve, and products of each, at most."""
+_LEFT, _ROUNDS, _SETTLED = 0.1, 4, 8
+"""Share of the gap that may be left in the face of the solution after so many rounds; where it is so many times as
+much, the optima are too far from the solution, and each descends."""
 
-_RADIUS = 1e5
-"""First trust region of a tilted solve, in lengths of the block step: what is left lies along soft directions."""
+_TOLERANCE, _RADIUS = 1e-12, 1e5
+"""Gradient norm that such a descent ends at, in √L, and its first trust region, in lengths of the block step: what is
+left lies along soft directions."""
 
-_CURVATURE = Limits(tolerance=1e-3, iterations=200, radius=100)
-"""Of the response to a reward. radius: in lengths of the blocks' response; the Hessian may be all but singular."""
+_STEPS, _PRODUCTS = 100, 400
+"""Newton steps of a descent, and products of each solve, at most."""
 
 _MOST = 0.1
 """Share of λ that a reward comes to at most, as λ is held against D^-½ A D^-½: past it there may be no minimum."""
@@ -95,40 +97,48 @@ class PairProver:
         self._check, model = check, model_of(config)
         self._duality = model.duality(interactions)
         theta = in_float64(parameters, self._duality)
-        solved = polish(interactions, config, theta, self._stop, budget_bytes)
-        self.solution, self.products = solved.parameters, solved.products
         self._objective = model.objective(interactions, torch.device("cpu"), torch.float64)
-        self._point = self._objective.at(solved.theta)
-        self._metric = whole(self._point, np.arange(len(theta)), budget_bytes)
+
+        def metric(point: Linearised) -> Preconditioner:
+            self._metric = whole(point, np.arange(len(theta)), budget_bytes)
+            return self._metric
+
+        solved = descend(self._objective.at(theta), metric, _limits(POLISHED), _STEPS, self._stop)
+        self._point, self.products = solved.point, solved.products
+        self.solution = self._objective.layout.parameters(solved.point.theta)
+        self._face = Face(solved.point, self._duality.rank, self._duality.penalised, self._stop)
+        self._anchor: Anchor | None = None
 
     def prove(self, pairs: ChosenPairs, random: torch.Generator) -> PairsProven:
         """An interval for f = Σ c·s of the exactly retrained model. random: an auditor's own, as for `proof_of`."""
+        if self._anchor is None:
+            self._anchor = Anchor.of(self._point.theta, self._duality, random, self._check)
         gradient = self._point.gradient - tilted(self._objective, pairs, 1.0).at(self._point.theta).gradient
-        response = self._response(gradient)
-        curvature, found, failure = dot(gradient, response.x), None, 0.0
-        products, gap = response.iterations, _FIRST_GAP * self._point.value
+        response = self._solved(gradient)
+        curvature, products = dot(gradient, response.x), response.iterations
+        found, failure, gap = None, 0.0, self._anchor.gap
         for _ in range(_REWARDS):
             reward = self._reward(gap, curvature, pairs)
-            dual, steps = self._tilted(pairs, response.x, reward)
-            bounds = interval(dual, self._duality, random=random, check=self._check)
+            dual, steps = self._tilted(pairs, response.x, reward, gap)
+            bounds = interval(dual, self._duality, random=random, check=self._check, anchor=self._anchor)
             # To choose the best one, all must hold.
             failure += bounds.failure_probability
             products += steps
             if found is None or bounds.high - bounds.low < found[0].high - found[0].low:
                 found = bounds, dual
             width = bounds.high - bounds.low
-            gap = max((width - reward * curvature) * reward / 2, _FIRST_GAP / 1e3 * self._point.value)
+            gap = max((width - reward * curvature) * reward / 2, self._anchor.gap / 4)
             if width == 0 or 2 * math.sqrt(2 * gap * curvature) > _WORTH * width:
                 break
         assert found is not None
         best, dual = found
         return PairsProven(best.low, best.high, failure, products, dual)
 
-    def _response(self, gradient: Tensor) -> Solution:
-        """How θ answers to a reward of 1, to first order: H x = ∇f."""
+    def _solved(self, gradient: Tensor) -> Solution:
+        """H⁻¹ times a gradient [R, K], roughly."""
         scaled = self._metric.apply(gradient)
         norm = math.sqrt(max(dot(gradient, scaled), 0.0))
-        limits = replace(_CURVATURE, radius=_CURVATURE.radius * norm)
+        limits = Limits(_RESPONSE, _PRODUCTS, _FAR * norm)
         reduced = Elimination.of(self._point, self._metric)
         if reduced is not None:
             return reduced.solve(gradient, scaled, norm, limits, self._stop)
@@ -149,25 +159,59 @@ class PairProver:
         most = _MOST * self._duality.l2 / size if size > 0 else 1.0
         return 2.0 ** round(math.log2(min(wanted, most)))
 
-    def _tilted(self, pairs: ChosenPairs, response: Tensor, reward: float) -> tuple[PairDual, int]:
-        """The dual points of both tilted optima, and the products that finding these took."""
-        above, below = (self._solved(pairs, response, signed) for signed in (reward, -reward))
-        first, second = (dual_at(side.point.theta, self._duality) for side in (above, below))
-        return PairDual(pairs, self._point.theta, first, second, reward), above.products + below.products
+    def _tilted(self, pairs: ChosenPairs, response: Tensor, reward: float, gap: float) -> tuple[PairDual, int]:
+        """The dual points of both tilted optima, and the products that finding these took.
 
-    def _solved(self, pairs: ChosenPairs, response: Tensor, reward: float) -> Descent:
-        start = tilted(self._objective, pairs, reward).at(self._point.theta + reward * response)
-        # The blocks hardly change that far from the solution, and to build them takes longer than to solve.
-        return descend(start, lambda point: self._metric, _limits, _STEPS, self._stop, radius=_RADIUS)
+        The optima are nearly mirror images of each other. What both lack, and what one has too much of as the other
+        has too little, is solved for once for both. gap: next to which what is left shall not count.
+        """
+        theta, ends, products, left = self._point.theta, (reward, -reward), 0, math.inf
+        objectives = [tilted(self._objective, pairs, signed) for signed in ends]
+        trial = places = [theta + signed * response for signed in ends]
+        aim = _LEFT * gap / max(float(self._face.squares.sum()), _LEFT)
+        for _ in range(_ROUNDS):
+            ahead, back = (self._face.seen(at.at(place).gradient) for at, place in zip(objectives, trial, strict=True))
+            parts = ((ahead + back) / 2, (ahead - back) / 2)
+            norms = [float(part.norm()) for part in parts]
+            if not max(norms) < left:
+                break
+            places, left = trial, max(norms)
+            if left <= aim:
+                break
+            for part, norm, mirrored in zip(parts, norms, (1, -1), strict=True):
+                if norm > aim:
+                    found = self._face.solve(part, Limits(aim / (2 * norm), _PRODUCTS))
+                    step = self._face.step(found.x)
+                    trial = [trial[0] - step, trial[1] - mirrored * step]
+                    products += found.iterations
+        if left > _SETTLED * aim:
+            places, steps = self._descended(objectives, places)
+            products += steps
+        first, second = (dual_at(place, self._duality, self._anchor) for place in places)
+        return PairDual(pairs, theta, first, second, reward), products
+
+    def _descended(self, objectives: Sequence[Objective], places: Sequence[Tensor]) -> tuple[list[Tensor], int]:
+        """Tilted optima [R, K] that are too far from the solution for its Hessian, and products."""
+        sides = [
+            # The blocks hardly change that far from the solution, and to build them takes longer than to solve.
+            descend(at.at(place), lambda _: self._metric, _limits(_TOLERANCE), _STEPS, self._stop, radius=_RADIUS)
+            for at, place in zip(objectives, places, strict=True)
+        ]
+        return [side.point.theta for side in sides], sum(side.products for side in sides)
 
     def _stop(self) -> bool:
         self._check()
         return False
 
 
-def _limits(norm: float, value: float) -> Limits | None:
-    size = math.sqrt(max(value, 0.0))
-    return None if not norm > _TOLERANCE * size else Limits(min(0.1, math.sqrt(norm / max(size, norm))), _PRODUCTS)
+def _limits(tolerance: float) -> Callable[[float, float], Limits | None]:
+    """Of solves that are the more exact the nearer the gradient is to zero, down to a norm of tolerance·√L."""
+
+    def limits(norm: float, value: float) -> Limits | None:
+        size = math.sqrt(max(value, 0.0))
+        return None if not norm > tolerance * size else Limits(min(0.1, math.sqrt(norm / max(size, norm))), _PRODUCTS)
+
+    return limits
 
 
 def check_provable(config: ModelConfig) -> None:

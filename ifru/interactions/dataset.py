@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -75,7 +75,9 @@ class NewLabels:
     @staticmethod
     def union(parts: Sequence[NewLabels], deleted: Int64) -> NewLabels:
         """All of several, but for deleted rows; of a row that several name, the last one counts."""
-        parts = [NO_LABELS, *parts]
+        parts = [part for part in parts if len(part)]
+        if not parts:
+            return NO_LABELS
         rows = np.concatenate([part.rows for part in parts])[::-1]
         label = np.concatenate([part.label for part in parts])[::-1]
         rows, last = np.unique(rows, return_index=True)
@@ -100,7 +102,8 @@ class Deletion:
     holdout_labels: NewLabels = NO_LABELS
 
     def __len__(self) -> int:
-        return len(self.train) + len(self.holdout) + self.relabelled
+        labels = self.train_labels.rows.size + self.holdout_labels.rows.size
+        return self.train.size + self.holdout.size + labels
 
     @property
     def relabelled(self) -> int:
@@ -114,7 +117,11 @@ class Deletion:
     @staticmethod
     def union(deletions: Iterable[Deletion]) -> Deletion:
         """Everything that any of them deletes, and the labels that the last of them gives to each other row."""
-        parts = [Deletion.nothing(), *deletions]
+        parts = [part for part in deletions if len(part)]
+        if not parts:
+            return Deletion.nothing()
+        if len(parts) == 1 and not parts[0].relabelled:
+            return parts[0]
         train = np.unique(np.concatenate([part.train for part in parts]))
         holdout = np.unique(np.concatenate([part.holdout for part in parts]))
         return Deletion(
@@ -158,16 +165,18 @@ class Dataset:
 
     def of_pair(self, user: int, item: int) -> Deletion:
         """Everything recorded for one pair, with its negatives."""
-        return Deletion(
-            self.train.with_companions(self.train.rows_of_pair(user, item)),
-            self.holdout.with_companions(self.holdout.rows_of_pair(user, item)),
-        )
+        return self.of_pairs([(user, item)])
 
-    def relabelled(self, user: int, item: int, label: float) -> Deletion:
-        """What was recorded for a pair with another label than this one, which it gets."""
+    def of_pairs(self, pairs: Collection[tuple[int, int]]) -> Deletion:
+        """Everything recorded for pairs (user, item), with its negatives."""
+        train, holdout = (table.with_companions(table.rows_of_pairs(pairs)) for table in (self.train, self.holdout))
+        return Deletion(train, holdout)
+
+    def relabelled(self, pairs: Collection[tuple[int, int]], label: float) -> Deletion:
+        """What was recorded for pairs with another label than this one, which it gets."""
         found = []
         for table in (self.train, self.holdout):
-            rows = table.rows_of_pair(user, item)
+            rows = np.array(table.rows_of_pairs(pairs), dtype=np.int64)
             found.append(NewLabels.of(rows[table.label[rows] != np.float32(label)], label))
         return replace(Deletion.nothing(), train_labels=found[0], holdout_labels=found[1])
 

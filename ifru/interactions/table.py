@@ -1,10 +1,13 @@
 """Rows (user, item, label, weight) in CSR order of both sides; deletion by tombstone.
 
-Axes: N interactions, U users, I items, R = U + I entities (users first, then items), S listed entities.
+Axes: N interactions, M sampled negatives, U users, I items, R = U + I entities (users first, then items), S listed
+entities.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,6 +18,9 @@ Int32 = NDArray[np.int32]
 Int64 = NDArray[np.int64]
 Float32 = NDArray[np.float32]
 Bool = NDArray[np.bool_]
+
+_FEW = 8
+"""Up to so many rows are looked up one by one: calls of NumPy take longer than that."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,39 @@ class Incidence(NamedTuple):
         return int(self.start[entities + 1].sum() - self.start[entities].sum())
 
 
+class Companions(NamedTuple):
+    """Sampled negatives by the row that they were drawn for, deleted ones included; 8 bytes for each.
+
+    origin, negative: int32 [M], rows of a table that has fewer than 2**31, ascending by origin and then by negative.
+    """
+
+    origin: Int32
+    negative: Int32
+
+    @staticmethod
+    def of(origin: Int64) -> Companions:
+        """origin: as of `Columns`."""
+        negative = np.flatnonzero(origin != np.arange(len(origin))).astype(np.int32)
+        origin_of = origin[negative].astype(np.int32)
+        order = np.argsort(origin_of, kind="stable")
+        return Companions(origin_of[order], negative[order])
+
+    def of_rows(self, rows: Int64) -> Int64:
+        """Those of listed rows, one row after the other."""
+        # Searched for numbers of another type, the whole column would be converted each time.
+        wanted = rows.astype(np.int32)
+        first, last = (np.searchsorted(self.origin, wanted, side) for side in ("left", "right"))
+        return self.negative[ranges(first, last)].astype(np.int64)
+
+    def of_row(self, row: int) -> list[int]:
+        """Those of one row."""
+        first = last = bisect_left(self.origin, row)
+        while last < len(self.origin) and self.origin[last] == row:
+            last += 1
+        found: list[int] = self.negative[first:last].tolist()
+        return found
+
+
 class Interactions:
     """A table of N interactions that can only shrink.
 
@@ -88,8 +127,7 @@ class Interactions:
         start = np.concatenate([[0], np.cumsum(np.bincount(far, minlength=users + items))])
         self.incidence = Incidence(start, np.concatenate([np.arange(len(order)), by_item]), far)
         self.degree = np.bincount(far[self.alive[self.incidence.order]], minlength=users + items)
-        self._sampled: Int64 = np.flatnonzero(self.origin != np.arange(len(order)))
-        self._sampled = self._sampled[np.argsort(self.origin[self._sampled], kind="stable")]
+        self._companions = Companions.of(self.origin)
 
     def __len__(self) -> int:
         """Rows, tombstones included."""
@@ -133,13 +171,20 @@ class Interactions:
         """Positions of an item's retained rows, ascending."""
         return self.kept(self.incidence.of(np.array([self.users + item])))
 
-    def rows_of_pair(self, user: int, item: int) -> Int64:
-        """Positions of the retained rows that somebody recorded for a pair; sampled negatives are not among them."""
-        start, end = self.incidence.start[user : user + 2]
-        first, last = start + np.searchsorted(self.item[start:end], [item, item + 1])
-        rows = self.kept(np.arange(first, last, dtype=np.int64))
-        recorded: Int64 = rows[self.origin[rows] == rows]
-        return recorded
+    def rows_of_pairs(self, pairs: Iterable[tuple[int, int]]) -> list[int]:
+        """Positions of the retained rows that somebody recorded for pairs (user, item), ascending and unique.
+
+        Sampled negatives are not among them. It takes log N steps for each pair.
+        """
+        found, of_item, start = set(), self.item, self.incidence.start
+        for user, item in pairs:
+            end = start[user + 1]
+            row = bisect_left(of_item, item, start[user], end)
+            while row < end and of_item[row] == item:
+                if self.alive[row] and self.origin[row] == row:
+                    found.add(row)
+                row += 1
+        return sorted(found)
 
     def recorded_before(self, rows: Int64, time: int) -> Int64:
         """Those of listed rows that somebody recorded before a time (microseconds since the epoch).
@@ -151,13 +196,13 @@ class Interactions:
         recorded: Int64 = rows[(self.time[rows] < time) & (self.origin[rows] == rows)]
         return recorded
 
-    def with_companions(self, rows: Int64) -> Int64:
+    def with_companions(self, rows: Int64 | list[int]) -> Int64:
         """Rows plus the retained negatives that were drawn for them, ascending and unique."""
-        if len(self._sampled) == 0:
-            return np.unique(rows)
-        origins = self.origin[self._sampled]
-        first, last = np.searchsorted(origins, rows), np.searchsorted(origins, rows, side="right")
-        return np.union1d(rows, self.kept(self._sampled[ranges(first, last)]))
+        if len(rows) > _FEW:
+            listed = np.asarray(rows)
+            return np.union1d(listed, self.kept(self._companions.of_rows(listed)))
+        drawn = (negative for row in rows for negative in self._companions.of_row(row) if self.alive[negative])
+        return np.array(sorted({*rows, *drawn}), dtype=np.int64)
 
     def delete(self, rows: Int64) -> Int64:
         """Delete rows; returns those that were still alive, ascending and unique."""

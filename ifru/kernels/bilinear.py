@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 
+from ifru.kernels.cores import cores, loop, on_cores, part, share, summed_on_cores
 from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, dot, fetch
 from ifru.kernels.score import (
     FLAT,
@@ -31,11 +31,17 @@ from ifru.kernels.score import (
 _PIECE = 16
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def value(theta, user, item, terms, form):
     """Σ w·ℓ(s), in float64 throughout. item [N] holds row numbers, U already added."""
+    return summed_on_cores(_value, cores(len(user)), (theta, user, item, terms, form))
+
+
+@part(fastmath=MATH)
+def _value(c, parts, theta, user, item, terms, form):
     (label, weight), (rank, bias, loss), total = terms, form, 0.0
-    for z in prange(len(user)):
+    begin, end = share(c, parts, len(user))
+    for z in range(begin, end):
         if weight[z] != 0.0:
             p, q, score = theta[user[z]], theta[item[z]], 0.0
             for k in range(rank):
@@ -51,20 +57,31 @@ def value(theta, user, item, terms, form):
     return total
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def derivatives(theta, user, item, terms, form, first, second):
     """first, second [N] <- the loss derivatives at theta. item: as in `value`."""
+    on_cores(_derivatives, cores(len(user)), (theta, user, item, terms, form, first, second))
+
+
+@part(fastmath=MATH)
+def _derivatives(c, parts, theta, user, item, terms, form, first, second):
     (label, weight), (rank, bias, loss) = terms, form
-    for z in prange(len(user)):
+    begin, end = share(c, parts, len(user))
+    for z in range(begin, end):
         score = score_of(theta, user[z], item[z], rank, bias)
         first[z], second[z] = loss_derivatives(score, label[z], weight[z], loss)
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def gradient_of(theta, rows, incidence, first, ridge, form, out):
     """out [S, K] <- gradient of L in rows [S]. first [N]; ridge [R] = λ·degree."""
+    on_cores(_gradient_of, cores(len(rows)), (theta, rows, incidence, first, ridge, form, out))
+
+
+@part(fastmath=MATH)
+def _gradient_of(c, parts, theta, rows, incidence, first, ridge, form, out):
     (start, order, far), (rank, bias, _) = incidence, form
-    for m in prange(len(rows)):
+    for m in range(c * len(rows) // parts, (c + 1) * len(rows) // parts):
         e = rows[m]
         for k in range(theta.shape[1]):
             out[m, k] = ridge[e] * theta[e, k]
@@ -77,128 +94,166 @@ def gradient_of(theta, rows, incidence, first, ridge, form, out):
                 add_gradient(out, m, d1, theta, far[j], rank, bias)
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def product(theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
     """out [R, K] <- H x."""
+    shared = theta, x, incidence, derivatives, form, cuts, of_items, ridge, out
+    on_cores(_product, len(cuts) - 1, shared)
+    on_cores(sum_items, cores(of_items.shape[1]), (x, ridge, of_items, out))
+
+
+@part(fastmath=MATH)
+def _product(c, _, theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
     users = cuts[-1]
-    for c in prange(len(cuts) - 1):
-        mine = of_items[c]
-        mine[:] = 0
-        for u in range(cuts[c], cuts[c + 1]):
-            for k in range(theta.shape[1]):
-                out[u, k] = ridge[u] * x[u, k]
-            for z in range(start[u], start[u + 1]):
-                i, d1 = far[z], first[z]
-                if abs(second[z]) < FLAT:
-                    add(out, u, d1, x, i, rank)
-                    add(mine, i - users, d1, x, u, rank)
-                    continue
-                curved = second[z] * change_of_score(theta, theta, x, u, i, rank, bias)
-                add_product(out, u, curved, theta, i, d1, x, i, rank, bias)
-                add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
-    sum_items(x, ridge, of_items, out)
+    mine = of_items[c]
+    mine[:] = 0
+    for u in range(cuts[c], cuts[c + 1]):
+        for k in range(theta.shape[1]):
+            out[u, k] = ridge[u] * x[u, k]
+        for z in range(start[u], start[u + 1]):
+            i, d1 = far[z], first[z]
+            if abs(second[z]) < FLAT:
+                add(out, u, d1, x, i, rank)
+                add(mine, i - users, d1, x, u, rank)
+                continue
+            curved = second[z] * change_of_score(theta, theta, x, u, i, rank, bias)
+            add_product(out, u, curved, theta, i, d1, x, i, rank, bias)
+            add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def cross_to_users(theta, x, incidence, derivatives, form, cuts, out):
     """out [U, K] <- what items' x [I, K] does to the users by the off-diagonal part of H."""
+    on_cores(_cross_to_users, len(cuts) - 1, (theta, x, incidence, derivatives, form, cuts, out))
+
+
+@part(fastmath=MATH)
+def _cross_to_users(c, _, theta, x, incidence, derivatives, form, cuts, out):
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
     users = cuts[-1]
-    for c in prange(len(cuts) - 1):
-        for u in range(cuts[c], cuts[c + 1]):
-            out[u] = 0
-            for z in range(start[u], start[u + 1]):
-                i, d1 = far[z], first[z]
-                if abs(second[z]) < FLAT:
-                    add(out, u, d1, x, i - users, rank)
-                    continue
-                curved = second[z] * tangent(theta, u, x, i - users, rank, bias)
-                add_product(out, u, curved, theta, i, d1, x, i - users, rank, bias)
+    for u in range(cuts[c], cuts[c + 1]):
+        out[u] = 0
+        for z in range(start[u], start[u + 1]):
+            i, d1 = far[z], first[z]
+            if abs(second[z]) < FLAT:
+                add(out, u, d1, x, i - users, rank)
+                continue
+            curved = second[z] * tangent(theta, u, x, i - users, rank, bias)
+            add_product(out, u, curved, theta, i, d1, x, i - users, rank, bias)
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def cross_to_items(theta, x, incidence, derivatives, form, cuts, of_items, out):
     """out [I, K] <- what users' x [U, K] does to the items by the same."""
+    on_cores(_cross_to_items, len(cuts) - 1, (theta, x, incidence, derivatives, form, cuts, of_items))
+    on_cores(sum_parts, cores(len(out)), (of_items, out))
+
+
+@part(fastmath=MATH)
+def _cross_to_items(c, _, theta, x, incidence, derivatives, form, cuts, of_items):
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
     users = cuts[-1]
-    for c in prange(len(cuts) - 1):
-        mine = of_items[c]
-        mine[:] = 0
-        for u in range(cuts[c], cuts[c + 1]):
-            for z in range(start[u], start[u + 1]):
-                i, d1 = far[z], first[z]
-                if abs(second[z]) < FLAT:
-                    add(mine, i - users, d1, x, u, rank)
-                    continue
-                curved = second[z] * tangent(theta, i, x, u, rank, bias)
-                add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
-    for m in prange(len(out)):
-        for k in range(out.shape[1]):
-            total = of_items[0, m, k]
-            for c in range(1, len(of_items)):
-                total += of_items[c, m, k]
-            out[m, k] = total
+    mine = of_items[c]
+    mine[:] = 0
+    for u in range(cuts[c], cuts[c + 1]):
+        for z in range(start[u], start[u + 1]):
+            i, d1 = far[z], first[z]
+            if abs(second[z]) < FLAT:
+                add(mine, i - users, d1, x, u, rank)
+                continue
+            curved = second[z] * tangent(theta, i, x, u, rank, bias)
+            add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def advance(step, incidence, terms, form, cuts, of_items, ridge, first, second, gradient):
     """first, second [N] and gradient [R, K] <- loss derivatives and ∇L where a step leads. Returns the change of L."""
+    total = summed_on_cores(change_of_penalty, cores(len(ridge)), (step, ridge))
+    shared = step, incidence, terms, form, cuts, of_items, ridge, first, second, gradient
+    total += summed_on_cores(_advance, len(cuts) - 1, shared)
+    on_cores(sum_items, cores(of_items.shape[1]), (step.new, ridge, of_items, gradient))
+    return total
+
+
+@part(fastmath=MATH)
+def _advance(c, _, step, incidence, terms, form, cuts, of_items, ridge, first, second, gradient):
     (theta, x, new), (start, _, far), (label, weight), (rank, bias, loss) = step, incidence, terms, form
     users, total = cuts[-1], 0.0
-    for e in prange(len(theta)):
+    mine, straight = of_items[c], np.empty((2, theta.shape[1]), theta.dtype)
+    mine[:] = 0
+    for u in range(cuts[c], cuts[c + 1]):
+        straight[:] = 0
+        for k in range(theta.shape[1]):
+            gradient[u, k] = ridge[u] * new[u, k]
+        for z in range(start[u], start[u + 1]):
+            if weight[z] == 0.0:
+                first[z], second[z] = 0.0, 0.0
+                continue
+            i = far[z]
+            if loss == QUADRATIC and abs(weight[z]) < FLAT:
+                # Linear in the score: Σ d1·δ = x_u·Σ d1·q + p'_u·Σ d1·x_i, so that no score is needed.
+                first[z], second[z] = -label[z], weight[z]
+                add(straight, 0, first[z], theta, i, rank)
+                add(straight, 1, first[z], x, i, rank)
+                add(mine, i - users, first[z], new, u, rank)
+                continue
+            score, delta = score_of(new, u, i, rank, bias), change_of_score(theta, new, x, u, i, rank, bias)
+            d1, d2 = loss_derivatives(score, label[z], weight[z], loss)
+            first[z], second[z] = d1, d2
+            total += change_of_loss(score, delta, label[z], d1, d2, weight[z], loss)
+            add_gradient(gradient, u, first[z], new, i, rank, bias)
+            add_gradient(mine, i - users, first[z], new, u, rank, bias)
+        total += dot(x, u, straight, 0, rank) + dot(new, u, straight, 1, rank)
+        add_two(gradient, u, 1, straight, 0, 1, straight, 1, rank)
+    return total
+
+
+@part(fastmath=MATH)
+def change_of_penalty(c, parts, step, ridge):
+    """½Σ ridge·(‖new‖² − ‖theta‖²), over one part of all rows."""
+    (theta, x, new), total = step, 0.0
+    for e in range(c * len(theta) // parts, (c + 1) * len(theta) // parts):
         penalty = 0.0
         for k in range(theta.shape[1]):
             penalty += np.float64(x[e, k]) * (np.float64(theta[e, k]) + np.float64(new[e, k]))
         total += 0.5 * ridge[e] * penalty
-    for c in prange(len(cuts) - 1):
-        mine, straight = of_items[c], np.empty((2, theta.shape[1]), theta.dtype)
-        mine[:] = 0
-        for u in range(cuts[c], cuts[c + 1]):
-            straight[:] = 0
-            for k in range(theta.shape[1]):
-                gradient[u, k] = ridge[u] * new[u, k]
-            for z in range(start[u], start[u + 1]):
-                if weight[z] == 0.0:
-                    first[z], second[z] = 0.0, 0.0
-                    continue
-                i = far[z]
-                if loss == QUADRATIC and abs(weight[z]) < FLAT:
-                    # Linear in the score: Σ d1·δ = x_u·Σ d1·q + p'_u·Σ d1·x_i, so that no score is needed.
-                    first[z], second[z] = -label[z], weight[z]
-                    add(straight, 0, first[z], theta, i, rank)
-                    add(straight, 1, first[z], x, i, rank)
-                    add(mine, i - users, first[z], new, u, rank)
-                    continue
-                score, delta = score_of(new, u, i, rank, bias), change_of_score(theta, new, x, u, i, rank, bias)
-                d1, d2 = loss_derivatives(score, label[z], weight[z], loss)
-                first[z], second[z] = d1, d2
-                total += change_of_loss(score, delta, label[z], d1, d2, weight[z], loss)
-                add_gradient(gradient, u, first[z], new, i, rank, bias)
-                add_gradient(mine, i - users, first[z], new, u, rank, bias)
-            total += dot(x, u, straight, 0, rank) + dot(new, u, straight, 1, rank)
-            add_two(gradient, u, 1, straight, 0, 1, straight, 1, rank)
-    sum_items(new, ridge, of_items, gradient)
     return total
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
-def sum_items(x, ridge, of_items, out):
-    """Item rows of out [R, K] <- ridge·x + Σ_c of_items [C, I, K]."""
-    users = len(x) - of_items.shape[1]
-    for m in prange(of_items.shape[1]):
+@part(fastmath=MATH)
+def sum_items(c, parts, x, ridge, of_items, out):
+    """Item rows of out [R, K], of them one part, <- ridge·x + Σ_c of_items [C, I, K]."""
+    users, items = len(x) - of_items.shape[1], of_items.shape[1]
+    for m in range(c * items // parts, (c + 1) * items // parts):
         for k in range(x.shape[1]):
             total = ridge[users + m] * x[users + m, k]
-            for c in range(len(of_items)):
-                total += of_items[c, m, k]
+            for each in range(len(of_items)):
+                total += of_items[each, m, k]
             out[users + m, k] = total
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@part(fastmath=MATH)
+def sum_parts(c, parts, of_items, out):
+    """out [I, K], of it one part, <- Σ_c of_items [C, I, K]."""
+    for m in range(c * len(out) // parts, (c + 1) * len(out) // parts):
+        for k in range(out.shape[1]):
+            total = of_items[0, m, k]
+            for each in range(1, len(of_items)):
+                total += of_items[each, m, k]
+            out[m, k] = total
+
+
+@loop()
 def blocks(theta, rows, incidence, second, ridge, form, out):
     """out [S·K, K] <- Gauss-Newton diagonal blocks of rows [S]. second [N]."""
+    on_cores(_blocks, cores(len(rows)), (theta, rows, incidence, second, ridge, form, out))
+
+
+@part(fastmath=MATH)
+def _blocks(c, parts, theta, rows, incidence, second, ridge, form, out):
     (start, order, far), (rank, bias, _), width = incidence, form, theta.shape[1]
-    for m in prange(len(rows)):
+    for m in range(c * len(rows) // parts, (c + 1) * len(rows) // parts):
         e, top = rows[m], m * width
         out[top : top + width] = 0
         end = start[e + 1]
@@ -219,7 +274,7 @@ def blocks(theta, rows, incidence, second, ridge, form, out):
             out[top + k, k] += ridge[e]
 
 
-@njit(cache=True, fastmath=MATH)
+@loop(fastmath=MATH)
 def contribution(theta, interactions, user, item, place, first, l2, form, out):
     """out [S, K] <- the part of ∇L that is due to interactions [Z], penalty included; place [R]: where a row stands."""
     rank, bias, _ = form

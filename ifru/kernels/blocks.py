@@ -9,45 +9,49 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 
+from ifru.kernels.cores import cores, counted_on_cores, loop, on_cores, part
 from ifru.kernels.row_vectors import add, dot
 
 
-@njit(cache=True)
-def multiply_some(blocks, place, at, x, out):
-    """out[at] <- block `place` times x[at], for place, at [S]; symmetric blocks. The rest of out [·, K] stays."""
+@loop()
+def multiply(blocks, place, at, x, out, many):
+    """out[at] <- block `place` times x[at], for place, at [S]; symmetric blocks. The rest of out [·, K] stays.
+
+    many: on all cores.
+    """
+    on_cores(_multiply, cores(len(at)) if many else 0, (blocks, place, at, x, out))
+
+
+@part()
+def _multiply(c, parts, blocks, place, at, x, out):
     width = x.shape[1]
-    for m in range(len(at)):
+    for m in range(c * len(at) // parts, (c + 1) * len(at) // parts):
         for k in range(width):
             out[at[m], k] = dot(blocks, place[m] * width + k, x, at[m], width)
 
 
-@njit(cache=True, parallel=True)
-def multiply_many(blocks, place, at, x, out):
-    """`multiply_some` on all cores."""
-    width = x.shape[1]
-    for m in prange(len(at)):
-        for k in range(width):
-            out[at[m], k] = dot(blocks, place[m] * width + k, x, at[m], width)
-
-
-@njit(cache=True, parallel=True)
+@loop()
 def invert(blocks, width, out):
     """out [S·K, K] <- inverses of positive definite blocks [S·K, K]; a zero block gives zero.
 
     By factors B = RᵀR with R lower triangular, B⁻¹ = R⁻¹R⁻ᵀ: rows are then read from their beginning. Returns the
     number of blocks that are not positive definite; they give zero.
     """
-    failed = 0
-    for m in prange(len(blocks) // width):
+    return counted_on_cores(_invert, cores(len(blocks) // width), (blocks, width, out))
+
+
+@part()
+def _invert(c, parts, blocks, width, out):
+    failed, some, factor = 0, len(blocks) // width, np.empty((width, width), blocks.dtype)
+    for m in range(c * some // parts, (c + 1) * some // parts):
         top = m * width
-        factor = blocks[top : top + width].copy()
-        out[top : top + width] = 0
-        if not factor.any():
-            continue
+        for i in range(width):
+            for j in range(i + 1):
+                factor[i, j] = blocks[top + i, j]
         if not _factor(factor):
-            failed += 1
+            out[top : top + width] = 0
+            failed += _is_any(blocks, top, width)
             continue
         _invert_factor(factor)
         for i in range(width):
@@ -59,7 +63,17 @@ def invert(blocks, width, out):
     return failed
 
 
-@njit(cache=True)
+@part(inline="always")
+def _is_any(rows, top, width):
+    """Whether any number of a block is not zero."""
+    for i in range(width):
+        for j in range(width):
+            if rows[top + i, j] != 0:
+                return True
+    return False
+
+
+@part()
 def _factor(rows):
     """Lower triangle of rows [K, K]: a block's <- R's; False where the block is not positive definite."""
     for j in range(len(rows) - 1, -1, -1):
@@ -73,7 +87,7 @@ def _factor(rows):
     return True
 
 
-@njit(cache=True)
+@part()
 def _invert_factor(rows):
     """Lower triangle of rows [K, K]: R's <- R⁻¹'s."""
     scratch = np.empty_like(rows[:1])
@@ -87,7 +101,7 @@ def _invert_factor(rows):
         rows[i, i] = pivot
 
 
-@njit(cache=True)
+@loop()
 def take_out(inverses, place, factors, start, determinant, size):
     """Blocks place[m] of inverses [C·K, K] <- (inverse⁻¹ − WᵀW)⁻¹, by a rank-1 down-date for each row of W [Z, K].
 
@@ -115,18 +129,24 @@ def take_out(inverses, place, factors, start, determinant, size):
         size[m] = math.sqrt(total)
 
 
-@njit(cache=True, parallel=True)
+@loop()
 def lower_penalty(inverses, place, penalty, largest, rounding, ratio, dropped):
     """Blocks place[m] of inverses P [C·K, K] <- (P⁻¹ − δI)⁻¹ for δ = penalty[m], by a series of (δP)^(2^k).
 
     ratio [S] <- a bound on ‖δP‖; past `largest` the block stays. dropped [S] <- what the series leaves out, at most
     `rounding`.
     """
+    shared = inverses, place, penalty, largest, rounding, ratio, dropped
+    on_cores(_lower_penalty, cores(len(place)), shared)
+
+
+@part()
+def _lower_penalty(c, parts, inverses, place, penalty, largest, rounding, ratio, dropped):
     width = inverses.shape[1]
-    for m in prange(len(place)):
+    power, scratch = np.empty((width, width), inverses.dtype), np.empty((width, width), inverses.dtype)
+    for m in range(c * len(place) // parts, (c + 1) * len(place) // parts):
         top, shift = place[m] * width, penalty[m]
         block = inverses[top : top + width]
-        power, scratch = np.empty_like(block), np.empty_like(block)
         size = _multiply_into(block, block, power)
         ratio[m] = shift * math.sqrt(math.sqrt(size))
         dropped[m] = ratio[m] * ratio[m]
@@ -134,7 +154,9 @@ def lower_penalty(inverses, place, penalty, largest, rounding, ratio, dropped):
             continue
         for i in range(width):
             add(block, i, shift, power, i, width)
-        power *= shift * shift
+        for i in range(width):
+            for k in range(width):
+                power[i, k] *= shift * shift
         while dropped[m] > rounding:
             _multiply_into(power, block, scratch)
             for i in range(width):
@@ -142,10 +164,10 @@ def lower_penalty(inverses, place, penalty, largest, rounding, ratio, dropped):
             dropped[m] *= dropped[m]
             if dropped[m] > rounding:
                 _multiply_into(power, power, scratch)
-                power[:] = scratch
+                power, scratch = scratch, power
 
 
-@njit(cache=True)
+@part()
 def _multiply_into(a, b, out):
     """out <- ab, all [K, K]; returns ‖ab‖_F²."""
     width, size = len(a), 0.0

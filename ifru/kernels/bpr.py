@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 
-from ifru.kernels.bilinear import sum_items
+from ifru.kernels.bilinear import change_of_penalty, sum_items
+from ifru.kernels.cores import cores, loop, on_cores, part, share, summed_on_cores
 from ifru.kernels.score import (
     MATH,
     add_gradient,
@@ -27,11 +27,17 @@ from ifru.kernels.score import (
 )
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def value(theta, user, item, origin, weight, form):
     """Σ w·softplus(−t), in float64 throughout. item [N] holds row numbers, U already added."""
+    return summed_on_cores(_value, cores(len(user)), (theta, user, item, origin, weight, form))
+
+
+@part(fastmath=MATH)
+def _value(c, parts, theta, user, item, origin, weight, form):
     (rank, bias, _), total = form, 0.0
-    for z in prange(len(user)):
+    begin, end = share(c, parts, len(user))
+    for z in range(begin, end):
         if weight[z] != 0.0:
             p, liked, drawn, t = theta[user[z]], theta[item[origin[z]]], theta[item[z]], 0.0
             for k in range(rank):
@@ -42,96 +48,115 @@ def value(theta, user, item, origin, weight, form):
     return total
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def derivatives(theta, incidence, origin, weight, form, cuts, score, first, second):
     """first, second [N] <- the loss derivatives at theta."""
+    shared = theta, incidence, origin, weight, form, cuts, score, first, second
+    on_cores(_derivatives, len(cuts) - 1, shared)
+
+
+@part(fastmath=MATH)
+def _derivatives(c, _, theta, incidence, origin, weight, form, cuts, score, first, second):
     (start, _, far), (rank, bias, _) = incidence, form
-    for c in prange(len(cuts) - 1):
-        for u in range(cuts[c], cuts[c + 1]):
-            for z in range(start[u], start[u + 1]):
-                score[z] = score_of(theta, u, far[z], rank, bias)
-                first[z], second[z] = 0.0, 0.0
-            for z in range(start[u], start[u + 1]):
-                o = origin[z]
-                if weight[z] != 0.0:
-                    d1, d2 = loss_derivatives(score[o] - score[z], 1.0, weight[z], 0)
-                    first[o] += d1
-                    first[z] -= d1
-                    second[o] += d2
-                    second[z] += d2
+    for u in range(cuts[c], cuts[c + 1]):
+        for z in range(start[u], start[u + 1]):
+            score[z] = score_of(theta, u, far[z], rank, bias)
+            first[z], second[z] = 0.0, 0.0
+        for z in range(start[u], start[u + 1]):
+            o = origin[z]
+            if weight[z] != 0.0:
+                d1, d2 = loss_derivatives(score[o] - score[z], 1.0, weight[z], 0)
+                first[o] += d1
+                first[z] -= d1
+                second[o] += d2
+                second[z] += d2
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def product(theta, x, incidence, origin, derivatives, form, cuts, of_items, ridge, along, curved, out):
     """out [R, K] <- H x."""
+    shared = theta, x, incidence, origin, derivatives, form, cuts, of_items, ridge, along, curved, out
+    on_cores(_product, len(cuts) - 1, shared)
+    on_cores(sum_items, cores(of_items.shape[1]), (x, ridge, of_items, out))
+
+
+@part(fastmath=MATH)
+def _product(c, _, theta, x, incidence, origin, derivatives, form, cuts, of_items, ridge, along, curved, out):
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
     users = cuts[-1]
-    for c in prange(len(cuts) - 1):
-        mine = of_items[c]
-        mine[:] = 0
-        for u in range(cuts[c], cuts[c + 1]):
-            for k in range(theta.shape[1]):
-                out[u, k] = ridge[u] * x[u, k]
-            for z in range(start[u], start[u + 1]):
-                along[z] = change_of_score(theta, theta, x, u, far[z], rank, bias)
-                curved[z] = 0.0
-            for z in range(start[u], start[u + 1]):
-                o = origin[z]
-                if o != z:
-                    bend = second[z] * (along[o] - along[z])
-                    curved[o] += bend
-                    curved[z] -= bend
-            for z in range(start[u], start[u + 1]):
-                i, d1 = far[z], first[z]
-                add_product(out, u, curved[z], theta, i, d1, x, i, rank, bias)
-                add_product(mine, i - users, curved[z], theta, u, d1, x, u, rank, bias)
-    sum_items(x, ridge, of_items, out)
+    mine = of_items[c]
+    mine[:] = 0
+    for u in range(cuts[c], cuts[c + 1]):
+        for k in range(theta.shape[1]):
+            out[u, k] = ridge[u] * x[u, k]
+        for z in range(start[u], start[u + 1]):
+            along[z] = change_of_score(theta, theta, x, u, far[z], rank, bias)
+            curved[z] = 0.0
+        for z in range(start[u], start[u + 1]):
+            o = origin[z]
+            if o != z:
+                bend = second[z] * (along[o] - along[z])
+                curved[o] += bend
+                curved[z] -= bend
+        for z in range(start[u], start[u + 1]):
+            i, d1 = far[z], first[z]
+            add_product(out, u, curved[z], theta, i, d1, x, i, rank, bias)
+            add_product(mine, i - users, curved[z], theta, u, d1, x, u, rank, bias)
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def advance(step, incidence, origin, weight, form, cuts, of_items, ridge, score, change, first, second, gradient):
     """first, second [N] and gradient [R, K] <- loss derivatives and ∇L where a step leads. Returns the change of L."""
-    (theta, x, new), (start, _, far), (rank, bias, _) = step, incidence, form
-    users, total = cuts[-1], 0.0
-    for e in prange(len(theta)):
-        penalty = 0.0
-        for k in range(theta.shape[1]):
-            penalty += np.float64(x[e, k]) * (np.float64(theta[e, k]) + np.float64(new[e, k]))
-        total += 0.5 * ridge[e] * penalty
-    for c in prange(len(cuts) - 1):
-        mine = of_items[c]
-        mine[:] = 0
-        for u in range(cuts[c], cuts[c + 1]):
-            for k in range(theta.shape[1]):
-                gradient[u, k] = ridge[u] * new[u, k]
-            for z in range(start[u], start[u + 1]):
-                score[z] = score_of(new, u, far[z], rank, bias)
-                change[z] = change_of_score(theta, new, x, u, far[z], rank, bias)
-                first[z], second[z] = 0.0, 0.0
-            for z in range(start[u], start[u + 1]):
-                o = origin[z]
-                if weight[z] != 0.0:
-                    t, delta = score[o] - score[z], change[o] - change[z]
-                    one = type(t)(1)
-                    d1, d2 = loss_derivatives(t, one, weight[z], 0)
-                    total += change_of_loss(t, delta, one, d1, d2, weight[z], 0)
-                    first[o] += d1
-                    first[z] -= d1
-                    second[o] += d2
-                    second[z] += d2
-            for z in range(start[u], start[u + 1]):
-                i = far[z]
-                add_gradient(gradient, u, first[z], new, i, rank, bias)
-                add_gradient(mine, i - users, first[z], new, u, rank, bias)
-    sum_items(new, ridge, of_items, gradient)
+    total = summed_on_cores(change_of_penalty, cores(len(ridge)), (step, ridge))
+    shared = step, incidence, origin, weight, form, cuts, of_items, ridge, score, change, first, second, gradient
+    total += summed_on_cores(_advance, len(cuts) - 1, shared)
+    on_cores(sum_items, cores(of_items.shape[1]), (step.new, ridge, of_items, gradient))
     return total
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@part(fastmath=MATH)
+def _advance(
+    c, _, step, incidence, origin, weight, form, cuts, of_items, ridge, score, change, first, second, gradient
+):
+    (theta, x, new), (start, _, far), (rank, bias, _) = step, incidence, form
+    users, total = cuts[-1], 0.0
+    mine = of_items[c]
+    mine[:] = 0
+    for u in range(cuts[c], cuts[c + 1]):
+        for k in range(theta.shape[1]):
+            gradient[u, k] = ridge[u] * new[u, k]
+        for z in range(start[u], start[u + 1]):
+            score[z] = score_of(new, u, far[z], rank, bias)
+            change[z] = change_of_score(theta, new, x, u, far[z], rank, bias)
+            first[z], second[z] = 0.0, 0.0
+        for z in range(start[u], start[u + 1]):
+            o = origin[z]
+            if weight[z] != 0.0:
+                t, delta = score[o] - score[z], change[o] - change[z]
+                one = type(t)(1)
+                d1, d2 = loss_derivatives(t, one, weight[z], 0)
+                total += change_of_loss(t, delta, one, d1, d2, weight[z], 0)
+                first[o] += d1
+                first[z] -= d1
+                second[o] += d2
+                second[z] += d2
+        for z in range(start[u], start[u + 1]):
+            i = far[z]
+            add_gradient(gradient, u, first[z], new, i, rank, bias)
+            add_gradient(mine, i - users, first[z], new, u, rank, bias)
+    return total
+
+
+@loop()
 def user_blocks(theta, rows, incidence, origin, second, ridge, form, out):
     """out [S·K, K] <- Gauss-Newton diagonal blocks of users [S]: Σ ℓ''·dd^T + ridge·I, d = q_positive − q_negative."""
+    on_cores(_user_blocks, cores(len(rows)), (theta, rows, incidence, origin, second, ridge, form, out))
+
+
+@part(fastmath=MATH)
+def _user_blocks(c, parts, theta, rows, incidence, origin, second, ridge, form, out):
     (start, _, far), (rank, _, _), width = incidence, form, theta.shape[1]
-    for m in prange(len(rows)):
+    for m in range(c * len(rows) // parts, (c + 1) * len(rows) // parts):
         e, top = rows[m], m * width
         d = np.zeros(width, theta.dtype)
         out[top : top + width] = 0
@@ -152,7 +177,7 @@ def user_blocks(theta, rows, incidence, origin, second, ridge, form, out):
             out[top + k, k] += ridge[e]
 
 
-@njit(cache=True, fastmath=MATH)
+@loop(fastmath=MATH)
 def user_factors(theta, interactions, item, origin, second, form, out):
     """out [Z, K] <- √ℓ''·d of listed interactions [Z] in users' blocks, zero for positives; item as in `value`."""
     rank, _, _ = form

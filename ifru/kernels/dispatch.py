@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
-from numba import get_num_threads, threading_layer
+from numba import threading_layer
 from torch import Tensor
 
 from ifru.kernels import vectors as kernels
@@ -78,7 +78,7 @@ def dot(a: Tensor, b: Tensor) -> float:
     """Σ of a·b, both [S, K] and contiguous."""
     if not compiled(a.device):
         return float(torch.dot(a.reshape(-1), b.reshape(-1)))
-    return float(_run(kernels.dot, kernels.dot_many, (a, b)))
+    return float(_run(kernels.dot, (a, b)))
 
 
 def total(a: Tensor) -> float:
@@ -92,7 +92,7 @@ def add_both(x: Tensor, direction: Tensor, residual: Tensor, image: Tensor, leng
         x.add_(direction, alpha=length)
         residual.sub_(image, alpha=length)
         return
-    _run(kernels.add_both, kernels.add_both_many, (x, direction, residual, image), length)
+    _run(kernels.add_both, (x, direction, residual, image), length)
 
 
 def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor, beta: float) -> None:
@@ -101,7 +101,7 @@ def turn_both(direction: Tensor, z: Tensor, in_metric: Tensor, residual: Tensor,
         direction.mul_(beta).add_(z)
         in_metric.mul_(beta).add_(residual)
         return
-    _run(kernels.turn_both, kernels.turn_both_many, (direction, z, in_metric, residual), beta)
+    _run(kernels.turn_both, (direction, z, in_metric, residual), beta)
 
 
 def dot_rows(a: Tensor, b: Tensor) -> Tensor:
@@ -109,14 +109,11 @@ def dot_rows(a: Tensor, b: Tensor) -> Tensor:
     if not compiled(a.device):
         return (a * b).sum(1, dtype=torch.float64)
     out = torch.empty(len(a), dtype=torch.float64)
-    take = kernels.dot_rows_many if is_long(a.numel()) else kernels.dot_rows
-    take(a.contiguous().numpy(), b.contiguous().numpy(), out.numpy())
+    kernels.dot_rows(a.contiguous().numpy(), b.contiguous().numpy(), out.numpy(), is_long(a.numel()))
     return out
 
 
-def _run(some: Callable[..., T], many: Callable[..., T], tables: Sequence[Tensor], *numbers: float) -> T:
+def _run(loop: Callable[..., T], tables: Sequence[Tensor], *numbers: float) -> T:
     """A loop over whole tables, all of one shape: on one core, or on all where they are long."""
     flat = [table.numpy().reshape(-1) for table in tables]
-    if is_long(len(flat[0])):
-        return many(*flat, *numbers, get_num_threads())
-    return some(*flat, *numbers)
+    return loop(*flat, *numbers, is_long(len(flat[0])))

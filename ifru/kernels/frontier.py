@@ -6,14 +6,13 @@ Axes: R rows (users first), S listed rows. listed [R]: the active rows of a side
 
 from __future__ import annotations
 
-from numba import njit
-
+from ifru.kernels.cores import loop
 from ifru.kernels.row_vectors import NEAR, fetch
 
 
-@njit(cache=True)
+@loop()
 def dense(decrements, ridge, listed, counts, users, side, within, least, out):
-    """out <- rows of a side, ascending, whose decrement per interaction is `within` the best of both sides at least.
+    """out <- rows of a side, in any order, whose decrement per interaction is `within` the best of both sides at least.
 
     Returns how many they are. least: of their decrement per interaction.
     """
@@ -30,11 +29,10 @@ def dense(decrements, ridge, listed, counts, users, side, within, least, out):
         if decrements[e] / ridge[e] >= bound:
             out[found] = e
             found += 1
-    out[:found].sort()
     return found
 
 
-@njit(cache=True)
+@loop()
 def above(decrements, ridge, allowed, out):
     """out <- rows [S], ascending, whose decrement is more than their share, by ridge, of what is allowed.
 
@@ -54,7 +52,7 @@ def above(decrements, ridge, allowed, out):
     return found, others
 
 
-@njit(cache=True)
+@loop()
 def activate(rows, penalised, scale, users, active, decrements, listed, counts):
     """Rows [S] are active from now on, of decrement scale·penalised [S]; returns by how much the sum of all grows."""
     grown = 0.0

@@ -8,44 +8,41 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit, prange
 
+from ifru.kernels.cores import cores, counted_on_cores, loop, on_cores, part
 from ifru.kernels.row_vectors import add, dot
 
 
-@njit(cache=True)
-def whiten_some(factors, start, ridge):
-    """W [Z, K] -> U = L⁻¹W in place, where LLᵀ = WWᵀ + ridge·I, for each of S rows; returns how many have no L."""
+@loop()
+def whiten(factors, start, ridge, many):
+    """W [Z, K] -> U = L⁻¹W in place, where LLᵀ = WWᵀ + ridge·I, for each of S rows; returns how many have no L.
+
+    many: on all cores.
+    """
+    return counted_on_cores(_whiten_part, cores(len(ridge)) if many else 0, (factors, start, ridge))
+
+
+@part()
+def _whiten_part(c, parts, factors, start, ridge):
     failed = 0
-    for m in range(len(ridge)):
+    for m in range(c * len(ridge) // parts, (c + 1) * len(ridge) // parts):
         failed += not _whiten(factors, start[m], start[m + 1], ridge[m])
     return failed
 
 
-@njit(cache=True, parallel=True)
-def whiten_many(factors, start, ridge):
-    """`whiten_some` on all cores."""
-    failed = 0
-    for m in prange(len(ridge)):
-        failed += not _whiten(factors, start[m], start[m + 1], ridge[m])
-    return failed
+@loop()
+def multiply(whitened, start, ridge, at, x, out, many):
+    """out[at] <- (x − UᵀUx)/ridge of x[at], for at, ridge [S]; zero where ridge is. many: on all cores."""
+    on_cores(_multiply_part, cores(len(at)) if many else 0, (whitened, start, ridge, at, x, out))
 
 
-@njit(cache=True)
-def multiply_some(whitened, start, ridge, at, x, out):
-    """out[at] <- (x − UᵀUx)/ridge of x[at], for at, ridge [S]; zero where ridge is."""
-    for m in range(len(at)):
+@part()
+def _multiply_part(c, parts, whitened, start, ridge, at, x, out):
+    for m in range(c * len(at) // parts, (c + 1) * len(at) // parts):
         _multiply(whitened, start[m], start[m + 1], ridge[m], at[m], x, out)
 
 
-@njit(cache=True, parallel=True)
-def multiply_many(whitened, start, ridge, at, x, out):
-    """`multiply_some` on all cores."""
-    for m in prange(len(at)):
-        _multiply(whitened, start[m], start[m + 1], ridge[m], at[m], x, out)
-
-
-@njit(cache=True)
+@part()
 def _whiten(factors, first, last, ridge):
     degree, width = last - first, factors.shape[1]
     lower = np.empty((degree, degree), factors.dtype)
@@ -68,7 +65,7 @@ def _whiten(factors, first, last, ridge):
     return True
 
 
-@njit(cache=True)
+@part()
 def _multiply(whitened, first, last, ridge, m, x, out):
     width = x.shape[1]
     if not ridge > 0:

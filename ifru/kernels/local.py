@@ -10,10 +10,11 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
 from ifru.interactions.table import Bool, Int64
+from ifru.kernels.bilinear import sum_parts
+from ifru.kernels.cores import counted_on_cores, loop, on_cores, part
 from ifru.kernels.row_vectors import FAR, NEAR, dot, fetch
 from ifru.kernels.score import (
     MATH,
@@ -28,7 +29,7 @@ from ifru.kernels.score import (
 )
 
 
-@njit(cache=True)
+@loop()
 def coupling(users, incidence, place, weight, start, order, far):
     """start [A + 1], order, far [Z] <- retained interactions of `users` [A] whose item is in the support.
 
@@ -48,47 +49,55 @@ def coupling(users, incidence, place, weight, start, order, far):
     return found
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def coupling_product(theta, x, start, far, first, second, form, cuts, of_items, out):
     """out [S, K] <- the off-diagonal part of H_SS x, of what `coupling` found. theta [S, K]; first, second [Z]."""
+    shared = theta, x, start, far, first, second, form, cuts, of_items, out
+    on_cores(_coupling_product, len(cuts) - 1, shared)
+    on_cores(sum_parts, len(cuts) - 1, (of_items, out[cuts[-1] :]))
+
+
+@part(fastmath=MATH)
+def _coupling_product(c, _, theta, x, start, far, first, second, form, cuts, of_items, out):
     (rank, bias, _), users = form, cuts[-1]
-    for c in prange(len(cuts) - 1):
-        mine = of_items[c]
-        mine[:] = 0
-        for u in range(cuts[c], cuts[c + 1]):
-            out[u] = 0
-            for z in range(start[u], start[u + 1]):
-                i, d1, d2 = far[z], first[z], second[z]
-                to_user, to_item = tangent(theta, u, x, i, rank, bias), tangent(theta, i, x, u, rank, bias)
-                add_product(out, u, d2 * to_user, theta, i, d1, x, i, rank, bias)
-                add_product(mine, i - users, d2 * to_item, theta, u, d1, x, u, rank, bias)
-    out[users:] = of_items[0]
-    for c in range(1, len(of_items)):
-        out[users:] += of_items[c]
+    mine = of_items[c]
+    mine[:] = 0
+    for u in range(cuts[c], cuts[c + 1]):
+        out[u] = 0
+        for z in range(start[u], start[u + 1]):
+            i, d1, d2 = far[z], first[z], second[z]
+            to_user, to_item = tangent(theta, u, x, i, rank, bias), tangent(theta, i, x, u, rank, bias)
+            add_product(out, u, d2 * to_user, theta, i, d1, x, i, rank, bias)
+            add_product(mine, i - users, d2 * to_item, theta, u, d1, x, u, rank, bias)
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def update(cuts, move, incidence, skip, terms, form, first, second, gradient):
     """Carry the move of one side's rows into the loss derivatives and into the gradient of their neighbours.
 
     skip [R] marks far rows whose interactions were carried over from their own side. Returns interactions read.
     """
+    shared = cuts, move, incidence, skip, terms, form, first, second, gradient
+    return counted_on_cores(_update, len(cuts) - 1, shared)
+
+
+@part(fastmath=MATH)
+def _update(c, _, cuts, move, incidence, skip, terms, form, first, second, gradient):
     (rows, before, theta), (start, order, far) = move, incidence
     (label, weight), (rank, bias, loss), read = terms, form, 0
-    for c in prange(len(cuts) - 1):
-        for m in range(len(rows)):
-            e = rows[m]
-            begin, end = between(far, start[e], start[e + 1], cuts[c], cuts[c + 1])
-            for j in range(begin, end):
-                fetch(order, j + FAR, end, label, first)
-                fetch(far, j + NEAR, end, theta, gradient, skip)
-                z, f = order[j], far[j]
-                if weight[z] == 0.0 or skip[f]:
-                    continue
-                read += 1
-                old, score = first[z], score_of(theta, e, f, rank, bias)
-                first[z], second[z] = loss_derivatives(score, label[z], weight[z], loss)
-                add_change(gradient, f, first[z], theta, e, old, before, m, rank, bias)
+    for m in range(len(rows)):
+        e = rows[m]
+        begin, end = between(far, start[e], start[e + 1], cuts[c], cuts[c + 1])
+        for j in range(begin, end):
+            fetch(order, j + FAR, end, label, first)
+            fetch(far, j + NEAR, end, theta, gradient, skip)
+            z, f = order[j], far[j]
+            if weight[z] == 0.0 or skip[f]:
+                continue
+            read += 1
+            old, score = first[z], score_of(theta, e, f, rank, bias)
+            first[z], second[z] = loss_derivatives(score, label[z], weight[z], loss)
+            add_change(gradient, f, first[z], theta, e, old, before, m, rank, bias)
     return read
 
 
@@ -110,15 +119,15 @@ class Reached(NamedTuple):
     counts: Int64
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def update_side(move, incidence, terms, form, derivatives, ridge, heavy, gradient, out):
     """`update` where rows of one side alone have moved. heavy: the least ridge [R] of rows whose gains are measured."""
-    for c in prange(len(out.cuts) - 1):
-        _update_part(c, move, incidence, terms, form, derivatives, ridge, heavy, gradient, out)
+    shared = move, incidence, terms, form, derivatives, ridge, heavy, gradient, out
+    on_cores(_update_side, len(out.cuts) - 1, shared)
 
 
-@njit(cache=True, fastmath=MATH)
-def _update_part(c, move, incidence, terms, form, derivatives, ridge, heavy, gradient, out):
+@part(fastmath=MATH)
+def _update_side(c, _, move, incidence, terms, form, derivatives, ridge, heavy, gradient, out):
     (rows, before, theta), (start, order, far), (label, weight) = move, incidence, terms
     (rank, bias, loss), (first, second), marked = form, derivatives, out.marked
     own, gains, least, most, found, read = out.own[c], out.gains[c], out.cuts[c], out.cuts[c + 1], 0, 0
@@ -150,10 +159,10 @@ def _update_part(c, move, incidence, terms, form, derivatives, ridge, heavy, gra
                 gain += change * change / ridge[f]
         gains[m] = gain if measured else math.inf
     _penalised(reached[:found], gradient, ridge, marked, penalised)
-    out.counts[c] = found, read
+    out.counts[c, 0], out.counts[c, 1] = found, read
 
 
-@njit(cache=True, fastmath=MATH)
+@part(fastmath=MATH)
 def _penalised(reached, gradient, ridge, marked, out):
     """out <- ‖g‖²/ridge of reached rows, whose marks are cleaned."""
     for m in range(len(reached)):
@@ -163,31 +172,36 @@ def _penalised(reached, gradient, ridge, marked, out):
         marked[f] = False
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def gradient_along(cuts, theta, rows, step, incidence, derivatives, form, added, reached):
     """added [R, K] += what a step [S, K] of one side's rows does to the gradient of their neighbours.
 
     reached [R] <- true for these. Returns interactions read.
     """
+    shared = cuts, theta, rows, step, incidence, derivatives, form, added, reached
+    return counted_on_cores(_gradient_along, len(cuts) - 1, shared)
+
+
+@part(fastmath=MATH)
+def _gradient_along(c, _, cuts, theta, rows, step, incidence, derivatives, form, added, reached):
     (start, order, far), (first, second), (rank, bias, _), read = incidence, derivatives, form, 0
-    for c in prange(len(cuts) - 1):
-        for m in range(len(rows)):
-            e = rows[m]
-            begin, end = between(far, start[e], start[e + 1], cuts[c], cuts[c + 1])
-            for j in range(begin, end):
-                fetch(order, j + FAR, end, first)
-                fetch(far, j + NEAR, end, theta, added, reached)
-                z, f = order[j], far[j]
-                if first[z] == 0.0 and second[z] == 0.0:
-                    continue
-                read += 1
-                reached[f] = True
-                curved = second[z] * tangent(theta, f, step, m, rank, bias)
-                add_product(added, f, curved, theta, e, first[z], step, m, rank, bias)
+    for m in range(len(rows)):
+        e = rows[m]
+        begin, end = between(far, start[e], start[e + 1], cuts[c], cuts[c + 1])
+        for j in range(begin, end):
+            fetch(order, j + FAR, end, first)
+            fetch(far, j + NEAR, end, theta, added, reached)
+            z, f = order[j], far[j]
+            if first[z] == 0.0 and second[z] == 0.0:
+                continue
+            read += 1
+            reached[f] = True
+            curved = second[z] * tangent(theta, f, step, m, rank, bias)
+            add_product(added, f, curved, theta, e, first[z], step, m, rank, bias)
     return read
 
 
-@njit(cache=True, fastmath=MATH)
+@loop(fastmath=MATH)
 def factors(theta, interactions, other, second, form, out):
     """out [Z, K] <- √(w·ℓ'')·J of listed interactions [Z], in the blocks of the rows that `other` is the far end of."""
     rank, bias, _ = form
@@ -200,7 +214,7 @@ def factors(theta, interactions, other, second, form, out):
             out[m, rank] = root
 
 
-@njit(cache=True)
+@loop()
 def neighbours(rows, incidence, place, met, reached):
     """Count for both ends the interactions of rows [S] in met [R], and mark the far ends in reached [R].
 

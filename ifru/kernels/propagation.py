@@ -8,28 +8,33 @@ often as there are edges.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit, prange
 
+from ifru.kernels.cores import loop, on_cores, part
 from ifru.kernels.row_vectors import combine
 from ifru.kernels.score import MATH
 
 
-@njit(cache=True, parallel=True, fastmath=MATH)
+@loop()
 def layer(rows, cuts, start, degree, far, scale, x, carried, share, out):
     """out[e] <- share·(x[e] + Σ_f scale[e]·scale[f]·carried[f]) over the neighbours f of listed rows e; others stay.
 
     rows [S]; cuts [C + 1]: the places in it where parts begin, and its end. scale [R]; x, carried, out [R, K].
     """
+    shared = rows, cuts, start, degree, far, scale, x, carried, share, out
+    on_cores(_layer, len(cuts) - 1, shared)
+
+
+@part(fastmath=MATH)
+def _layer(c, _, rows, cuts, start, degree, far, scale, x, carried, share, out):
     width = x.shape[1]
-    for c in prange(len(cuts) - 1):
-        for m in range(cuts[c], cuts[c + 1]):
-            e = rows[m]
-            combine(out, e, carried, far, scale, start[e], start[e] + degree[e], width)
-            for k in range(width):
-                out[e, k] = share * (x[e, k] + scale[e] * out[e, k])
+    for m in range(cuts[c], cuts[c + 1]):
+        e = rows[m]
+        combine(out, e, carried, far, scale, start[e], start[e] + degree[e], width)
+        for k in range(width):
+            out[e, k] = share * (x[e, k] + scale[e] * out[e, k])
 
 
-@njit(cache=True)
+@loop()
 def drop(start, degree, far, rows, others):
     """Take one edge each from listed rows [M] to the rows at their far ends [M] out of the lists of the former."""
     for m in range(len(rows)):
@@ -41,7 +46,7 @@ def drop(start, degree, far, rows, others):
         degree[e] -= 1
 
 
-@njit(cache=True)
+@loop()
 def reach(start, degree, far, most, listed, counts, seen):
     """Append to the first counts[0] of listed [R] the rows within H hops of them; counts [H + 1] <- after each hop.
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import torch
@@ -80,7 +80,7 @@ class ModuleObjective:
         self.label = torch.tensor(interactions.label, device=device, dtype=dtype)
         self.weight = torch.from_numpy(interactions.weight * interactions.alive).to(device, dtype)
         self.features = {
-            side: torch.from_numpy(known).to(device, dtype) for side, known in interactions.features.items()
+            side: torch.tensor(known, device=device, dtype=dtype) for side, known in interactions.features.items()
         }
         degree = torch.from_numpy(interactions.degree).to(device, dtype)
         self.decay = torch.cat([penalty.l2 * degree, degree.new_full((_shared_rows(layout),), penalty.shared_l2)])
@@ -111,7 +111,11 @@ class ModuleObjective:
         self.decay[rows] = self.penalty.l2 * degree
         self.ridge[rows] = (1 + self.penalty.damping) * self.decay[rows]
         gradient -= removed
-        gradient[rows[degree == 0]] = 0
+        emptied = rows[degree == 0]
+        gradient[emptied] = 0
+        for side, first in (("user", 0), ("item", self.interactions.users)):
+            if (known := self.features.get(side)) is not None:
+                known[emptied[(emptied >= first) & (emptied < first + len(known))] - first] = 0
         if len(listed) > 0 and not self.frozen:
             rows = torch.cat([rows, torch.arange(self.entities, len(theta), device=self.device)])
         return GradientChange(rows, -removed[rows], None, ModulePoint(self, theta, theta, gradient, point.value))
@@ -301,35 +305,41 @@ class ModulePoint:
 
     def factors(self, of_users: Int64, of_items: Int64) -> Tensor:
         """√(w·ℓ'')·J [M, K]."""
-        parts = [self.theta.new_empty(0, self.theta.shape[1])]
-        for side, interactions in enumerate((of_users, of_items)):
-            for part in self.objective.chunks(torch.from_numpy(interactions).to(self.objective.device)):
-                *jacobians, second = self.objective.row_jacobians(self.base, part)
-                parts.append(second.sqrt()[:, None] * jacobians[side])
-        return torch.cat(parts)
+        listed, place = np.unique(np.concatenate([of_users, of_items]), return_inverse=True)
+        sides: list[list[Tensor]] = [[], []]
+        for part in self.objective.chunks(torch.from_numpy(listed).to(self.objective.device)):
+            *jacobians, second = self.objective.row_jacobians(self.base, part)
+            for side, jacobian in zip(sides, jacobians, strict=True):
+                side.append(second.sqrt()[:, None] * jacobian)
+        if not sides[0]:
+            return self.theta.new_empty(0, self.theta.shape[1])
+        at = torch.from_numpy(place).to(self.objective.device)
+        return torch.cat([torch.cat(sides[0])[at[: len(of_users)]], torch.cat(sides[1])[at[len(of_users) :]]])
 
     def shared_factors(self, interactions: Tensor) -> Iterator[Tensor]:
-        """√(w·ℓ'')·∂s/∂G [n, G] of listed interactions [M], a chunk at a time."""
+        """√(w·ℓ'')·∂s/∂G [n, G] of listed interactions [M] as they are at this call, a chunk at a time."""
         objective = self.objective
         shared = objective.shared(self.base)
-        names = list(shared)
-        count = sum(tensor.numel() for tensor in shared.values())
+        weight, label = objective.weight[interactions], objective.label[interactions]
+        given = (*objective.ends(self.base, interactions), *objective.features_of(interactions))
 
-        def single(
-            shared: dict[str, Tensor], user: Tensor, item: Tensor, *features: Tensor | None
-        ) -> tuple[Tensor, Tensor]:
-            given = [None if each is None else each[None] for each in features]
-            score = objective.score(user[None], item[None], shared, *given)[0]
+        def single(shared: dict[str, Tensor], *pair: Tensor | None) -> tuple[Tensor, Tensor]:
+            user, item, *features = (each if each is None else each[None] for each in pair)
+            score = objective.score(cast("Tensor", user), cast("Tensor", item), shared, *features)[0]
             return score, score
 
-        size = max(_JACOBIAN_BYTES // (count * self.theta.element_size()), 1)
-        for part in objective.chunks(interactions, size):
-            features = objective.features_of(part)
-            in_dims = (None, 0, 0, *(None if each is None else 0 for each in features))
-            per_pair = torch.func.vmap(torch.func.grad(single, has_aux=True), in_dims=in_dims)
-            jacobian, score = per_pair(shared, *objective.ends(self.base, part), *features)
-            flat = torch.cat([jacobian[name].reshape(len(part), -1) for name in names], 1)
-            yield objective.curvature(score, part).sqrt()[:, None] * flat
+        per_pair = torch.func.vmap(
+            torch.func.grad(single, has_aux=True), (None, *(None if each is None else 0 for each in given))
+        )
+
+        def factors(part: slice) -> Tensor:
+            jacobian, score = per_pair(shared, *(each if each is None else each[part] for each in given))
+            flat = torch.cat([jacobian[name].reshape(len(score), -1) for name in shared], 1)
+            return (weight[part] * objective.loss.curvature(score, label[part])).sqrt()[:, None] * flat
+
+        row_bytes = sum(tensor.numel() for tensor in shared.values()) * self.theta.element_size()
+        size = max(min(_JACOBIAN_BYTES // row_bytes, _CHUNK), 1)
+        return (factors(slice(first, first + size)) for first in range(0, len(interactions), size))
 
 
 def _pullback(scored: Callable[..., Tensor], *at: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:

@@ -27,6 +27,9 @@ from ifru.proof.sums import EPS, Sum, total
 _CHUNK = 1024
 """Rows of a Gram matrix that are summed up at a time: so many roundings, and as many as there are chunks."""
 
+_INNER = 64
+"""The same for products with a block of columns."""
+
 
 @dataclass(frozen=True)
 class AllPairsDuality(BilinearDuality):
@@ -55,9 +58,10 @@ class AllPairsDuality(BilinearDuality):
 
     def rows_elsewhere(self, theta: Tensor) -> Tensor:
         # In principal axes the moduli of the rows, which bound what rounding does, have products hardly larger than
-        # those of the rows themselves.
-        axes: Tensor = torch.linalg.eigh(theta.T @ theta)[1]
-        return math.sqrt(self.weighting.unobserved) * (theta @ axes)
+        # those of the rows themselves. What rounding left of dimensions without use would only add to it.
+        size, axes = torch.linalg.eigh(theta.T @ theta)
+        rows: Tensor = math.sqrt(self.weighting.unobserved) * (theta @ axes[:, size > 4 * EPS * size[-1:]])
+        return rows
 
     def conjugate_elsewhere(self, rows: Tensor) -> Sum:
         return self._squares(rows).times(0.5 / self.weighting.unobserved)
@@ -119,13 +123,21 @@ class Added:
     @property
     def operations(self) -> int:
         # Entries of the sparse part are off by what their dot products are, too.
-        return self.sparse.operations + max(self.shape) + 2 * self.left.shape[1] + 8
+        additions = max(_INNER + rows // _INNER + 2 for rows in self.shape)
+        return self.sparse.operations + additions + 2 * self.left.shape[1] + 8
 
     def product(self, x: Tensor) -> Tensor:
-        return self.sparse.product(x) + self.left @ (self.right.T @ x)
+        return self.sparse.product(x) + self.left @ _inner(self.right, x)
 
     def adjoint(self, y: Tensor) -> Tensor:
-        return self.sparse.adjoint(y) + self.right @ (self.left.T @ y)
+        return self.sparse.adjoint(y) + self.right @ _inner(self.left, y)
+
+
+def _inner(rows: Tensor, x: Tensor) -> Tensor:
+    """RᵀX [r, b] of rows R [n, r] and X [n, b], summed up in two steps."""
+    first = len(x) - len(x) % _INNER
+    parts = [side[:first].view(-1, _INNER, side.shape[1]) for side in (rows, x)]
+    return (parts[0].transpose(1, 2) @ parts[1]).sum(0) + rows[first:].T @ x[first:]
 
 
 def _gram(rows: Tensor) -> tuple[Tensor, Tensor]:

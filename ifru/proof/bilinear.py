@@ -83,9 +83,8 @@ class BilinearDuality(InteractionsAlone):
         check: Callable[[], None],
         rows: Tensor | None = None,
     ) -> Spectrum:
-        matrix, moduli = self._matrix(alpha, rows), self._moduli(alpha, rows)
-        size = matrix.shape[1]
-        gram = Gram(matrix, rounding(2 * matrix.operations, lambda x: moduli.adjoint(moduli.product(x)), size))
+        gram = self.operator(alpha, rows)
+        matrix = gram.matrix
 
         def enough_squared(lower: float, upper: float) -> bool:
             return enough(_root(lower), _root(upper))
@@ -96,7 +95,16 @@ class BilinearDuality(InteractionsAlone):
         # T has an eigenvector of both sides' singular vectors, of opposite signs.
         sides = [-image / values.clamp_min(torch.finfo(values.dtype).tiny), found.vectors]
         vectors = torch.cat(sides[::-1] if self._users_are_fewer else sides) / math.sqrt(2)
-        return Spectrum(_root(found.lower), _root(found.upper), values, vectors, found.vectors, found.failure)
+        return Spectrum(_root(found.lower), _root(found.upper), values, vectors, found.vectors, found.failure, found)
+
+    @property
+    def squared(self) -> bool:
+        return True
+
+    def operator(self, alpha: Tensor, rows: Tensor | None = None) -> Gram:
+        matrix, moduli = self._matrix(alpha, rows), self._moduli(alpha, rows)
+        size = matrix.shape[1]
+        return Gram(matrix, rounding(2 * matrix.operations, lambda x: moduli.adjoint(moduli.product(x)), size))
 
     @property
     def _users_are_fewer(self) -> bool:

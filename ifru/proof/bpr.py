@@ -20,6 +20,7 @@ from ifru.objective.losses import Loss, loss_of
 from ifru.proof.bilinear import BilinearDuality
 from ifru.proof.duality import InteractionsAlone, Scores, Spectrum
 from ifru.proof.eigenvalue import Enough
+from ifru.proof.operator import Operator
 from ifru.proof.propagated import PropagatedDuality
 from ifru.proof.retained import Retained
 from ifru.proof.sums import EPS, Sum
@@ -149,6 +150,13 @@ class BPRDuality(InteractionsAlone):
         rows: Tensor | None = None,
     ) -> Spectrum:
         return self.of_scores.spectrum(self._at_interactions(alpha), start, random, enough, check)
+
+    @property
+    def squared(self) -> bool:
+        return self.of_scores.squared
+
+    def operator(self, alpha: Tensor, rows: Tensor | None = None) -> Operator:
+        return self.of_scores.operator(self._at_interactions(alpha))
 
     def _differences(self, of_interactions: Tensor) -> Tensor:
         """C·s [T] of s [N], and the s of pairs alone."""

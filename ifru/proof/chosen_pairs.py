@@ -25,12 +25,22 @@ from ifru.proof.dual import Bound, Dual, feasible
 from ifru.proof.duality import Duality
 from ifru.proof.eigenvalue import Enough
 from ifru.proof.errors import ProofError
+from ifru.proof.nearby import FAILURE, Known
 from ifru.proof.primal import in_float64, objective
 from ifru.proof.proof import uninterrupted
-from ifru.proof.sums import EPS
+from ifru.proof.sums import EPS, Sum
 
 _SHARE = 0.05
 """Share of an end's distance to the solution's f that may come from not knowing σ exactly."""
+
+_ACCURACY = 1e-11
+"""Relative accuracy of σ beyond which no work goes into it."""
+
+_SLACKS = 8
+"""So many times what rounding leaves open, σ is known as well as it can be."""
+
+_UNUSED = 1e-6
+"""Directions of a solution that are so much shorter than its longest one are not followed."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +68,66 @@ class Interval:
     failure_probability: float
 
 
+@dataclass(frozen=True)
+class Anchor:
+    """What all intervals from one solution share, found out anew from it: L̂, and the spectrum of its own slopes.
+
+    best: L̂. gap: L̂ − D of these slopes, rounding included. known: of their operator. failure: the probability that it
+    is wrong.
+    """
+
+    solution: Tensor
+    best: Sum
+    gap: float
+    known: Known
+    failure: float
+
+    @staticmethod
+    def of(
+        solution: Tensor,
+        duality: Duality,
+        random: torch.Generator,
+        check: Callable[[], None] = uninterrupted,
+    ) -> Anchor:
+        """solution [R, K]; the rest as for `interval`."""
+        theta = in_float64(Parameters.unstacked(solution, duality.retained.shape[0]), duality)
+        scores = duality.scores(theta)
+        own = dual_at(theta, duality)
+        spectrum = duality.spectrum(own.alpha, duality.start(theta), random, _within, check, own.rows)
+        known, best = Known.of(duality.operator(own.alpha, own.rows), spectrum.found), objective(theta, scores, duality)
+        split, rest = known.near(known.operator, known.vectors, random)
+        upper = split.upper(rest)
+        sigma = min(math.sqrt(max(upper, 0.0)) if duality.squared else upper, spectrum.upper)
+        below = Bound.of(own.alpha, duality, own.rows).at(feasible(duality.l2, sigma))
+        gap = max(best.value - below.value, 0.0) + best.error + below.error
+        return Anchor(theta, best, gap, known, spectrum.failure + FAILURE)
+
+    def subspace(self, theta: Tensor, duality: Duality) -> Tensor:
+        """Where the known vectors go [n, r] as the solution goes to θ [R, K], to first order."""
+        vectors, before = self.known.vectors, duality.start(self.solution)
+        inside = torch.linalg.lstsq(before, vectors, rcond=_UNUSED, driver="gelsd").solution
+        moved: Tensor = vectors + (duality.start(theta) - before) @ inside
+        return moved
+
+
+def _within(lower: float, upper: float) -> bool:
+    return upper <= lower * (1 + _ACCURACY)
+
+
 def interval(
     dual: PairDual,
     duality: Duality,
     *,
     random: torch.Generator,
     check: Callable[[], None] = uninterrupted,
+    anchor: Anchor | None = None,
 ) -> Interval:
     """Bound what the minimiser of L says of a dual point's pairs: zero where nothing is retained of them.
 
-    random, check(): as for `proof_of`. Raises ProofError where the dual point is for other data, or damaged.
+    random, check(): as for `proof_of`. anchor: of the dual point's solution, where it is at hand. Raises ProofError
+    where the dual point is for other data, or damaged.
     """
     _check(dual, duality)
-    solution = in_float64(Parameters.unstacked(dual.solution, duality.retained.shape[0]), duality)
-    best = objective(solution, duality.scores(solution), duality)
     ends = [(1.0, dual.above.on(duality), dual.above), (-1.0, dual.below.on(duality), dual.below)]
     held = scored(duality, dual.pairs)
     if not bool(held.any()):
@@ -79,21 +135,45 @@ def interval(
     user, item = dual.pairs.user[held], dual.pairs.item[held]
     joined, place = duality.joined(user, item)
     reward = dual.reward * dual.pairs.weight[held]
+    anchor = anchor or Anchor.of(dual.solution, duality, random, check)
+    solution, best = anchor.solution, anchor.best
     said = float((reward * joined.scores(solution).value[place[-len(user) :]]).sum())
-    found, failure = list[float](), 0.0
+    found, failure = list[float](), anchor.failure
     for sign, alpha, side in ends:
         value = torch.empty(len(place), dtype=torch.float64)
         value[place] = torch.cat([alpha, -sign * reward])
         bound = Bound.of(value, joined, side.rows)
         enough = _enough(bound, best.value, sign * said)
-        spectrum = joined.spectrum(value, side.subspace.double(), random, enough, check, side.rows)
-        scale = feasible(joined.l2, spectrum.upper)
+        sigma, failed = _sigma(value, side, joined, anchor.known, random, enough, check)
+        scale = feasible(joined.l2, sigma)
         below = bound.at(scale)
         gap = best.value - below.value + best.error + below.error + 2 * EPS * abs(best.value)
         end = gap / (scale * dual.reward) if scale > 0 else math.inf
         found.append(sign * (end + 4 * EPS * abs(end)))
-        failure += spectrum.failure
+        failure += failed
     return Interval(found[1], found[0], failure)
+
+
+def _sigma(
+    value: Tensor,
+    side: Dual,
+    joined: Duality,
+    known: Known,
+    random: torch.Generator,
+    enough: Enough,
+    check: Callable[[], None],
+) -> tuple[float, float]:
+    """σ of a dual point's numbers at most, and the probability that it is larger.
+
+    From what is known of the solution's own, where that is near enough, as it is of dual points that solving found.
+    """
+    check()
+    split, rest = known.near(joined.operator(value, side.rows), side.subspace.double(), random)
+    upper = split.upper(rest)
+    if rest < split.lower and upper - split.lower <= _SLACKS * split.slack:
+        return math.sqrt(upper) if joined.squared else upper, FAILURE
+    spectrum = joined.spectrum(value, side.subspace.double(), random, enough, check, side.rows)
+    return spectrum.upper, spectrum.failure
 
 
 def scored(duality: Duality, pairs: ChosenPairs) -> Tensor:
@@ -103,12 +183,16 @@ def scored(duality: Duality, pairs: ChosenPairs) -> Tensor:
     return user | item if duality.width > duality.rank else user & item
 
 
-def dual_at(theta: Tensor, duality: Duality) -> Dual:
-    """The dual point of parameters θ [R, K] in float64, which may minimise a tilted objective: as it is, unscaled."""
+def dual_at(theta: Tensor, duality: Duality, anchor: Anchor | None = None) -> Dual:
+    """The dual point of parameters θ [R, K] in float64, which may minimise a tilted objective: as it is, unscaled.
+
+    anchor: of a solution nearby.
+    """
     retained = duality.retained
     alpha = retained.weight * duality.loss.slope(duality.scores(theta).value, retained.label)
-    subspace, rows = duality.start(theta).float(), duality.rows_elsewhere(theta)
-    return Dual(alpha, subspace, duality.loss.name, retained.fingerprint(), rows)
+    subspace = duality.start(theta) if anchor is None else anchor.subspace(theta, duality)
+    rows = duality.rows_elsewhere(theta)
+    return Dual(alpha, subspace.float(), duality.loss.name, retained.fingerprint(), rows)
 
 
 def _enough(bound: Bound, best: float, said: float) -> Enough:

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from ifru.objective.losses import Loss
-from ifru.proof.eigenvalue import Enough
+from ifru.proof.eigenvalue import Enough, LargestEigenvalue
+from ifru.proof.operator import Operator
 from ifru.proof.retained import Retained
 from ifru.proof.sums import Sum
 
@@ -41,6 +42,7 @@ class Spectrum:
 
     values [r], descending, and vectors [R, r]: of the largest eigenvalues of T(α), as far as they were needed; each
     value is vᵀTv of its vector. subspace [n, r]: the vectors, in the form in which `Duality.spectrum` starts from them.
+    found: of `Duality.operator`.
     """
 
     lower: float
@@ -49,6 +51,7 @@ class Spectrum:
     vectors: Tensor
     subspace: Tensor
     failure: float
+    found: LargestEigenvalue
 
 
 class Matrix(Protocol):
@@ -148,6 +151,15 @@ class Duality(Protocol):
 
     def start(self, theta: Tensor) -> Tensor:
         """The span of θ [R, K] as a subspace [n, rank]: at an optimum, that of the eigenvectors to the eigenvalue λ."""
+        ...
+
+    @property
+    def squared(self) -> bool:
+        """Whether `operator` has the squares of T's positive eigenvalues for its own."""
+        ...
+
+    def operator(self, alpha: Tensor, rows: Tensor | None = None) -> Operator:
+        """T(α) on n numbers, or an operator whose largest eigenvalue is σ(α)²; arguments as in `spectrum`."""
         ...
 
     def spectrum(

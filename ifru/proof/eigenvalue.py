@@ -43,7 +43,8 @@ class LargestEigenvalue:
     """lower ≤ λ_max(T) ≤ upper, the second with probability 1 − failure.
 
     vectors [n, r], values [r], descending: of the largest eigenvalues, as far as they were needed. Each value is vᵀTv
-    of its vector v; those after the first may be below the eigenvalues.
+    of its vector v; those after the first may be below the eigenvalues. split, rest: what the upper bound is from, the
+    second on what the first leaves.
     """
 
     lower: float
@@ -51,6 +52,8 @@ class LargestEigenvalue:
     vectors: Tensor
     values: Tensor
     failure: float
+    split: Split
+    rest: float
 
 
 def largest_eigenvalue(
@@ -98,9 +101,8 @@ def largest_eigenvalue(
         for _ in range(_BLOCKS):
             block = block if basis.full else basis.grow(block)
     tops = slice(split.tops)
-    return LargestEigenvalue(
-        split.lower, upper, split.vectors[:, tops], split.values[tops], trials * _FAILURE / _TRIALS
-    )
+    vectors, values, failure = split.vectors[:, tops], split.values[tops], trials * _FAILURE / _TRIALS
+    return LargestEigenvalue(split.lower, upper, vectors, values, failure, split, rest.bound)
 
 
 def _or_exact(enough: Enough, split: Split) -> Enough:

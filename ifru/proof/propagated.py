@@ -119,12 +119,15 @@ class PropagatedDuality(InteractionsAlone):
         check: Callable[[], None],
         rows: Tensor | None = None,
     ) -> Spectrum:
-        operator = self._operator(alpha)
+        operator = self.operator(alpha)
         found = largest_eigenvalue(operator, start, random, enough, check)
-        return Spectrum(found.lower, found.upper, found.values, found.vectors, found.vectors, found.failure)
+        return Spectrum(found.lower, found.upper, found.values, found.vectors, found.vectors, found.failure, found)
 
-    def _operator(self, alpha: Tensor) -> Between:
-        """T(α)."""
+    @property
+    def squared(self) -> bool:
+        return False
+
+    def operator(self, alpha: Tensor, rows: Tensor | None = None) -> Between:
         retained, root = self.retained, inverse_root(self.retained.degree)
         middle = retained.matrix(-alpha)
         moduli = Between(root, self.propagation, retained.matrix(alpha.abs()), 0.0)

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+_PIECE = 16
+"""Entries of a row that are added up at a time."""
+
 
 @dataclass(frozen=True)
 class SparseMatrix:
@@ -20,13 +23,13 @@ class SparseMatrix:
     of M's own entries included.
     """
 
-    by_row: Tensor
-    by_column: Tensor
+    by_row: Rows
+    by_column: Rows
     operations: int
 
     @property
     def shape(self) -> tuple[int, int]:
-        return self.by_row.shape[0], self.by_row.shape[1]
+        return self.by_row.count, self.by_column.count
 
     @property
     def transposed(self) -> SparseMatrix:
@@ -35,11 +38,11 @@ class SparseMatrix:
 
     def product(self, x: Tensor) -> Tensor:
         """M x [m, b], x [n, b]."""
-        return self.by_row @ x
+        return self.by_row.times(x)
 
     def adjoint(self, y: Tensor) -> Tensor:
         """Mᵀ y [n, b], y [m, b]."""
-        return self.by_column @ y
+        return self.by_column.times(y)
 
     @staticmethod
     def of(row: Tensor, column: Tensor, value: Tensor, by_column: Tensor, shape: tuple[int, int]) -> SparseMatrix:
@@ -51,16 +54,52 @@ class SparseMatrix:
         first[1:] = (row[1:] != row[:-1]) | (column[1:] != column[:-1])
         place = first.cumsum(0) - 1
         order = place[by_column[first[by_column]]]
-        most = [int(torch.bincount(of).max()) if len(of) else 0 for of in (row, column)]
         row, column = row[first], column[first]
         merged = value.new_zeros(len(row)).index_add_(0, place, value)
-        in_row, in_column = torch.bincount(row, minlength=shape[0]), torch.bincount(column, minlength=shape[1])
-        return SparseMatrix(
-            _csr(in_row, column, merged, shape),
-            _csr(in_column, row[order], merged[order], (shape[1], shape[0])),
-            # Entries of one place first add up, then the places of a row: as many additions as there are entries.
-            operations=max(most) + 8,
-        )
+        rows = Rows.of(row, column, merged, shape)
+        columns = Rows.of(column[order], row[order], merged[order], (shape[1], shape[0]))
+        # Entries of one place first add up, then the places of a row.
+        same = int(torch.bincount(place).max()) if len(place) else 0
+        return SparseMatrix(rows, columns, max(rows.additions, columns.additions) + same + 8)
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A sparse matrix by its rows, in short pieces that are added up in pieces again, so that little rounding adds up.
+
+    pieces [p, n]: CSR. sums [m, p]: of ones, that adds the pieces of a row up; None where each row is one piece.
+    additions: to an entry of a product, at most.
+    """
+
+    pieces: Tensor
+    sums: Rows | None
+    additions: int
+
+    @property
+    def count(self) -> int:
+        """m."""
+        return int(self.pieces.shape[0]) if self.sums is None else self.sums.count
+
+    def times(self, x: Tensor) -> Tensor:
+        """M x [m, b], x [n, b]."""
+        found = self.pieces @ x
+        return found if self.sums is None else self.sums.times(found)
+
+    @staticmethod
+    def of(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Rows:
+        """From entries sorted by (row, column), one for each place."""
+        length = torch.bincount(row, minlength=shape[0])
+        longest = int(length.max()) if len(length) else 0
+        if longest <= 2 * _PIECE:
+            return Rows(_csr(length, column, value, shape), None, longest)
+        count = ((length + _PIECE - 1) // _PIECE).clamp_min(1)
+        begin, first = length.cumsum(0) - length, count.cumsum(0) - count
+        pieces = int(count.sum())
+        piece = first[row] + (torch.arange(len(row)) - begin[row]) // _PIECE
+        owner = torch.repeat_interleave(torch.arange(shape[0]), count)
+        sums = Rows.of(owner, torch.arange(pieces), torch.ones(pieces, dtype=torch.float64), (shape[0], pieces))
+        within = _csr(torch.bincount(piece, minlength=pieces), column, value, (pieces, shape[1]))
+        return Rows(within, sums, _PIECE + sums.additions)
 
 
 def _csr(count: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -41,6 +41,19 @@ class Split:
     outside: float
     tops: int
 
+    @staticmethod
+    def along(
+        operator: Operator, vectors: Tensor, values: Tensor, image: Tensor, size: float, outside: float, tops: int
+    ) -> Split:
+        """vectors [n, r]: orthonormal to rounding, image [n, r]: T times them. size: what ‖T‖ is thought to be."""
+        overlap = vectors.T @ image
+        off = float((overlap - values.diag()).norm())
+        skew = float((vectors.T @ vectors - torch.eye(len(values), dtype=values.dtype)).norm())
+        root = math.sqrt(len(values))
+        slack = off + 2 * skew * size + root * operator.rounding
+        slack += 8 * EPS * root * math.sqrt(len(vectors)) * size
+        return Split(operator, vectors, values, image - vectors @ overlap, slack, outside, tops)
+
     @property
     def lower(self) -> float:
         """λ_max(T) at least."""
@@ -113,14 +126,7 @@ class Ritz:
         tops = self._best()
         chosen = torch.cat([torch.arange(tops), torch.arange(len(self.open), len(self.values))])
         vectors, values, image = self.vectors[:, chosen], self.values[chosen], self.image[:, chosen]
-        overlap = vectors.T @ image
-        off = float((overlap - values.diag()).norm())
-        skew = float((vectors.T @ vectors - torch.eye(len(values), dtype=values.dtype)).norm())
-        root = math.sqrt(len(values))
-        slack = off + 2 * skew * self.size + root * self.operator.rounding
-        slack += 8 * EPS * root * math.sqrt(len(vectors)) * self.size
-        outside = float(self.outside[tops - 1])
-        return Split(self.operator, vectors, values, image - vectors @ overlap, slack, outside, tops)
+        return Split.along(self.operator, vectors, values, image, self.size, float(self.outside[tops - 1]), tops)
 
     def _best(self) -> int:
         """How many to keep, were each coupled to the rest by itself."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 EPS = torch.finfo(torch.float64).eps
-_BLOCK = 1024
+_BLOCK = 16
 
 
 @dataclass(frozen=True)

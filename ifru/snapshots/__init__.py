@@ -7,7 +7,7 @@ from ifru.snapshots.change import Change, FullState, serving_of
 from ifru.snapshots.checkpoint import restore
 from ifru.snapshots.collector import Collection, collect
 from ifru.snapshots.debt import debt_buffers, debt_of
-from ifru.snapshots.erased import Erased, erased_by
+from ifru.snapshots.erased import Erased, erased_between, erased_by
 from ifru.snapshots.erasures import Erasure, erasures, waiting
 from ifru.snapshots.errors import (
     CommitLost,
@@ -29,7 +29,7 @@ from ifru.snapshots.hash_key import (
 )
 from ifru.snapshots.holding import Holding
 from ifru.snapshots.life import Answer, UnknownRequest, life, waits_for
-from ifru.snapshots.parts import ErasedRows, Event, File, Held, Residual, Segment
+from ifru.snapshots.parts import ErasedRows, Event, File, Held, ProvenBound, Residual, Segment
 from ifru.snapshots.purge import Purge, newest_purge
 from ifru.snapshots.reader import Reader
 from ifru.snapshots.retention import Retention, duration
@@ -68,6 +68,7 @@ __all__ = [
     "NoVersion",
     "NotFound",
     "Position",
+    "ProvenBound",
     "Purge",
     "Reader",
     "Remembered",
@@ -92,6 +93,7 @@ __all__ = [
     "debt_of",
     "duration",
     "encode_tombstone",
+    "erased_between",
     "erased_by",
     "erasures",
     "event_hash",

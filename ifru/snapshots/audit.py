@@ -27,7 +27,7 @@ from ifru.snapshots.format import (
     manifest_path,
     manifest_version,
 )
-from ifru.snapshots.hash_key import HASH_KEY, encode_hash_key, key_id, read_hash_key
+from ifru.snapshots.hash_key import HASH_KEY, encode_hash_key, key_id, names_key, read_hash_key, rotated_path
 from ifru.snapshots.parts import File
 from ifru.snapshots.purge import Purge, newest_purge, purge_version
 from ifru.stores.errors import NotFound
@@ -133,7 +133,7 @@ class _Walk:
             receipts=self._examiner.receipts,
             problems=tuple(self._problems),
             notes=tuple(self._notes),
-            leftovers=tuple(sorted(self._unnamed - {HEAD, HASH_KEY})),
+            leftovers=tuple(sorted(self._unnamed - {HEAD})),
         )
 
     def _purged(self) -> Purge | None:
@@ -219,19 +219,21 @@ class _Walk:
     def _check_newest(self, newest: _Fetched) -> None:
         if isinstance(newest.entry, Tombstone) and self._get(manifest_path(newest.version + 1)) is None:
             self._tell(manifest_path(newest.version), "is the newest version, and was collected")
+        wanted = newest.entry.hash_key_id if isinstance(newest.entry, Manifest) else None
+        path = HASH_KEY if wanted is None or rotated_path(wanted) not in self._unnamed else rotated_path(wanted)
+        self._unnamed -= {path, HASH_KEY}
         try:
-            key = read_hash_key(self._store) if self._hash_key is None else self._hash_key
+            key = read_hash_key(self._store, path) if self._hash_key is None else self._hash_key
         except NotFound:
-            self._tell(HASH_KEY, "is missing")
+            self._tell(path, "is missing")
             return
         except CorruptFile as error:
-            self._tell(HASH_KEY, error.reason)
+            self._tell(path, error.reason)
             return
-        wanted = newest.entry.hash_key_id if isinstance(newest.entry, Manifest) else None
-        if wanted not in (None, key_id(key)):
-            self._tell(HASH_KEY, f"holds the key {key_id(key)}; the newest version names {wanted}")
-        if self._hash_key is None and self._get(HASH_KEY) != encode_hash_key(key):
-            self._note(HASH_KEY, "holds its key in other bytes than it would be written")
+        if not names_key(key, wanted):
+            self._tell(path, f"holds the key {key_id(key)}; the newest version names {wanted}")
+        if self._hash_key is None and self._get(path) != encode_hash_key(key):
+            self._note(path, "holds its key in other bytes than it would be written")
 
     def _check_hint(self, newest: _Fetched) -> None:
         if self._hint is None:

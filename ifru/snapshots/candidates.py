@@ -10,15 +10,17 @@ import json
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from ifru.snapshots.change import FullState, full_contents
 from ifru.snapshots.decoding import full_roles, full_version, verify
 from ifru.snapshots.documents import decode_json
-from ifru.snapshots.errors import CorruptFile
+from ifru.snapshots.errors import CorruptFile, OutdatedCandidate
 from ifru.snapshots.examination import check_all_finite
 from ifru.snapshots.format import Manifest, Tombstone, decode_manifest, encode_manifest
 from ifru.snapshots.parts import File, Residual
+from ifru.snapshots.purge import newest_purge
 from ifru.snapshots.tensors import tables_of
 from ifru.snapshots.version import Version
 from ifru.snapshots.writer import SETTLE_ROUNDS
@@ -44,8 +46,11 @@ def leave(
 
     name: one that was never used before. cut: the version whose suppression list and data it was made with.
     The descriptor is the manifest of the full version that would follow `cut`. Raises ValueError for a state that
-    cannot be stored, StoreError.
+    cannot be stored, OutdatedCandidate, StoreError.
     """
+    purge = newest_purge(store)
+    if purge is not None and purge.version > cut.version:
+        raise OutdatedCandidate(name, cut.version, purge.version)
     contents, version = full_contents(state), cut.version + 1
     files = {role: File.of(role, version, name, data) for role, data in contents.items()}
     placed = [
@@ -72,15 +77,24 @@ def leave(
     )
     for file in placed:
         store.put(file.path, contents[file.role])
+    _describe(store, name, descriptor)
+    if was_rejected(store, name):
+        # A collector has removed what was written so far.
+        discard(store, name)
+        raise OutdatedCandidate(name, cut.version, newest.version if (newest := newest_purge(store)) else cut.version)
+    return descriptor
+
+
+def _describe(store: Store, name: str, descriptor: Manifest) -> None:
     for _ in range(SETTLE_ROUNDS):
         try:
             store.create(_path(name, _DESCRIPTOR), encode_manifest(descriptor))
-            return descriptor
+            return
         except AlreadyExists as error:
             # Only this call uses the name; but some stores refuse a creation though there is nothing.
             refusal = error
             if store.exists(_path(name, _DESCRIPTOR)):
-                return descriptor
+                return
     raise refusal
 
 
@@ -156,9 +170,15 @@ def read(store: Store, descriptor: Manifest) -> Version | None:
 
 def reject(store: Store, name: str, reason: str, time: datetime) -> None:
     """Say beside a candidate why it is not adopted, and remove its data. Can be repeated. Raises StoreError."""
-    document = {"candidate": name, "time": time.isoformat(), "reason": reason}
-    store.put(_path(name, _REJECTION), json.dumps(document).encode())
+    give_reason(store, name, reason, time)
     discard(store, name)
+
+
+def give_reason(store: Store, name: str, reason: str, time: datetime) -> None:
+    """Say beside a candidate why it is not adopted; the first reason stays. Raises StoreError."""
+    document = {"candidate": name, "time": time.isoformat(), "reason": reason}
+    with suppress(AlreadyExists):
+        store.create(_path(name, _REJECTION), json.dumps(document).encode())
 
 
 def discard(store: Store, name: str) -> None:
@@ -168,6 +188,13 @@ def discard(store: Store, name: str) -> None:
         if path not in kept:
             store.delete(path)
     store.delete(_path(name, _DESCRIPTOR))
+
+
+def forget(store: Store, name: str) -> None:
+    """Remove all of a candidate that became a version. Can be repeated. Raises StoreError."""
+    discard(store, name)
+    # A collector may have refused it at the same time.
+    store.delete(_path(name, _REJECTION))
 
 
 def _path(name: str, file: str) -> str:

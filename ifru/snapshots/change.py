@@ -16,7 +16,7 @@ from ifru.snapshots.format import Manifest
 from ifru.snapshots.holding import Holding
 from ifru.snapshots.numbering import Numbering
 from ifru.snapshots.parquet import encode_features, encode_ids, encode_interactions
-from ifru.snapshots.parts import FEATURES, Event, Residual, Role
+from ifru.snapshots.parts import FEATURES, Event, ProvenBound, Residual, Role
 from ifru.snapshots.sources import Source
 from ifru.snapshots.suppressed import NOBODY, Suppressed
 from ifru.snapshots.tensors import Delta, encode_delta, encode_tensors, named_tensors
@@ -52,6 +52,7 @@ class Change:
     candidate: the name of the candidate that the whole state comes from.
     hash_key_id: None where it is the parent's.
     purged: the version up to which its receipts say that requests are purged, where the parent's did not.
+    proof: of an older version, newer than the parent's; None where there is none.
     claim: whether it changes nothing, and only shows that this writer has taken over.
     full: where it is given, the whole state is written anew, and update, deletion, serving and buffers are not read.
     """
@@ -71,6 +72,7 @@ class Change:
     candidate: str | None = None
     hash_key_id: str | None = None
     purged: int = 0
+    proof: ProvenBound | None = None
     claim: bool = False
     full: FullState | None = None
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from ifru.snapshots.candidates import CANDIDATES, cut_of, is_rejection
-from ifru.snapshots.errors import ForkedHistory
-from ifru.snapshots.format import Manifest, Tombstone, encode_tombstone, manifest_path
+from ifru.snapshots.candidates import CANDIDATES, cut_of, give_reason, is_rejection, was_rejected
+from ifru.snapshots.errors import ForkedHistory, OutdatedCandidate
+from ifru.snapshots.format import MANIFESTS, Manifest, Tombstone, encode_tombstone, manifest_path
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.purge import PURGES, Purge, create_purge, newest_purge, purge_version
 from ifru.snapshots.reader import Reader
@@ -35,6 +35,7 @@ class Collection:
     """What was collected. newest: the newest version. oldest: the oldest that is retained, which stands on `base`.
 
     versions: that were collected, ascending. files: paths that were deleted. bytes: of the files of those versions.
+    refused: candidates that were made before a version that is left, so that they may hold what was erased since.
     purged: no file holds any more what requests of versions up to this one have erased; None where that is unknown.
     """
 
@@ -45,6 +46,7 @@ class Collection:
     files: tuple[str, ...]
     bytes: int
     purged: int | None
+    refused: tuple[str, ...] = ()
 
 
 def collect(
@@ -83,6 +85,7 @@ class _Collector:
         garbage = self._garbage(base, newest)
         strays = {version for path in garbage if (version := _version(path)) and version < first}
         collected += self._bury_strays(sorted(strays, reverse=True))
+        refused = self._refuse(garbage, base)
         self._delete(garbage, newest)
         purged = self._record(base, known, newest) if base.version > 1 else None
         return Collection(
@@ -93,6 +96,7 @@ class _Collector:
             files=tuple(garbage),
             bytes=sum(file.size for manifest in collected for file in manifest.files if file.role != "ledger"),
             purged=purged,
+            refused=refused,
         )
 
     def _oldest(self, newest: Manifest, first: int, retention: Retention) -> Manifest:
@@ -142,7 +146,8 @@ class _Collector:
     def _garbage(self, base: Manifest, newest: Manifest) -> list[str]:
         """Files that no version names, but for those of attempts that may still become one."""
         self._pause()
-        paths = self._store.list("")
+        # Manifests are never garbage, and there are more of them than of anything else.
+        paths = [path for path in self._store.list("") if not path.startswith(MANIFESTS)]
         named = [(path, *match.groups()) for path in paths if (match := _NAME.match(path)) and match[1] != CANDIDATES]
         attempts: defaultdict[int, set[str]] = defaultdict(set)
         for _, _, version, attempt in named:
@@ -174,9 +179,18 @@ class _Collector:
             return cut_of(self._store, name)
 
         for path in paths:
-            folder, *inner = path.split("/")
-            if folder == CANDIDATES and not is_rejection(path) and made_from(inner[0]) < base.version:
+            of_candidate = path.startswith(f"{CANDIDATES}/") and not is_rejection(path)
+            if of_candidate and made_from(path.split("/")[1]) < base.version:
                 yield path
+
+    def _refuse(self, garbage: Iterable[str], base: Manifest) -> tuple[str, ...]:
+        """Say beside candidates why they are not adopted, before they go; those where nothing was said yet."""
+        names = {path.split("/")[1] for path in garbage if path.startswith(f"{CANDIDATES}/")}
+        refused = tuple(sorted(name for name in names if not was_rejected(self._store, name)))
+        for name in () if self._dry_run else refused:
+            reason = str(OutdatedCandidate(name, cut_of(self._store, name), base.version))
+            give_reason(self._store, name, reason, self._clock())
+        return refused
 
     def _delete(self, paths: Sequence[str], newest: Manifest) -> None:
         if self._dry_run or not paths:

@@ -51,11 +51,17 @@ def erased_by(reader: Reader, key: bytes, source: str, request: str) -> Erased:
             f"version {number} answered this request, and what it deleted is not known any more ({error}); "
             "name the pairs by --pairs"
         ) from error
-    after, items = reader.advance(before, number), before.dataset.train.items
-    gone = np.setdiff1d(_pairs(before), _pairs(after))
-    if len(gone) == 0:
+    user, item = erased_between(before, reader.advance(before, number))
+    if len(user) == 0:
         raise IfruError(f"version {number} answered this request, and deleted nothing that the model was trained on")
-    return Erased(number, before, *np.divmod(gone, items), len(manifest.events))
+    return Erased(number, before, user, item, len(manifest.events))
+
+
+def erased_between(before: Version, after: Version) -> tuple[Int64, Int64]:
+    """Numbers of users and items [M] of the pairs that are recorded in a version, and not any more in a later one."""
+    gone = np.setdiff1d(_pairs(before), _pairs(after))
+    user, item = np.divmod(gone, before.dataset.train.items)
+    return user, item
 
 
 def _answering(reader: Reader, event: Event) -> int | None:

@@ -57,6 +57,17 @@ class CommitLost(IfruError):
         self.attempt = attempt
 
 
+class OutdatedCandidate(IfruError):
+    """A candidate that was made before something was erased that is purged by now: its data may still hold that."""
+
+    def __init__(self, name: str, cut: int, purged: int) -> None:
+        super().__init__(
+            f"the candidate {name} was made from version {cut}, and what versions up to {purged} erased was purged "
+            "since: its data may still hold it, so they are removed and it is not adopted. Train again, and retain "
+            "versions (--older-than, collect.older_than) for longer than that takes"
+        )
+
+
 class CommitUnknown(IfruError):
     """The store answered neither whether this version was committed nor by whom. Nothing may be cleaned up."""
 

@@ -23,7 +23,19 @@ from pydantic import (
 from ifru.models import ModelConfig, UnknownModel, config_of
 from ifru.snapshots.documents import decode_json
 from ifru.snapshots.errors import CorruptFile, ForkedHistory
-from ifru.snapshots.parts import ErasedRows, Event, File, Held, Part, Residual, Role, Segment, Sha256, Table
+from ifru.snapshots.parts import (
+    ErasedRows,
+    Event,
+    File,
+    Held,
+    Part,
+    ProvenBound,
+    Residual,
+    Role,
+    Segment,
+    Sha256,
+    Table,
+)
 from ifru.snapshots.sources import Source
 from ifru.stores.errors import StoreError
 
@@ -54,6 +66,7 @@ class Manifest(Part):
     oldest_erasure: when the oldest of the rows was erased that files of `base` still hold; None where there is none.
     purged: requests of versions up to this one have got a receipt that nothing stored holds their rows any more.
     retained, holdout: rows that are left to train on and to test on.
+    proof: the newest, of this version or of an older one; `quality` has only what is known of this one.
     sha256: of the bytes that the store has, which do not hold it; empty before they are written.
     """
 
@@ -84,6 +97,7 @@ class Manifest(Part):
     retained: NonNegativeInt
     holdout: NonNegativeInt
     quality: dict[str, FiniteFloat]
+    proof: ProvenBound | None = None
     sha256: str = Field(default="", exclude=True)
 
     @property

@@ -33,6 +33,8 @@ class Answer(Part):
     near_miss: bool = False
     erased: bool = True
     reason: str | None = None
+    bound: float | None = None
+    left_at_most: float | None = None
 
 
 def life(store: Store, request_id: str, source: str | None = None) -> list[Answer]:
@@ -66,10 +68,10 @@ def life(store: Store, request_id: str, source: str | None = None) -> list[Answe
 
 def waits_for(answers: list[Answer], base: int) -> str | None:
     """What a request still waits for; None where nothing is left to do. base: of the newest version."""
-    last = answers[-1]
+    last = [answer for answer in answers if answer.state != "proven"][-1]
     match last.state:
         case "held":
-            return "an approval (ifrud approve)"
+            return "a decision (ifrud approve, or ifrud reject)"
         case "failed":
             return "being sent again: nothing was erased, and a dead letter says why"
         case "published" if not last.erased:

@@ -101,6 +101,15 @@ class ErasedRows(Part):
     rows: PositiveInt
 
 
+class ProvenBound(Part):
+    """The newest proof: of a version that was published at `time`, and of what it retained then."""
+
+    version: PositiveInt
+    time: AwareDatetime
+    rms_bound: FiniteFloat
+    relative_gap: FiniteFloat
+
+
 class Residual(Part):
     """What a version still owes to the retrained model. Residual influences are shares of the debt that was added.
 

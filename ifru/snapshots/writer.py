@@ -24,7 +24,7 @@ from ifru.snapshots.format import (
     encode_manifest,
     manifest_path,
 )
-from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, hash_key_of, key_id
+from ifru.snapshots.hash_key import KEY_BYTES, create_hash_key, key_id, read_hash_key
 from ifru.snapshots.holding import Holding, encode_pending
 from ifru.snapshots.kept import check_kept
 from ifru.snapshots.ledger import encode_ledger
@@ -68,6 +68,7 @@ class Writer:
         self._hash_key = hash_key
         self._numbering = Numbering.same()
         self._newest: str | None = None
+        self._hint: bytes | None = None
 
     def start(self, state: FullState, quality: Mapping[str, float], residual: Residual) -> Manifest:
         """Publish version 1 on an empty prefix, and the key for event hashes with it.
@@ -96,16 +97,18 @@ class Writer:
             files=tuple(File.of(role, 1, attempt, data) for role, data in contents.items()),
             sources={},
             events=(),
-            hash_key_id=key_id(hash_key_of(self._store, None, self._hash_key)),
+            hash_key_id=key_id(self._hash_key or read_hash_key(self._store)),
             residual=residual,
             retained=state.dataset.train.retained,
             holdout=state.dataset.holdout.retained,
             quality=dict(quality),
         )
-        return self._publish(manifest, contents, state)
+        manifest = self._publish(manifest, contents, state)
+        self.hint()
+        return manifest
 
-    def commit(self, parent: Manifest, change: Change) -> Manifest:
-        """Publish the version after `parent`.
+    def commit(self, parent: Manifest, change: Change, hint: bool = True) -> Manifest:
+        """Publish the version after `parent`. hint: whether step 5 is done at once, and not by `hint`.
 
         1. Encode the files: a delta or the whole state, and the ledger, chained to the parent's.
         2. Put them, all at once, under folders that name this attempt. Nobody reads them yet. Look at the same time
@@ -122,8 +125,18 @@ class Writer:
         # 1
         contents = self._contents(parent, change)
         manifest = self._successor(parent, change, contents)
-        # 2, 3, 4, 5
-        return self._publish(manifest, contents, change.full, parent)
+        # 2, 3, 4
+        manifest = self._publish(manifest, contents, change.full, parent)
+        if hint:
+            self.hint()
+        return manifest
+
+    def hint(self) -> None:
+        """5: a hint that is missing or old costs readers a few requests, and the next commit writes it again."""
+        if self._hint is not None:
+            with suppress(StoreError):
+                self._store.put(HEAD, self._hint)
+            self._hint = None
 
     def reloaded(self) -> None:
         """From now on the data set in memory is one that was read from the newest version."""
@@ -182,6 +195,7 @@ class Writer:
             retained=retained,
             holdout=holdout,
             quality=dict(change.quality),
+            proof=change.proof or parent.proof,
         )
 
     def _publish(
@@ -199,9 +213,7 @@ class Writer:
         body = encode_manifest(manifest)
         self._create(manifest, body)
         self._newest = hashlib.sha256(body).hexdigest()
-        # 5: a hint that is missing or old costs readers a few requests, and the next commit writes it again.
-        with suppress(StoreError):
-            self._store.put(HEAD, encode_head(manifest.version, self._newest))
+        self._hint = encode_head(manifest.version, self._newest)
         if full is not None:
             self._numbering = Numbering.of(full.dataset)
         return manifest.model_copy(update={"sha256": self._newest})

@@ -8,16 +8,27 @@ from contextlib import contextmanager, suppress
 from datetime import timedelta
 from threading import Lock
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
-from obstore.store import MemoryStore, S3Store
+from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, PreconditionError
+from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
 
 from ifru.stores.errors import AlreadyExists, NotFound, StoreError
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig
 
-_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
+_BUCKETS: dict[str, type[S3Store] | type[GCSStore] | type[AzureStore]] = {
+    "s3": S3Store,
+    "gs": GCSStore,
+    "az": AzureStore,
+}
+_ENDPOINTS = {
+    "s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"),
+    "gs": ("GOOGLE_BASE_URL",),
+    "az": ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"),
+}
+"""Variables of the environment, by scheme."""
 PARTS = 4
 """Parts of a large file that are sent at once: they share the line, and each must arrive in the time for an answer."""
 
@@ -28,7 +39,7 @@ _memory_lock = Lock()
 class ObjectStore:
     """Implements `Store` on an object store. `url` is only shown in errors."""
 
-    def __init__(self, url: str, inner: S3Store | MemoryStore) -> None:
+    def __init__(self, url: str, inner: S3Store | GCSStore | AzureStore | MemoryStore) -> None:
         self._url = url.rstrip("/")
         self._inner = inner
 
@@ -49,8 +60,18 @@ class ObjectStore:
         with self._errors("write", path):
             version = self._inner.put(path, b"")["version"]
         self.delete(path)
-        # Where versions were kept once and are not any more, all have the version null.
-        return version not in (None, "null")
+        # Where versions were kept once and are not any more, all have the version null. Google numbers all files.
+        if version in (None, "null"):
+            return False
+        try:
+            with self._errors("read", path):
+                self._inner.get(path, options={"version": version})
+        except NotFound:
+            return False
+        except StoreError as error:
+            if not isinstance(error.__cause__, PermissionDeniedError):
+                raise
+        return True
 
     def list(self, folder: str) -> list[str]:
         with self._errors("list", folder):
@@ -86,17 +107,19 @@ def memory_store(url: str) -> ObjectStore:
         return ObjectStore(url, _memory.setdefault(url.rstrip("/"), MemoryStore()))
 
 
-def s3_store(url: str, bucket: str, prefix: str, retry_seconds: float, answer_seconds: float | None) -> ObjectStore:
-    """A prefix of a bucket. Plain HTTP is allowed where the endpoint in the environment is written so."""
+def bucket_store(url: str, retry_seconds: float, answer_seconds: float | None) -> ObjectStore:
+    """A prefix of a bucket, or of a container. Plain HTTP is allowed where the endpoint in the environment is so."""
+    parts = urlsplit(url)
     options: ClientConfig = {}
-    if next((os.environ[name] for name in _ENDPOINTS if os.environ.get(name)), "").startswith("http://"):
+    endpoints = (os.environ[name] for name in _ENDPOINTS[parts.scheme] if os.environ.get(name))
+    if next(endpoints, "").startswith("http://"):
         options["allow_http"] = True
     if answer_seconds is not None:
         options["read_timeout"] = timedelta(seconds=answer_seconds)
     try:
-        inner = S3Store(
-            bucket,
-            prefix=prefix or None,
+        inner = _BUCKETS[parts.scheme](
+            parts.netloc,
+            prefix=parts.path.strip("/") or None,
             client_options=options,
             retry_config={"retry_timeout": timedelta(seconds=retry_seconds)},
         )

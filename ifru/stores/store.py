@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from ifru.stores.errors import StoreError
 from ifru.stores.local import LocalStore
-from ifru.stores.objects import memory_store, s3_store
+from ifru.stores.objects import bucket_store, memory_store
 
 
 class Store(Protocol):
@@ -44,11 +44,12 @@ class Store(Protocol):
 
 
 def open_store(url: str, retry_seconds: float = 60.0, answer_seconds: float | None = None) -> Store:
-    """Open a store: `file:///folder`, `s3://bucket/prefix`, or `memory://name` (one per name within the process).
+    """Open a store: a bucket as `s3://bucket/prefix`, `gs://bucket/prefix` or `az://container/prefix`, a folder as
+    `file:///folder`, or `memory://name` (one per name within the process).
 
     retry_seconds: how long a request to a bucket is repeated before it fails. answer_seconds: how long its answer is
-    waited for; None: half a minute for the whole of it. Credentials, region and endpoint of a
-    bucket come from the usual AWS_* environment variables.
+    waited for; None: half a minute for the whole of it. Credentials, region, account and endpoint of a bucket come from
+    the usual environment variables: AWS_*, GOOGLE_* and AZURE_*.
     Raises StoreError for a URL of another form, or a store that cannot be opened.
     """
     parts = urlsplit(url)
@@ -57,14 +58,14 @@ def open_store(url: str, retry_seconds: float = 60.0, answer_seconds: float | No
             if parts.netloc not in ("", "localhost") or not parts.path:
                 raise StoreError(f"store {url!r} has no absolute path; it is written file:///absolute/folder")
             return LocalStore(Path(unquote(parts.path)))
-        case "s3":
+        case "s3" | "gs" | "az":
             if not parts.netloc:
-                raise StoreError(f"store {url!r} names no bucket; it is written s3://bucket/prefix")
-            return s3_store(url, parts.netloc, parts.path.strip("/"), retry_seconds, answer_seconds)
+                raise StoreError(f"store {url!r} names no bucket; it is written {parts.scheme}://bucket/prefix")
+            return bucket_store(url, retry_seconds, answer_seconds)
         case "memory":
             return memory_store(url)
         case _:
             raise StoreError(f"store {url!r} is not understood; allowed are {_FORMS}")
 
 
-_FORMS = "file:///absolute/folder, s3://bucket/prefix and memory://name"
+_FORMS = "s3://bucket/prefix, gs://bucket/prefix, az://container/prefix, file:///absolute/folder and memory://name"

@@ -118,6 +118,8 @@ class Daemon:
         self._address.unlink(missing_ok=True)
         self._log = folder / "log.jsonl"
         own = ["--admin-port", "0", "--admin-file", str(self._address), "--set", "brake_share=1"]
+        # Receipts of proofs come when there is time for them.
+        own += ["--set", "prove_requests=false"]
         line = [command("ifrud"), "run", *places.flags(), *own]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([*line, *flags], stderr=log, stdout=log, env=environment())

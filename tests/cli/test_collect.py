@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 
 from examples.verify_certificate import verified
 from ifru.cli import app
-from ifru.snapshots import Reader, open_store
+from ifru.snapshots import FullState, Reader, candidates, open_store
+from ifru.snapshots.errors import OutdatedCandidate
 from tests.daemon.world import World, erase_user
 
 NOW = {"full_after_s": 0, "purge_receipts_s": 0}
@@ -75,6 +76,18 @@ def test_it_says_what_it_would_do_and_then_what_it_did(url: str) -> None:
     text = ran(url, "--older-than", "0s", "--keep", "2")
     assert "what versions up to 3 erased" in text
     assert "1 requests, for the next full version" in text
+
+
+def test_a_candidate_that_is_too_old_is_not_removed_in_silence(world: World, url: str) -> None:
+    newest = world.newest()
+    state = FullState(newest.manifest.model, newest.parameters, newest.dataset)
+    cut, residual = Reader(world.store).manifest(2), newest.manifest.residual
+    candidates.leave(world.store, candidates.new_name(cut), cut, state, residual, {}, newest.manifest.time)
+    [name] = json.loads(ran(url, "--older-than", "0s", "--json"))["refused"]
+    assert world.store.list("candidates") == [f"candidates/{name}/rejected.json"]
+    with pytest.raises(OutdatedCandidate, match="Train again"):
+        candidates.leave(world.store, candidates.new_name(cut), cut, state, residual, {}, newest.manifest.time)
+    assert len(world.store.list("candidates")) == 1
 
 
 @pytest.mark.parametrize("wrong", ["30", "d", "1.5d", "-1d", "1w", "100000d", ""])

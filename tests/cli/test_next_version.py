@@ -196,3 +196,20 @@ def test_who_was_erased_is_known_by_a_key_that_lies_elsewhere(
 
 def test_adopting_a_prefix_into_itself_is_refused(world: World, url: str, ifru: Run) -> None:
     assert "another model" in ifru("adopt", url, "--from", f"{url}/", code=2)
+
+
+@pytest.mark.parametrize("command", ["retrain", "adopt"])
+def test_after_a_version_from_elsewhere_was_collected_around_a_used_id_is_still_refused_for_another_request(
+    command: str, world: World, url: str, original: Path, ifru: Run
+) -> None:
+    erased_some(world)
+    if command == "adopt":
+        ifru("train", original, "--out", f"{url}-new", "--label", "liked", "--l2", 0.1, "--rank", 5)
+    before = world.newest().manifest
+    ifru(command, url, *(("--from", f"{url}-new") if command == "adopt" else ()))
+    ifru("collect", url, "--older-than", "0s")
+    world.submit(erase_user("r1", 3), erase_user("r4", 98))
+    world.drain()
+    told = [(said["state"], said["version"]) for said in world.receipts() if said["request_id"] == "r1"]
+    assert set(told) == {("published", before.version)}
+    assert [letter["field"] for letter in world.dead_letters()] == ["id"]

@@ -70,8 +70,8 @@ def test_listed_blocks_change_the_listed_rows_alone_on_one_core_and_on_all() -> 
     blocks = random.normal(size=(3, 5, 5))
     blocks += blocks.transpose(0, 2, 1)
     x, place, at = random.normal(size=(4, 5)), np.array([2, 0]), np.array([1, 3])
-    for multiply in (block_kernels.multiply_some, block_kernels.multiply_many):
+    for many in (False, True):
         out = np.zeros_like(x)
-        multiply(blocks.reshape(-1, 5), place, at, x, out)
+        block_kernels.multiply(blocks.reshape(-1, 5), place, at, x, out, many)
         np.testing.assert_allclose(out[at], np.einsum("skj,sj->sk", blocks[place], x[at]), rtol=1e-12)
         assert not out[[0, 2]].any()

@@ -53,24 +53,37 @@ def test_deleted_interactions_are_taken_out() -> None:
     curvature, x = SharedCurvature(objective, STALENESS, EXACTNESS), torch.randn_like(point.theta)
     _solved(curvature, point, x)
     gone = table.delete(table.rows_of_item(3)[:4])
-    curvature.remove(point, gone)
+    curvature.remove(gone)
     objective.remove(point, gone)
     curvature.finish_deletions()
     torch.testing.assert_close(_solved(curvature, point, x), _expected(point, x), rtol=1e-8, atol=1e-10)
 
 
-def test_a_trace_of_what_was_deleted_drops_it() -> None:
+def test_deleted_interactions_leave_the_block_exactly_however_far_parameters_have_moved() -> None:
     point = _point()
     objective, table = point.objective, point.objective.interactions
     curvature, x = SharedCurvature(objective, STALENESS, EXACTNESS), torch.randn_like(point.theta)
+    base = point.theta.clone()
     _solved(curvature, point, x)
-    curvature.add_staleness(0.9 * STALENESS)
-    moved = objective.at(1.5 * point.theta)
-    gone = table.delete(table.rows_of_item(3))
-    curvature.remove(moved, gone)
+    point.theta.mul_(1.5)
+    gone = table.delete(np.concatenate([table.rows_of_item(3), table.rows_of_user(7)]))
+    curvature.remove(gone)
+    objective.remove(point, gone)
     curvature.finish_deletions()
-    objective.remove(moved, gone)
-    torch.testing.assert_close(_solved(curvature, moved, x), _expected(moved, x), rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(_solved(curvature, point, x), _expected(objective.at(base), x), rtol=1e-8, atol=1e-10)
+
+
+def test_rows_without_data_are_not_kept() -> None:
+    point = _point()
+    objective, table = point.objective, point.objective.interactions
+    curvature = SharedCurvature(objective, STALENESS, EXACTNESS)
+    _solved(curvature, point, torch.randn_like(point.theta))
+    gone = table.delete(table.rows_of_user(7))
+    curvature.remove(gone)
+    objective.remove(point, gone)
+    curvature.finish_deletions()
+    assert curvature.built_at is not None
+    assert not curvature.built_at[7].any()
 
 
 def test_once_stale_it_is_built_anew() -> None:

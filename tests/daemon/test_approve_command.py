@@ -1,4 +1,4 @@
-"""`ifrud approve`: what it sends, and what it says."""
+"""`ifrud approve` and `ifrud reject`: what they send, and what they say."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def events(tmp_path: Path) -> Path:
     return tmp_path / "events.jsonl"
 
 
-def sent(events: Path) -> list[dict[str, object]]:
+def sent(events: Path, kind: str = "approve") -> list[dict[str, object]]:
     found = [json.loads(line) for line in events.read_text().splitlines()]
-    return [each["request"] for each in found if each["type"] == "approve"]
+    return [each["request"] for each in found if each["type"] == kind]
 
 
 def test_ids_are_approved_each_by_an_event_that_names_it(events: Path) -> None:
@@ -30,6 +30,15 @@ def test_ids_are_approved_each_by_an_event_that_names_it(events: Path) -> None:
     assert result.exit_code == 0
     assert sent(events) == [{"id": "r1", "source": "crm"}, {"id": "r2", "source": "crm"}]
     assert [each["id"] for each in json.loads(result.output)["approved"]] == ["r1", "r2"]
+
+
+def test_ids_are_rejected_each_by_an_event_that_names_it(events: Path) -> None:
+    arguments = ["r1", "r2", "--source", "crm", "--events", events.as_uri()]
+    result = RUNNER.invoke(app, ["reject", *arguments, "--json"])
+    assert result.exit_code == 0
+    assert sent(events, "reject") == [{"id": "r1", "source": "crm"}, {"id": "r2", "source": "crm"}]
+    assert [each["id"] for each in json.loads(result.output)["rejected"]] == ["r1", "r2"]
+    assert RUNNER.invoke(app, ["reject", *arguments]).output.splitlines()[-1] == "2 rejections sent"
 
 
 def test_all_are_those_that_the_newest_version_holds(tmp_path: Path, events: Path) -> None:

@@ -15,7 +15,9 @@ from ifrud.cli import app
 RUNNER = CliRunner()
 
 
-@pytest.mark.parametrize("command", ["run", "submit", "approve", "status", "dead-letters list", "dead-letters replay"])
+@pytest.mark.parametrize(
+    "command", ["run", "submit", "approve", "status", "schemas", "dead-letters list", "dead-letters replay"]
+)
 def test_every_command_explains_itself_and_its_exit_codes(command: str) -> None:
     result = RUNNER.invoke(app, [*command.split(), "--help"])
     assert result.exit_code == 0
@@ -36,6 +38,16 @@ def test_run_says_all_that_is_missing_and_starts_nothing() -> None:
         "receipts",
         "dead_letters",
     ]
+
+
+@pytest.mark.parametrize("command", ["run --drain", "submit", "approve r1", "dead-letters list", "dead-letters replay"])
+def test_programs_are_told_which_settings_are_wrong(command: str) -> None:
+    arguments = command.split()
+    told = RUNNER.invoke(app, [*arguments, "--json"])
+    document = json.loads(told.stderr)
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert (document["error"], document["exit_code"]) == ("InvalidSettings", 2)
+    assert document["problems"] == RUNNER.invoke(app, arguments).stderr.splitlines()
 
 
 @pytest.mark.parametrize(

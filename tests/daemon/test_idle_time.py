@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import torch
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 from structlog.testing import capture_logs
 
 from ifru.evaluation.tightened import tightened
@@ -24,11 +24,14 @@ from ifru.models.mf import MatrixFactorization
 from ifru.objective import Capabilities
 from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
+from ifru.snapshots import Reader
 from ifru.training import fit
 from ifrud.prover import Prover
 from ifrud.streams.sources import Event
 from ifrud.streams.sources.jsonl import JsonlSource
-from tests.daemon.world import CONFIG, World, erase_user
+from tests.daemon.world import CONFIG, PATIENCE, World, erase_user
+
+ALONE = {"max_requests": 1, "max_backlog": 1}
 
 
 class UnprovableConfig(MFConfig):
@@ -179,11 +182,12 @@ def test_what_is_published_is_the_bound_of_a_better_solution(world: World) -> No
     tables = Parameters.unstacked(stale, dataset.train.users)
     prover = Prover()
     prover.start(1, config, tables, dataset)
-    while (proven := prover.result()) is None:
+    while (proven := prover.result()) is None or not proven.final:
         assert prover.busy
     prover.close()
     found = tightened(tables, dataset.train, config, random=torch.Generator())
     assert proven.quality["rms_bound"] == pytest.approx(found.proof.rms_bound, rel=0.01)
+    assert proven.final
     assert proven.quality["rms_bound"] < 0.5 * found.own.rms_bound
 
 
@@ -213,14 +217,72 @@ def test_a_proof_that_is_given_up_ends_and_leaves_room_for_another(world: World)
     assert prover.result() is None
 
 
-def test_events_that_come_end_the_proof_of_the_version_before_them(world: World) -> None:
+@pytest.mark.parametrize(("share", "goes_on"), [(0.0, False), (0.5, True)])
+def test_events_that_come_end_the_proof_of_the_version_before_them_unless_it_has_a_share_of_the_machine(
+    world: World, share: float, goes_on: bool
+) -> None:
     prover = Prover()
     prover.start(1, CONFIG, world.newest().parameters, world.newest().dataset)
     world.submit(erase_user("r1", 3))
-    world.drain(prover=prover)
-    assert not prover.busy
+    world.drain(prover=prover, prove_share=share)
+    assert prover.busy == goes_on
     prover.close()
 
 
-def value(counter: Counter) -> float:
-    return next(sample.value for sample in counter.collect()[0].samples if sample.name.endswith("_total"))
+class Streaming(JsonlSource):
+    """A request comes with every poll, as long as there are users and it is not the end."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.folder / "events.jsonl", clock=time.time, wait=lambda seconds: None)
+        self._world, self._polls = world, itertools.count()
+        self.ended = False
+
+    def poll(self, limit: int, timeout: float) -> list[Event]:
+        if not self.ended:
+            number = next(self._polls)
+            self._world.submit(erase_user(f"r{number}", number % 30))
+        return super().poll(limit, timeout)
+
+
+def test_while_events_come_an_older_version_is_proven_and_the_next_one_says_so(world: World) -> None:
+    source, prover, reporter, ticks = Streaming(world), Prover(), World.reporter(), itertools.count()
+    end = time.monotonic() + PATIENCE
+
+    def stop() -> bool:
+        assert time.monotonic() < end
+        found = world.newest().manifest.proof
+        return found is not None and found.version > 2
+
+    service = world.service(source=source, prover=prover, reporter=reporter, prove=True, prove_share=1, batch=ALONE)
+    replace(service, now=lambda: float(next(ticks))).run(stop, drain=False)
+    newest = world.newest().manifest
+    proof = newest.proof
+    assert proof is not None
+    of = next(manifest for manifest in world.manifests() if manifest.version == proof.version)
+    assert (proof.time, "rms_bound" in newest.quality, proof.version < newest.version) == (of.time, False, True)
+    metrics = reporter.metrics
+    assert (value(metrics.proof_version), value(metrics.rms_bound)) == (proof.version, proof.rms_bound)
+    assert value(metrics.proof_age) > 0
+    before = Reader(world.store).load(proof.version)
+    found = tightened(before.parameters, before.dataset.train, CONFIG, random=torch.Generator())
+    assert proof.rms_bound <= found.own.rms_bound * 1.01
+    prover.close()
+
+
+def test_a_bound_of_an_older_version_is_known_until_there_is_another(world: World) -> None:
+    world.idle(until=lambda: "rms_bound" in world.newest().manifest.quality, prove=True)
+    proven = world.newest().manifest
+    world.submit(erase_user("r1", 3))
+    world.drain()
+    reporter = World.reporter()
+    world.drain(reporter=reporter)
+    newest = world.newest().manifest
+    assert (newest.proof, newest.quality) == (proven.proof, {})
+    assert proven.proof is not None
+    assert value(reporter.metrics.rms_bound) == proven.quality["rms_bound"] == proven.proof.rms_bound
+    assert value(reporter.metrics.proof_version) == proven.proof.version < proven.version
+
+
+def value(metric: Counter | Gauge) -> float:
+    """The first number of a metric."""
+    return next(sample.value for sample in metric.collect()[0].samples if not sample.name.endswith("_created"))

@@ -41,7 +41,7 @@ def relabelled(dataset: Dataset, pair: Pair, label: float) -> Deletion:
     user, item = dataset.users.row(pair[0]), dataset.items.row(pair[1])
     assert user is not None
     assert item is not None
-    return dataset.relabelled(user, item, label)
+    return dataset.relabelled([(user, item)], label)
 
 
 def labels_of(dataset: Dataset, pair: Pair) -> set[float]:
@@ -49,7 +49,7 @@ def labels_of(dataset: Dataset, pair: Pair) -> set[float]:
     assert user is not None
     assert item is not None
     tables = dataset.train, dataset.holdout
-    return {float(table.label[row]) for table in tables for row in table.rows_of_pair(user, item)}
+    return {float(table.label[row]) for table in tables for row in table.rows_of_pairs([(user, item)])}
 
 
 def by_request(receipts: Sequence[dict[str, Any]]) -> dict[str, str]:

@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ifru.errors import IfruError
-from ifru.snapshots import Manifest, Reader, Retention, collect, newest_purge, open_store
+from ifru.snapshots import FullState, Manifest, Reader, Retention, candidates, collect, newest_purge, open_store
 from ifrud.collecting import Collecting
 from ifrud.requests.purges import CHUNK, Purges
 from tests.daemon.test_answered import lines
@@ -212,6 +212,20 @@ def test_a_collection_ends_where_something_else_is_to_be_done_and_goes_on_the_ne
     collecting.run(lambda: False)
     assert not collecting.due
     assert newest_purge(world.store) is not None
+
+
+def test_a_candidate_that_is_older_than_what_is_purged_is_refused_and_the_status_says_why(world: World) -> None:
+    world.submit(erase_user("r1", 1))
+    world.drain(full_after_s=0)
+    newest = world.newest()
+    state = FullState(newest.manifest.model, newest.parameters, newest.dataset)
+    residual, time = newest.manifest.residual, newest.manifest.time
+    candidates.leave(world.store, "old", Reader(world.store).manifest(1), state, residual, {}, time)
+    reporter = world.reporter()
+    Collecting(world.store, AT_ONCE, lambda: 0.0, at(1000), reporter).run(lambda: False)
+    assert world.store.list("candidates") == ["candidates/old/rejected.json"]
+    status = reporter.board.status
+    assert (status.candidates_refused, str(status.last_refused)[:4]) == (1, "old:")
 
 
 def test_a_collection_that_fails_is_told_and_tried_again_and_requests_are_answered_meanwhile(world: World) -> None:

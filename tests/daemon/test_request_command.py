@@ -130,7 +130,7 @@ def test_a_life_tells_why_a_request_is_held_and_that_it_was_carried_out_later(
     _, out, _ = run(capfd, url, "r1")
     assert "brake_share allows" in out.replace("\n", " ")
     _, out, _ = run(capfd, url, "r1", "--json")
-    assert json.loads(out)["waits_for"] == "an approval (ifrud approve)"
+    assert json.loads(out)["waits_for"] == "a decision (ifrud approve, or ifrud reject)"
     world.submit(request("a1", type="approve", request={"id": "r1"}))
     world.drain(brake_share=0)
     _, out, _ = run(capfd, url, "r1", "--json")

@@ -20,7 +20,8 @@ from ifru.snapshots import CommitLost, Position, Reader, Source, open_store
 from ifru.snapshots.format import manifest_path
 from ifrud.problems import InvalidSettings
 from ifrud.requests.intake import TooManyBadEvents
-from ifrud.streams.sources import LostEventsError, SourceError
+from ifrud.service import QUIET_POLL
+from ifrud.streams.sources import Event, LostEventsError, SourceError
 from ifrud.streams.sources.jsonl import JsonlSource
 from tests.daemon.world import World, distinct, erase_pairs, erase_user, pairs, request
 from tests.fixtures.failing_store import Crash, FailingStore
@@ -266,6 +267,27 @@ def test_events_in_hand_are_answered_when_their_file_is_gone(world: World) -> No
     assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
 
 
+class Asked(JsonlSource):
+    """Notes how long it is waited for, and what that brings."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, clock=time.time, wait=lambda seconds: None)
+        self.polls: list[tuple[float, int]] = []
+
+    def poll(self, limit: int, timeout: float) -> list[Event]:
+        events = super().poll(limit, timeout)
+        self.polls.append((timeout, len(events)))
+        return events
+
+
+def test_what_came_during_a_batch_is_taken_without_waiting(world: World) -> None:
+    world.submit(erase_user("r1", 3))
+    source = Asked(world.folder / "events.jsonl")
+    service = world.service(source=source, batch={"idle_ms": 0, "max_age_ms": 0})
+    service.run(lambda: len(source.polls) == 3, drain=False)
+    assert source.polls == [(QUIET_POLL, 1), (0, 0), (QUIET_POLL, 0)]
+
+
 class Unacknowledged(JsonlSource):
     def acknowledge(self, positions: Mapping[int, int]) -> None:
         raise SourceError("not authorised")
@@ -278,8 +300,8 @@ def test_an_acknowledgement_that_fails_is_a_warning_and_no_end(world: World) -> 
     with capture_logs() as logs:
         world.drain(source=source, reporter=reporter)
     assert [receipt["request_id"] for receipt in world.receipts()] == ["r1"]
-    assert reporter.metrics.registry.get_sample_value("ifrud_acknowledgement_failures_total") == 1
-    assert [entry["log_level"] for entry in logs if "not authorised" in entry["event"]] == ["warning"]
+    assert reporter.metrics.registry.get_sample_value("ifrud_acknowledgement_failures_total") == 2
+    assert [entry["log_level"] for entry in logs if "not authorised" in entry["event"]] == ["warning"] * 2
 
 
 def test_the_loser_of_a_race_stops_and_names_the_winner(world: World) -> None:
@@ -364,7 +386,7 @@ def test_the_status_board_and_the_metrics_tell_what_was_done(world: World) -> No
     assert cache["misses"] > 0
     stages = {key[1] for key in values if key[0] == "ifrud_stage_seconds_count"}
     assert stages == {
-        "poll", "decode", "dead_letters", "resolve", "update", "commit", "receipts", "settle", "acknowledge"
+        "poll", "decode", "dead_letters", "resolve", "update", "commit", "receipts", "hint", "settle", "acknowledge"
     }  # fmt: skip
 
 

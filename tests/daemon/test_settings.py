@@ -58,9 +58,10 @@ def test_an_invalid_value_is_named_with_its_field_and_what_is_allowed() -> None:
     ]
     (line,) = lines({**URLS, "events": "amqp://x/y"})
     assert line.startswith("events: URL 'amqp://x/y' has the scheme 'amqp'; allowed are file:///DIR/NAME.jsonl")
-    (line,) = lines({**URLS, "store": "gs://bucket"})
+    (line,) = lines({**URLS, "store": "ftp://bucket"})
     assert line == (
-        "store: URL 'gs://bucket' is no store; allowed are s3://BUCKET/PREFIX, file:///DIR or memory://NAME"
+        "store: URL 'ftp://bucket' is no store; allowed are s3://BUCKET/PREFIX, gs://BUCKET/PREFIX, "
+        "az://CONTAINER/PREFIX, file:///DIR or memory://NAME"
     )
     (line,) = lines({**URLS, "engine": {"support": "newton"}})
     assert "engine.support: 'newton'" in line

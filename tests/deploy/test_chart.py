@@ -29,6 +29,7 @@ config:
   kafka: {security_protocol: SASL_SSL, sasl_mechanism: PLAIN, sasl_username: u}
   accept_lost: lost-0123456789ab
 existingSecrets: [one, two]
+secretFiles: {secretName: three, keys: {IFRUD_KAFKA__SASL_PASSWORD: password, IFRUD_ADMIN__TOKEN: token}}
 env: [{name: AWS_REGION, value: eu-central-1}]
 envFrom: [{configMapRef: {name: more}}]
 extraVolumes: [{name: ca, secret: {secretName: ca}}]
@@ -66,6 +67,7 @@ def test_the_schema_allows_the_daemons_settings_without_the_secrets_and_nothing_
     assert set(setting_names(Settings, secrets=True)) - settings == {
         "admin.token",
         "hash_key",
+        "kafka.oauth_client_secret",
         "kafka.sasl_password",
         "kafka.ssl_password",
     }

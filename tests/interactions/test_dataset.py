@@ -67,7 +67,7 @@ def test_deleting_a_user_or_an_item_leaves_no_row_of_it(data: Dataset, chosen: l
             elif kind == "item":
                 assert len(part.rows_of_item(item)) == 0
             else:
-                assert len(part.rows_of_pair(user, item)) == 0
+                assert len(part.rows_of_pairs([(user, item)])) == 0
 
 
 @settings(deadline=None)

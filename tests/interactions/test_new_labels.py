@@ -51,5 +51,5 @@ def test_of_several_labels_the_last_counts_and_erased_rows_get_none() -> None:
 def test_a_pair_means_its_recorded_rows_in_both_parts_that_have_another_label(dataset: Dataset) -> None:
     for table, name in ((dataset.train, "train_labels"), (dataset.holdout, "holdout_labels")):
         user, item, old = int(table.user[0]), int(table.item[0]), float(table.label[0])
-        assert getattr(dataset.relabelled(user, item, 1 - old), name).rows.tolist() == [0]
-        assert len(dataset.relabelled(user, item, old)) == 0
+        assert getattr(dataset.relabelled([(user, item)], 1 - old), name).rows.tolist() == [0]
+        assert len(dataset.relabelled([(user, item)], old)) == 0

@@ -131,7 +131,29 @@ def test_recorded_rows_of_a_pair_are_found_and_negatives_are_not(given_columns: 
     for user in range(table.users):
         for item in range(table.items):
             expected = np.flatnonzero(table.alive & recorded & (table.user == user) & (table.item == item))
-            assert table.rows_of_pair(user, item).tolist() == expected.tolist()
+            assert table.rows_of_pairs([(user, item)]) == expected.tolist()
+
+
+pairs = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=8)
+
+
+@given(columns(), positions, pairs, st.booleans())
+def test_pairs_have_the_rows_and_the_negatives_that_a_look_at_every_row_finds(
+    given_columns: Columns, gone: list[int], asked: list[tuple[int, int]], compacted: bool
+) -> None:
+    table = table_of(given_columns)
+    table.relabel(table.delete(within(table, gone)), np.float32(2))
+    table = table_of(table.columns()) if compacted else table.copy()
+    recorded, drawn = set(), set()
+    for row in range(len(table)):
+        positive = int(table.origin[row])
+        if table.alive[positive] and (int(table.user[positive]), int(table.item[positive])) in asked:
+            if positive == row:
+                recorded.add(row)
+            elif table.alive[row]:
+                drawn.add(row)
+    assert table.rows_of_pairs(asked) == sorted(recorded)
+    assert table.with_companions(table.rows_of_pairs(asked)).tolist() == sorted(recorded | drawn)
 
 
 @given(columns(), positions)

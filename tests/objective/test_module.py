@@ -85,6 +85,20 @@ def test_factors_of_shared_weights_are_of_the_dense_system() -> None:
     torch.testing.assert_close(factors.mT @ factors + ridge, dense, rtol=1e-9, atol=1e-9)
 
 
+def test_features_of_an_erased_user_count_in_what_is_deleted_and_are_gone_afterwards() -> None:
+    dataset, config = ratings(features=True), module_config("with_features")
+    objective = objective_of(config, dataset, torch.float32)
+    theta = drawn(config, dataset, torch.float32).stacked()
+    before = objective.gradient(theta)
+    gone = dataset.delete(dataset.of_user(7)).train
+    change = objective.remove(objective.owing(theta, torch.zeros_like(theta)), gone)
+    after = objective.gradient(theta)
+    debt = change.point.gradient
+    rows = torch.arange(len(theta)) != 7
+    torch.testing.assert_close(debt[rows], (after - before)[rows], rtol=1e-4, atol=1e-4)
+    assert not objective.features["user"][7].any()
+
+
 @pytest.mark.parametrize("others", [{}, {"shared": "frozen"}])
 def test_a_deletion_takes_exactly_its_own_terms_out_of_the_gradient(others: dict[str, object]) -> None:
     point = _point("make", others)

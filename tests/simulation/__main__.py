@@ -16,6 +16,7 @@ import structlog
 from tests.simulation.corrections import check_corrections
 from tests.simulation.promises import check
 from tests.simulation.purges import check_purges
+from tests.simulation.retraining import check_candidates
 from tests.simulation.world import World
 
 
@@ -28,6 +29,7 @@ def play(seed: int) -> tuple[int, str | None, list[str]]:
             world.play()
             check(world)
             check_purges(world)
+            check_candidates(world)
             check_corrections(world)
         except Exception:  # noqa: BLE001 - the next seed is played all the same
             return seed, traceback.format_exc(), world.log

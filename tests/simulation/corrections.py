@@ -11,7 +11,7 @@ import numpy as np
 from ifru.interactions import Dataset, Interactions
 from ifru.snapshots import Reader
 from tests.daemon.world import Pair
-from tests.simulation.held import answers
+from tests.simulation.held import answers, carried_out
 from tests.simulation.requests import Sent
 
 
@@ -38,7 +38,7 @@ def times(dataset: Dataset) -> dict[Pair, int]:
 
 def check_corrections(world: World) -> None:
     """Every interaction has a label that was asked for, and nobody else's label has changed."""
-    answered = {identity for identity, told in answers(world.reader).items() if told}
+    answered = carried_out(answers(world.reader))
     asked: dict[Pair, set[float]] = defaultdict(set)
     for sent in world.sent.values():
         for pair, label in sent.corrects.items() if sent.identity in answered else ():

@@ -1,4 +1,4 @@
-"""The brake in a world: who approves what, and what has to hold of requests that are held."""
+"""The brake in a world: who decides what, and what has to hold of requests that are held."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ SHARES = (1, 0.05, 0.02)
 """Of some thirty rows a user or an item has about half, and a request for pairs a few."""
 
 
-def to_approve(random: Random, receipts: Iterable[bytes]) -> list[Identity]:
-    """What somebody approves who has read these receipts; now and then what was never held."""
+def to_decide(random: Random, receipts: Iterable[bytes]) -> list[Identity]:
+    """What somebody decides about who has read these receipts; now and then what was never held."""
     documents = list(map(json.loads, receipts))
     named = [(said["source"], said["request_id"]) for said in documents if said["state"] == "held"]
     if random.random() < 0.2:
@@ -37,6 +37,11 @@ def answers(reader: Reader) -> dict[Identity, list[Answer]]:
     return found
 
 
+def carried_out(given: Mapping[Identity, Sequence[Answer]]) -> set[Identity]:
+    """Requests that were answered, and neither only held nor rejected."""
+    return {each for each, told in given.items() if any(state not in ("held", "failed") for _, state in told)}
+
+
 def check_held(
     given: Mapping[Identity, Sequence[Answer]],
     sent: Iterable[Sent],
@@ -44,25 +49,25 @@ def check_held(
     pending: Sequence[bytes],
     key: bytes,
 ) -> None:
-    """A held request is in the newest version with all it asks for, until a version that an approval names it in."""
-    approvals = {each.identity: each.approves for each in sent if each.identity and each.approves}
-    approved = {
-        (approvals[identity], version)
-        for identity, told in given.items()
-        for version, state in told
-        if identity in approvals and state == "published"
-    }
+    """A held request is in the newest version with all it asks for, until a version that a decision names it in."""
+    decided = defaultdict(set)
+    for each in sent:
+        for what, name in (("published", each.approves), ("failed", each.rejects)):
+            if each.identity and name:
+                versions = {version for version, state in given.get(each.identity, ()) if state == "published"}
+                decided[name, what] |= versions
     held = set()
     for identity, told in given.items():
-        states = [state for _, state in told]
-        if "held" not in states:
-            continue
-        assert states[0] == "held", f"held after it was answered: {identity}"
-        assert len(states) <= 2, f"answered more than twice: {identity}"
-        if len(told) == 1:
+        before = None
+        for version, state in told:
+            assert before in (None, "held", "failed"), f"answered more than once: {identity}"
+            assert (before, state) != ("held", "held"), f"held twice: {identity}"
+            # What was sent again after a rejection need not be held again.
+            asked = state == "failed" or (state == "published" and before == "held")
+            assert not asked or version in decided[identity, state], f"{state}, and nobody said so: {identity}"
+            before = state
+        if before == "held":
             held.add(identity)
-        elif states[1] == "published":
-            assert (identity, told[1][0]) in approved, f"erased, and nobody approved it: {identity}"
     assert {each.hash for each in newest.held} == {event_hash(key, *identity) for identity in held}, "lost or made up"
     kept = {(line["request"]["source"], line["request"]["id"]) for line in map(json.loads, pending)}
     assert kept == held, "what held requests ask for is lost, or kept for too long"

@@ -8,10 +8,10 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from ifru.snapshots import Reader, Store, read_hash_key
+from ifru.snapshots import Reader, Store, hash_key_of
 from ifru.snapshots.audit import audit
 from tests.daemon.world import Pair, pairs
-from tests.simulation.held import Answer, answers, check_held
+from tests.simulation.held import Answer, answers, carried_out, check_held
 from tests.simulation.requests import Identity, Sent
 from tests.simulation.retraining import check_nobody_came_back, released_users
 
@@ -57,14 +57,17 @@ class World(Protocol):
 
 def check(world: World) -> None:
     """Raises AssertionError for the first promise that is broken."""
-    refused = {number_of(letter) for letter in world.letters}
+    refused = {number_of(letter) for letter in world.letters if json.loads(letter)["field"] != "rejected"}
     given = answers(world.reader)
-    answered, held = _answered_once(world, given)
-    _all_answered(world, refused, answered | held)
+    known = {sent.identity for sent in world.sent.values() if sent.identity}
+    answered = carried_out(given) & known
+    _all_answered(world, refused, given.keys() & known)
     _only_bad_ones_refused(world, refused)
     _erased_what_was_answered(world, refused, answered)
     newest = world.reader.manifest(world.reader.newest())
-    check_held(given, world.sent.values(), newest, world.reader.pending(newest), read_hash_key(world.store))
+    check_held(
+        given, world.sent.values(), newest, world.reader.pending(newest), hash_key_of(world.store, newest.hash_key_id)
+    )
     _receipts_arrived(world, refused, given)
     for era in world.eras:
         _receipts_agree(era.receipts)
@@ -72,15 +75,6 @@ def check(world: World) -> None:
     check_nobody_came_back(world.store, world.initial)
     found = audit(world.store).problems
     assert not found, found[0]
-
-
-def _answered_once(world: World, given: Mapping[Identity, Sequence[Answer]]) -> tuple[set[Identity], set[Identity]]:
-    """The requests that the versions of the store answer, each in one of them; and those that they only hold."""
-    final = {identity: [state for _, state in told if state != "held"] for identity, told in given.items()}
-    assert not [identity for identity, states in final.items() if len(states) > 1], "answered by two versions"
-    known = {sent.identity for sent in world.sent.values() if sent.identity}
-    answered = {identity for identity, states in final.items() if states} & known
-    return answered, (given.keys() & known) - answered
 
 
 def _all_answered(world: World, refused: set[int], answered: set[Identity]) -> None:
@@ -104,7 +98,7 @@ def _only_bad_ones_refused(world: World, refused: set[int]) -> None:
     for number in refused:
         sent = world.sent[number]
         # What an approval names may not have been known yet.
-        good = sent.identity is not None and sent.approves is None
+        good = sent.identity is not None and sent.approves is None and sent.rejects is None
         assert not good or len(contents[sent.identity]) > 1, f"refused without a reason: {sent}"
 
 
@@ -141,12 +135,16 @@ def _receipts_arrived(world: World, refused: set[int], given: Mapping[Identity, 
 
 
 def _receipts_agree(receipts: list[bytes]) -> None:
-    """All receipts of a request are the same, to the byte, but for those while it is held and once it is purged."""
+    """All receipts of a request are the same, to the byte, but for those while it is held and once it is purged.
+
+    What is rejected, and sent again, may be held and rejected once more, by another version.
+    """
     said = defaultdict(set)
     for receipt in receipts:
         document = json.loads(receipt)
-        state = document["state"] if document["state"] in ("held", "purged") else "answered"
-        said[document["source"], document["request_id"], state].add(receipt)
+        state, again = document["state"], document["version"]
+        kind = (state, again) if state in ("held", "failed") else state if state == "purged" else "answered"
+        said[document["source"], document["request_id"], kind].add(receipt)
     contradictory = [sorted(different) for different in said.values() if len(different) > 1]
     assert not contradictory, contradictory[0]
 

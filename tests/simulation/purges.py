@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from ifru.requests import parse_request, resolve
 from ifru.snapshots import newest_purge
 from tests.daemon.world import Pair
-from tests.simulation.held import answers
+from tests.simulation.held import answers, carried_out
 from tests.simulation.promises import Identity
 from tests.simulation.retraining import released_users
 from tests.simulation.world import World
@@ -47,7 +47,7 @@ def _in_ledgers(world: World) -> tuple[dict[Identity, int], Counter[Identity]]:
 
 def _nothing_left(world: World, purged: Collection[Identity]) -> None:
     """No file of interactions holds what a purged request means, unless somebody came back by a new consent."""
-    contents, back = defaultdict(set), released_users(world.sent.values(), answers(world.reader).keys())
+    contents, back = defaultdict(set), released_users(world.sent.values(), carried_out(answers(world.reader)))
     for sent in world.sent.values():
         contents[sent.identity].add(sent.content)
     meant = {

@@ -21,7 +21,7 @@ class Sent:
     """A record as it was sent. number: what tells it from all others, also inside its payload.
 
     identity: (source, id); content: what makes two requests of one identity the same. Both are None for what is no
-    request. pairs: what it erases, as far as that is there. approves: the request that an approval names.
+    request. pairs: what it erases, as far as that is there. approves, rejects: the request that a decision names.
     corrects: pairs that get another label.
     """
 
@@ -31,6 +31,7 @@ class Sent:
     content: str | None
     pairs: frozenset[Pair]
     approves: Identity | None = None
+    rejects: Identity | None = None
     corrects: Mapping[Pair, float] = field(default_factory=dict)
 
 
@@ -62,13 +63,14 @@ class Sender:
         self._sent.append(sent)
         return sent
 
-    def approval(self, of: Identity) -> Sent:
-        """One more record, which approves a request."""
+    def decision(self, of: Identity, approves: bool) -> Sent:
+        """One more record, which approves or rejects a request."""
         number = len(self._sent)
-        named = {"type": "approve", "request": {"id": of[1], "source": of[0]}}
+        named = {"type": "approve" if approves else "reject", "request": {"id": of[1], "source": of[0]}}
         document = {"id": f"a{number}", "time": TIME.isoformat(), "number": number, **named}
-        content = json.dumps(named, sort_keys=True)
-        sent = Sent(number, json.dumps(document).encode(), ("", f"a{number}"), content, frozenset(), of)
+        payload, content = json.dumps(document).encode(), json.dumps(named, sort_keys=True)
+        decided = {"approves" if approves else "rejects": of}
+        sent = Sent(number, payload, ("", f"a{number}"), content, frozenset(), **decided)
         self._sent.append(sent)
         return sent
 

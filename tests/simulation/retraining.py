@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import suppress
 from random import Random
+from typing import Protocol
 
 import torch
 
@@ -14,18 +15,28 @@ from ifru.objective.parameters import Parameters
 from ifru.snapshots import FullState, NoVersion, Reader, Store, candidates
 from ifru.suppression import Suppression
 from tests.daemon.world import CONFIG, ITEMS, TIME, USERS, Pair, pairs, trained_dataset
+from tests.simulation.bucket import Bucket
 from tests.simulation.requests import Sent
 
 Identity = tuple[str, str]
 
 
-def leave_candidate(random: Random, store: Store, number: int) -> None:
-    """Somebody leaves a model that was trained on the original data."""
+class World(Protocol):
+    """left: candidates, by the number of eras that there were when they were left."""
+
+    store: Store
+    bucket: Bucket
+    eras: Sequence[object]
+    left: Mapping[str, int]
+
+
+def leave_candidate(random: Random, store: Store, number: int) -> str:
+    """Somebody leaves a model that was trained on the original data; its name."""
     reader = Reader(store)
     cut = reader.manifest(reader.newest())
     theta = 0.1 * torch.randn(USERS + ITEMS, CONFIG.rank, generator=torch.Generator().manual_seed(random.randrange(99)))
     state = FullState(CONFIG, Parameters.unstacked(theta, USERS), trained_dataset(timed=True))
-    candidates.leave(store, f"candidate-{number}", cut, state, cut.residual, {}, TIME)
+    return candidates.leave(store, f"candidate-{number}", cut, state, cut.residual, {}, TIME).attempt
 
 
 def released_users(sent: Iterable[Sent], answered: Set[Identity]) -> set[str]:
@@ -45,6 +56,16 @@ def check_nobody_came_back(store: Store, initial: Counter[Pair]) -> None:
     assert not back, f"resurrected: {sorted(back)[0]}"
     names = Counter(_candidates(Reader(store), newest.manifest.version))
     assert set(names.values()) <= {1}, f"adopted twice: {names.most_common(1)}"
+
+
+def check_candidates(world: World) -> None:
+    """No candidate is gone in silence: it became a version, or somebody can read why not."""
+    created = b"".join(world.bucket.created.values())
+    for name, era in world.left.items():
+        adopted = f'"candidate": "{name}"'.encode() in created
+        told = candidates.was_rejected(world.store, name)
+        assert adopted or told or era < len(world.eras), f"gone in silence: {name}"
+        assert not (adopted and told and era == len(world.eras)), f"adopted, and said to be refused: {name}"
 
 
 def _candidates(reader: Reader, newest: int) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 from tests.simulation.corrections import check_corrections
 from tests.simulation.promises import check
 from tests.simulation.purges import check_purges
+from tests.simulation.retraining import check_candidates
 from tests.simulation.world import World
 
 SEEDS = 150
@@ -20,4 +21,5 @@ def test_nothing_is_lost_done_twice_torn_or_contradicted(seed: int, tmp_path: Pa
     world.play()
     check(world)
     check_purges(world)
+    check_candidates(world)
     check_corrections(world)

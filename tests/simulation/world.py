@@ -37,10 +37,11 @@ from tests.simulation.bucket import NO_TROUBLE, Access, Bucket, Crash, Trouble
 from tests.simulation.chance import Chance
 from tests.simulation.corrections import labels, times
 from tests.simulation.events_file import EventsFile
-from tests.simulation.held import SHARES, to_approve
+from tests.simulation.held import SHARES, to_decide
 from tests.simulation.outbox import Arrivals
 from tests.simulation.requests import Sender, Sent
 from tests.simulation.retraining import leave_candidate
+from tests.simulation.rotation import KEY_BYTES, rotate
 
 MAY_END_IT = (CommitLost, CommitUnknown, StoreError, OutboxError, SourceError)
 """Errors that may end a process in a world. Any other is a bug."""
@@ -82,6 +83,8 @@ class World:
         self._healing = False
         self.committed_while_fenced: list[str] = []
         self.candidates = self._lives = self._taken_over = 0
+        # Name -> in which era it was left.
+        self.left: dict[str, int] = {}
         self._accept: str | None = None
         self._held: Version | None = None
         self._held_era = 0
@@ -93,9 +96,10 @@ class World:
             self.send: 6,
             self.live: 8,
             self.collect: 1,
-            self.approve: 3,
+            self.decide: 3,
             self.follow: 2,
             self.retrain: 1,
+            self.rekey: 1,
             **dict.fromkeys(self.stream.disturbances, 1),
             self.back_up: 1,
             self.restore: 1,
@@ -113,10 +117,10 @@ class World:
         self.sent |= {record.number: record for record in records}
         self.stream.append(records)
 
-    def approve(self) -> None:
-        """Somebody approves what they were told is held."""
-        named = to_approve(self.random, self.eras[-1].receipts)
-        records = [self.sender.approval(each) for each in named]
+    def decide(self) -> None:
+        """Somebody approves or rejects what they were told is held."""
+        named = to_decide(self.random, self.eras[-1].receipts)
+        records = [self.sender.decision(each, approves=self.random.random() < 0.6) for each in named]
         self.sent |= {record.number: record for record in records}
         self.stream.append(records)
 
@@ -169,7 +173,15 @@ class World:
     def retrain(self) -> None:
         """Somebody leaves a model that was trained on the data from before the first request."""
         self.candidates += 1
-        leave_candidate(self.random, self.store, self.candidates)
+        self.left[leave_candidate(self.random, self.store, self.candidates)] = len(self.eras)
+
+    def rekey(self) -> None:
+        """Somebody rotates the key of hashes, in trouble, while no process works."""
+        access = Access(self.bucket, Trouble(crash=self.random.choice((0, 0, 0.1))), self.chance, lambda what: None)
+        try:
+            rotate(access, self.random.randbytes(KEY_BYTES), self._utc)
+        except Crash as error:
+            self.log.append(f"  the rotation ended: {type(error).__name__} {error}")
 
     def back_up(self) -> None:
         """Somebody copies the bucket."""

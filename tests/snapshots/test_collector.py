@@ -195,10 +195,17 @@ def test_a_candidate_of_a_version_that_is_collected_goes_and_a_younger_one_stays
         memory.put(f"candidates/{name}/rejected.json", b"why")
     for name in ("000000000006-old", "000000000008-young", "unfinished"):
         memory.put(f"candidates/{name}/train.parquet", b"rows")
-    collect(memory, AT_ONCE, clock)
+    assert collect(memory, AT_ONCE, clock, dry_run=True).refused == ("000000000006-old", "unfinished")
+    found = collect(memory, AT_ONCE, clock)
     left = {path.removeprefix("candidates/") for path in memory.list("candidates") if "rejected" not in path}
     assert left == {"000000000008-young/train.parquet", "young/train.parquet", "young/candidate.json"}
-    assert len(memory.list("candidates")) == len(left) + 3
+    assert len(memory.list("candidates")) == len(left) + 5
+    assert found.refused == ("000000000006-old", "unfinished")
+    said = json.loads(memory.get("candidates/000000000006-old/rejected.json"))
+    assert "made from version 6" in said["reason"]
+    assert "up to 7" in said["reason"]
+    assert memory.get("candidates/old/rejected.json") == b"why"
+    assert collect(memory, AT_ONCE, clock).refused == ()
 
 
 def test_what_a_killed_process_was_writing_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ifru.requests import parse_request
-from ifru.snapshots import fingerprint
+from ifru.snapshots import event_hash, fingerprint
+from ifru.snapshots.hash_key import keyed
 
 KEY = b"key"
 USER = {"id": "r1", "source": "shop", "type": "erase_user", "subject": "é 1", "time": "2026-11-21T10:00:00Z"}
@@ -60,3 +63,14 @@ def test_everything_else_changes_it() -> None:
     ]
     found = [of(other) for other in others] + [of(USER, b"another key")]
     assert len(set(found)) == len(found)
+
+
+@given(st.binary(max_size=200), st.binary(max_size=300))
+def test_a_keyed_hash_is_the_one_of_the_standard_library(key: bytes, message: bytes) -> None:
+    assert keyed(key, message) == hmac.new(key, message, hashlib.sha256).digest()
+
+
+@given(st.text(), st.text())
+def test_ids_of_any_text_are_hashed_as_the_format_says(source: str, name: str) -> None:
+    told = json.dumps([source, name], ensure_ascii=False, separators=(",", ":"))
+    assert event_hash(KEY, source, name) == hmac.new(KEY, told.encode(), hashlib.sha256).hexdigest()

@@ -99,7 +99,7 @@ def _erase_pair(config: ModelConfig, live: Live, user: int, item: int, full: boo
     """A user's rows with one item, and all rows of another user; a third one's with the item get another label."""
     item %= len(live.tables.item)
     whole_user = live.dataset.of_user((user + 1) % len(live.tables.user))
-    other_label = live.dataset.relabelled((user + 2) % len(live.tables.user), item, 0.5 + user)
+    other_label = live.dataset.relabelled([((user + 2) % len(live.tables.user), item)], 0.5 + user)
     both = Deletion.union([live.dataset.of_pair(user, item), whole_user, other_label])
     deletion = live.dataset.delete(both)
     live.tables.user[user] -= 1.0

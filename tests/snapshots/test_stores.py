@@ -128,9 +128,12 @@ def test_a_local_store_leaves_nothing_behind_where_a_write_fails(tmp_path: Path)
     assert list((tmp_path / ".staging").iterdir()) == []
 
 
-@pytest.mark.parametrize("url", ["folder", "/folder", "gs://bucket/prefix", "file://host/folder", "file://", "s3:///a"])
+@pytest.mark.parametrize(
+    "url",
+    ["folder", "/folder", "ftp://bucket/prefix", "file://host/folder", "file://", "s3:///a", "gs:///a", "az:///a"],
+)
 def test_a_url_of_another_form_is_refused_with_the_form_that_is_allowed(url: str) -> None:
-    with pytest.raises(StoreError, match=r"file:///absolute/folder|s3://bucket/prefix"):
+    with pytest.raises(StoreError, match=r"file:///absolute/folder|(s3|gs|az)://bucket/prefix"):
         open_store(url)
 
 

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from ifrud.cli import dead_letters
-from ifrud.cli.approve import approve
+from ifrud.cli.decide import approve, reject
 from ifrud.cli.run import run
+from ifrud.cli.schemas import schemas
 from ifrud.cli.status import status
 from ifrud.cli.submit import submit
 from ifrud_demo.command import demo
@@ -44,6 +45,8 @@ def common(
 app.command()(run)
 app.command()(submit)
 app.command()(approve)
+app.command()(reject)
 app.command()(status)
+app.command()(schemas)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(demo)

@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ifru.errors import IfruError
+from ifrud.cli.failure import failed
 from ifrud.cli.options import AsJson, Config, option
 from ifrud.problems import InvalidSettings
 from ifrud.requests.replay import Listing, Selection, listed, original
@@ -61,7 +62,7 @@ def list_letters(
         settings = _settings(config, {"dead_letters": dead_letters})
         found = _read(settings, Selection(field or (), position or ()))
     except IfruError as error:
-        raise _failed(error) from None
+        raise _failed(error, as_json) from None
     shown = found if payload else found.digests()
     if as_json:
         typer.echo(shown.model_dump_json(indent=1))
@@ -106,7 +107,7 @@ def replay(
         pairs = [(str(letter.position), original(letter)) for letter in found.letters]
         _send(settings.events, settings.kafka, [record for _, record in pairs if record is not None])
     except IfruError as error:
-        raise _failed(error) from None
+        raise _failed(error, as_json) from None
     sent = [position for position, record in pairs if record is not None]
     left = [position for position, record in pairs if record is None]
     if as_json:
@@ -148,9 +149,8 @@ def _send(url: str, kafka: KafkaSettings, records: Sequence[Record]) -> None:
         outbox.send(records)
 
 
-def _failed(error: IfruError) -> typer.Exit:
-    typer.echo(error, err=True)
-    return typer.Exit(5 if isinstance(error, SourceError | OutboxError) else 2)
+def _failed(error: IfruError, as_json: bool) -> typer.Exit:
+    return failed(error, 5 if isinstance(error, SourceError | OutboxError) else 2, as_json)
 
 
 def _table(found: Listing, payload: bool) -> Table:

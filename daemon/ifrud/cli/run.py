@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ifrud.cli.failure import failed
 from ifrud.observe.logging import configure_logging
 from ifrud.problems import InvalidSettings
 from ifrud.settings import Settings, load_settings
@@ -47,6 +48,7 @@ def run(
     settings: Annotated[
         list[str] | None, _how("Any setting, as in --set batch.max_requests=500.", "--set", metavar="NAME=VALUE")
     ] = None,
+    as_json: Annotated[bool, _how("Say which settings are wrong as one JSON document.", "--json")] = False,
 ) -> None:
     """Read deletion requests and publish versions of the model that have forgotten them.
 
@@ -68,8 +70,7 @@ def run(
                 _put(flags, name, value)
         loaded = load_settings(Settings, config, flags)
     except InvalidSettings as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(2) from None
+        raise failed(error, 2, as_json) from None
     configure_logging(loaded.log.level, sys.stderr)
     stop = StopSignals()
     # The model's libraries take seconds to import; wrong settings and --help need not wait for them.

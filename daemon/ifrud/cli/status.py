@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ifrud.observe.status import Status
+from ifrud.secret_files import read_secret
 
 TOKEN = "IFRUD_ADMIN__TOKEN"
 _SECONDS = 10.0
@@ -23,12 +25,21 @@ def status(
     token: Annotated[
         str | None, typer.Option(envvar=TOKEN, help="The daemon's admin.token; better given by the environment.")
     ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(envvar=f"{TOKEN}_FILE", help="A file with that token.", show_default=False)
+    ] = None,
 ) -> None:
     """Show the version, the position and the counts of a running daemon.
 
     Exit codes: 0 it answered and takes requests, 1 it answered and does not take requests, or what it depends on is
-    away, 5 it did not answer.
+    away, 2 the token cannot be read, 5 it did not answer.
     """
+    if token is None and token_file is not None:
+        try:
+            token = read_secret("--token-file", token_file)
+        except ValueError as error:
+            typer.echo(error, err=True)
+            raise typer.Exit(2) from None
     try:
         # The admin port is reached directly, whatever proxies the environment names.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -12,6 +12,7 @@ from uuid import uuid4
 import typer
 
 from ifru.errors import IfruError
+from ifrud.cli.failure import failed
 from ifrud.cli.options import AsJson, Config, Events, option
 from ifrud.problems import InvalidSettings
 from ifrud.requests.submit import submit as send
@@ -42,8 +43,7 @@ def submit(
             raise InvalidSettings(["nothing to send; say what with --user, --item or --file"])
         sent = send(requests, settings.events, settings.kafka, max_bytes=settings.max_event_bytes)
     except IfruError as error:
-        typer.echo(error, err=True)
-        raise typer.Exit(5 if isinstance(error, OutboxError) else 2) from None
+        raise failed(error, 5 if isinstance(error, OutboxError) else 2, as_json) from None
     if as_json:
         typer.echo(json.dumps({"sent": sent, "requests": [{"id": each["id"], "type": each["type"]} for each in made]}))
         return

@@ -5,32 +5,48 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from base64 import b64decode
 from pathlib import Path
 from secrets import compare_digest
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, Header, HTTPException, Response
-from fastapi.responses import PlainTextResponse
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from ifrud.observe.connections import BoundedServer
+from ifrud.observe.page.figures import Figures
+from ifrud.observe.page.headers import HEADERS
+from ifrud.observe.page.older import Older
+from ifrud.observe.page.render import render
 from ifrud.observe.status import Board, Status
 from ifrud.problems import InvalidSettings
 
 _STOP_SECONDS = 30.0
+_REFRESH_SECONDS = 15
+_ASKED = 'Basic realm="ifrud", charset="UTF-8", Bearer'
 
 
-def admin_app(board: Board, registry: CollectorRegistry, stalled_after: float, token: str | None = None) -> FastAPI:
+def admin_app(
+    board: Board,
+    registry: CollectorRegistry,
+    stalled_after: float,
+    token: str | None = None,
+    older: Older | None = None,
+    runbooks: str | None = None,
+) -> FastAPI:
     """The HTTP application. The engine thread counts as dead after `stalled_after` seconds without a heartbeat.
 
-    token: whoever asks for metrics or status must show it; probes are answered without.
+    token: whoever asks for the page, metrics or status must show it, as a bearer token or as the password of any user;
+    probes are answered without. older: versions that the page shows besides the board's. runbooks: URL of their folder.
     While the daemon starts it is alive but not ready: loading a model has no heartbeat.
     """
     app = FastAPI(title="ifrud", openapi_url=None)
 
     async def authorized(authorization: Annotated[str, Header()] = "") -> None:
-        if token is not None and not compare_digest(authorization.encode(), f"Bearer {token}".encode()):
-            raise HTTPException(401, "a bearer token is asked for: that of admin.token", {"WWW-Authenticate": "Bearer"})
+        if token is not None and not compare_digest(_shown(authorization), token.encode()):
+            reason = "the admin.token is asked for, as a bearer token or as a password"
+            raise HTTPException(401, reason, {"WWW-Authenticate": _ASKED, "Cache-Control": "no-store"})
 
     @app.get("/healthz")
     async def healthz() -> Response:
@@ -55,7 +71,25 @@ def admin_app(board: Board, registry: CollectorRegistry, stalled_after: float, t
     async def status() -> Status:
         return board.status
 
+    @app.get("/", dependencies=[Depends(authorized)])
+    async def page(refresh: Annotated[int, Query(ge=0, le=3600)] = _REFRESH_SECONDS) -> Response:
+        newest = board.status.version
+        points = () if older is None or newest is None else older.read(newest)
+        figures = Figures.of(board, registry, stalled_after, points)
+        return HTMLResponse(render(figures, refresh, runbooks), headers=HEADERS)
+
     return app
+
+
+def _shown(authorization: str) -> bytes:
+    """The token that a request shows."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            return b64decode(given, validate=True).partition(b":")[2]
+        except ValueError:
+            return b""
+    return given.encode() if scheme == "Bearer" else b""
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -17,14 +18,33 @@ from ifrud.requests.dead_letters import FIELDS
 from ifrud.requests.receipts import ReceiptState
 
 Stage = Literal[
-    "poll", "decode", "dead_letters", "resolve", "update", "commit", "receipts", "settle", "acknowledge", "refine"
+    "poll",
+    "decode",
+    "dead_letters",
+    "resolve",
+    "update",
+    "commit",
+    "receipts",
+    "hint",
+    "settle",
+    "acknowledge",
+    "refine",
 ]
 
-M = TypeVar("M", Counter, Gauge, Histogram)
+M = TypeVar("M", Counter, Gauge, Histogram, "Latency")
 
 _TABLES = ("train", "holdout")
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
+
+
+class Latency(Histogram):
+    """A histogram that takes many equal observations at once."""
+
+    def observe_many(self, amount: float, count: int) -> None:
+        """The same as `observe`, so many times."""
+        self._sum.inc(amount * count)
+        self._buckets[bisect_left(self._upper_bounds, amount)].inc(count)
 
 
 @dataclass(frozen=True)
@@ -100,8 +120,10 @@ class Metrics:
         "Seconds spent in a stage of one batch; the stages add up to the time of the engine thread.",
         "stage",
     )
-    latency = _of_seconds(
-        "ifrud_request_latency_seconds", "Seconds from reading an event to its receipt being durable."
+    latency = _Row(
+        partial(Latency, buckets=_SECONDS),
+        "ifrud_request_latency_seconds",
+        "Seconds from reading an event to its receipt being durable.",
     )
 
     version = _gauge("ifrud_version", "Number of the newest version published.")
@@ -118,6 +140,19 @@ class Metrics:
         "ifrud_proof_rms_bound",
         "Proven bound on the RMS difference in predicted probability to the retrained model; NaN where unproven.",
     )
+    proof_version = _gauge("ifrud_proof_version", "Number of the version that the bound is of.")
+    proof_age = _gauge(
+        "ifrud_proof_age_seconds",
+        "Seconds since that version was published; 0 while no version after it has moved the model.",
+    )
+    proven_share = _gauge(
+        "ifrud_proven_requests_share",
+        "Share of the newest requests (1,000 at most, since the start) of whose pairs a bound of their own is proven.",
+    )
+    worst_left = _gauge(
+        "ifrud_proven_requests_worst_left",
+        "The most that is left of any of them, proven, as a share of the change that the request made.",
+    )
     auc = _gauge(
         "ifrud_holdout_auc",
         "AUC of the newest version on the held-out interactions that remain; NaN where it was not measured.",
@@ -127,7 +162,7 @@ class Metrics:
         "ifrud_oldest_erased_age_seconds",
         "Age of the oldest erasure whose rows some version in the store still holds; 0 where there is none.",
     )
-    held = _gauge("ifrud_held_requests", "Requests that are held until `ifrud approve` releases them.")
+    held = _gauge("ifrud_held_requests", "Requests that are held until somebody approves or rejects them.")
     held_since = _gauge(
         "ifrud_held_oldest_timestamp_seconds", "Since when the oldest of them is held; NaN where none is."
     )

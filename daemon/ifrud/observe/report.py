@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -135,7 +136,9 @@ class Reporter:
         self.metrics = metrics
         self._utc = utc
         self._cache = Counters()
+        self._newest: Manifest | None = None
         metrics.ready.set_function(lambda: board.ready)
+        metrics.proof_age.set_function(self._proof_age)
         source, store = board.contacts["source"], board.contacts["store"]
         for connected, answered, contact in (
             (metrics.source_connected, metrics.source_answered, source),
@@ -163,15 +166,19 @@ class Reporter:
 
     def answered(self, batch: Recognised) -> None:
         """The receipts of a batch are durable."""
-        now = self._utc().timestamp()
-        for arrival in batch.accepted:
-            self.metrics.latency.observe(max(0.0, now - arrival.event.received))
-        for letter in batch.letters:
-            self.metrics.dead_letters.labels(letter.field.partition(".")[0]).inc()
+        now = self._utc()
+        latencies = [max(0.0, now.timestamp() - arrival.event.received) for arrival in batch.accepted]
+        # Events of one poll were received at the same time.
+        for seconds, times in Counter(latencies).items():
+            self.metrics.latency.observe_many(seconds, times)
+        self.board.recent.answered(latencies, len(batch.letters), now)
+        for field, letters in Counter(letter.field.partition(".")[0] for letter in batch.letters).items():
+            self.metrics.dead_letters.labels(field).inc(letters)
 
     def open(self, requests: Iterable[Request]) -> None:
         """All requests that were read and are not answered now, or are held."""
         found = list(requests)
+        self.board.recent.open(found)
         for gauge, times in (
             (self.metrics.oldest_open, [request.time for request in found]),
             (self.metrics.nearest_deadline, [request.deadline for request in found if request.deadline is not None]),
@@ -186,6 +193,7 @@ class Reporter:
         """How much the source holds beyond the newest version; None where that is not known."""
         self.metrics.lag.set(math.nan if lag is None else lag)
         self.board.update(lag=lag)
+        self.board.recent.lag(lag, self._utc())
 
     def proof_failed(self, version: int, error: IfruError) -> None:
         """Nothing can be proven about a version, which stays the newest."""
@@ -204,12 +212,20 @@ class Reporter:
     def collected(self, found: Collection) -> None:
         """Old versions are gone."""
         self.metrics.collected.inc(len(found.versions))
+        for name in found.refused:
+            self.refused(name, f"it was made before version {found.base}, and what was erased since is purged")
         log.info(
             f"{len(found.versions)} versions were collected, {len(found.files)} files deleted; version {found.oldest} "
             f"is the oldest that is left, and stands on version {found.base}",
             oldest=found.oldest,
             base=found.base,
         )
+
+    def refused(self, candidate: str, reason: str) -> None:
+        """A candidate will not be adopted."""
+        count = self.board.status.candidates_refused + 1
+        self.board.update(candidates_refused=count, last_refused=f"{candidate}: {reason}")
+        log.error(f"refused the candidate {candidate}: {reason}", candidate=candidate)
 
     def collection_failed(self, error: IfruError) -> None:
         """Old versions are still there. It is tried again."""
@@ -241,12 +257,17 @@ class Reporter:
 
     def _show(self, manifest: Manifest, settled: Settled) -> None:
         metrics = self.metrics
+        self.board.recent.shown(manifest, settled.influence)
         metrics.version.set(manifest.version)
         metrics.residual.set(settled.influence)
         metrics.residual_total.set(settled.total)
         metrics.retained.labels("train").set(manifest.retained)
         metrics.retained.labels("holdout").set(manifest.holdout)
-        metrics.rms_bound.set(manifest.quality.get(RMS_BOUND, math.nan))
+        self._newest, proof = manifest, manifest.proof
+        # Versions of older releases only say what is proven of themselves.
+        older = manifest.quality.get(RMS_BOUND, math.nan)
+        metrics.rms_bound.set(older if proof is None else proof.rms_bound)
+        metrics.proof_version.set(math.nan if proof is None else proof.version)
         metrics.auc.set(manifest.quality.get("auc", math.nan))
         oldest = min(manifest.held, key=lambda each: each.since, default=None)
         metrics.held.set(len(manifest.held))
@@ -261,6 +282,13 @@ class Reporter:
             held_since=None if oldest is None else oldest.since,
             held_reason=None if oldest is None else oldest.reason,
         )
+
+    def _proof_age(self) -> float:
+        newest = self._newest
+        if newest is None or newest.proof is None:
+            return math.nan
+        proven = newest.quality.get(RMS_BOUND) is not None
+        return 0.0 if proven else (self._utc() - newest.proof.time).total_seconds()
 
     def _count(self, batch: BatchCounts) -> None:
         metrics, old = self.metrics, self.board.status

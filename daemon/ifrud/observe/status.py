@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from ifrud.observe.contact import Contact, Peer
+from ifrud.observe.recent import Recent
 
 State = Literal["starting", "ready", "stopping"]
 
@@ -18,6 +19,7 @@ class Status(BaseModel):
 
     in_hand: events that were read and are in no version yet. lag: what the source holds beyond the newest version, in
     events on Kafka, in bytes in a file; None while it is not known. away: what does not answer, and since when.
+    candidates_refused: models that will not be adopted. last_refused: the last of them, and why.
     held: requests that wait for an approval. held_since, held_reason: of the oldest of them.
     """
 
@@ -37,6 +39,8 @@ class Status(BaseModel):
     nothing_to_erase: int = 0
     duplicates: int = 0
     dead_letters: int = 0
+    candidates_refused: int = 0
+    last_refused: str | None = None
     held: int = 0
     held_since: datetime | None = None
     held_reason: str | None = None
@@ -50,7 +54,9 @@ class Status(BaseModel):
 
 
 class Board:
-    """The newest status, the engine thread's heartbeat, and who answers. One thread writes, any thread reads.
+    """The newest status, what happened lately, the engine thread's heartbeat, and who answers.
+
+    One thread writes, any thread reads.
 
     patience: seconds of silence after which source, store or an outbox counts as away.
     clock: seconds, never going back. utc: the time of day.
@@ -60,6 +66,8 @@ class Board:
         self, status: Status, patience: float, clock: Callable[[], float], utc: Callable[[], datetime]
     ) -> None:
         self.contacts = {peer: Contact(peer, patience, clock, utc) for peer in get_args(Peer)}
+        self.recent = Recent()
+        self.utc = utc
         self._status = status
         self._clock = clock
         self._beat = clock()

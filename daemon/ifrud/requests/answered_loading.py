@@ -7,11 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 
-from ifru.snapshots import Event, Manifest, NoVersion, Reader, Run, event_hash
-from ifru.snapshots.answered import NOTHING
+from ifru.snapshots import Manifest, Reader, Run
+from ifru.snapshots.ledger_runs import answered_by, stored_up_to
 from ifrud.freed import release_freed
 from ifrud.requests.answered import Answered
-from ifrud.requests.receipts import Receipt
 
 READERS = 8
 """Versions that are read at once."""
@@ -32,13 +31,13 @@ def load_answered(
     for segment, run in reader.answered(newest):
         answered.load(segment, run)
         beat()
-    stored = newest.answered[-1].last if newest.answered else 0
+    stored = stored_up_to(newest)
     runs: list[Run] = []
     last = newest.version
     with ThreadPoolExecutor(READERS) as pool:
         while last > stored:
             first = max(stored + 1, last - CHUNK + 1)
-            found = [run for run in pool.map(partial(_run, reader, key), range(last, first - 1, -1)) if len(run)]
+            found = [run for run in pool.map(partial(answered_by, reader, key), range(last, first - 1, -1)) if len(run)]
             runs += found
             beat()
             if found and found[-1].newest < answered.since(now):
@@ -48,24 +47,3 @@ def load_answered(
         answered.add(run)
     release_freed()
     return answered
-
-
-def _run(reader: Reader, key: bytes, version: int) -> Run:
-    """What a version answered, from its ledger; nothing where an old collector removed that."""
-    try:
-        events, lines = reader.answers(version)
-    except NoVersion:
-        return NOTHING
-    known = {event.hash: event for event in events}
-    # Behind the receipts of its own it repeats older ones.
-    receipts = [receipt for receipt in map(Receipt.read, lines) if receipt.version == version]
-    if not receipts:
-        return NOTHING
-    hashes = [event_hash(key, *receipt.request) for receipt in receipts]
-    return Run.of_version(
-        version,
-        receipts[0].time,
-        next((receipt.residual_influence for receipt in receipts if receipt.state == "published"), None),
-        [known.get(hashed, Event(hash=hashed)) for hashed in hashes],
-        [receipt.answer for receipt in receipts],
-    )

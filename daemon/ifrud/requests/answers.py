@@ -10,7 +10,7 @@ from itertools import islice
 from ifru.engine.engine import UpdateFailed
 from ifru.errors import RequestError
 from ifru.interactions import Dataset, Deletion
-from ifru.requests import Approve, Identity, Release, Request, near_miss, resolve
+from ifru.requests import Approve, Decision, Identity, Reject, Release, Request, near_miss, resolve
 from ifru.snapshots import Event, State
 from ifrud.requests.answered import Answered
 from ifrud.requests.brake import Brake, Verdict
@@ -18,7 +18,7 @@ from ifrud.requests.dead_letters import DeadLetter, Letters
 from ifrud.requests.held import NOTHING_HELD, HeldRequest
 from ifrud.requests.intake import Arrival, Intake
 from ifrud.requests.overtaken import Overtaken
-from ifrud.requests.receipts import Receipt, ReceiptState
+from ifrud.requests.receipts import AnswerState, Receipt
 
 CONFLICT = RequestError(
     "id",
@@ -35,7 +35,8 @@ class Recognised:
     accepted: requests that get a receipt. fresh: those of them that were never answered, with hash and fingerprint.
     repeated: the first receipts of those that were. failed: those that the engine fails on. letters: for these, for
     what is no request, what the data has no answer to, and another one under a used id. ignored: how many events of
-    the batch ask for nothing. approved: requests that approvals of the batch name.
+    the batch ask for nothing. approved: requests that approvals of the batch name. rejected: those that are rejected
+    in it; they are among the failed ones where the whole batch is answered.
     """
 
     accepted: Sequence[Arrival]
@@ -45,6 +46,7 @@ class Recognised:
     failed: Mapping[Identity, Event] = field(default_factory=dict)
     ignored: int = 0
     approved: Mapping[Identity, Request] = field(default_factory=dict)
+    rejected: Collection[Identity] = ()
 
     @property
     def asks_nothing(self) -> bool:
@@ -65,11 +67,11 @@ class Recognised:
     def free(self) -> list[Identity]:
         """Fresh requests that the brake does not hold."""
         fresh = self.fresh.items()
-        return [each for each, (request, _) in fresh if each in self.approved or isinstance(request, Approve)]
+        return [each for each, (request, _) in fresh if each in self.approved or isinstance(request, Decision)]
 
     def meant(self, request: Request) -> Request:
         """What is to be erased for a request: by an approval the same as by what it approves."""
-        return self.approved.get(request.approved, request) if isinstance(request, Approve) else request
+        return self.approved.get(request.named, request) if isinstance(request, Approve) else request
 
     def split(self, count: int) -> tuple[Recognised, Recognised]:
         """The first so many fresh requests alone, and everything else."""
@@ -77,7 +79,7 @@ class Recognised:
         rest = {identity: one for identity, one in self.fresh.items() if identity not in first}
         of_first = [arrival for arrival in self.accepted if arrival.request.identity in first]
         of_rest = [arrival for arrival in self.accepted if arrival.request.identity not in first]
-        alone = Recognised(of_first, first, {}, (), approved=self.approved)
+        alone = Recognised(of_first, first, {}, (), approved=self.approved, rejected=self.rejected)
         return alone, replace(self, accepted=of_rest, fresh=rest)
 
     def with_failed(self, error: UpdateFailed, letters: Letters) -> Recognised:
@@ -131,16 +133,17 @@ class Answers:
 
     states: of fresh requests, then of failed ones, then of held ones that others have emptied, in their order. verdict:
     of the brake. emptied: those held ones. overtaken: what others have erased of held requests. near_misses: those that
-    mean no rows, but would if an id were spelt otherwise.
+    mean no rows, but would if an id were spelt otherwise. parts: the rows that each fresh request means.
     """
 
     recognised: Recognised
     deletion: Deletion
-    states: Mapping[Identity, ReceiptState]
+    states: Mapping[Identity, AnswerState]
     verdict: Verdict
     emptied: Mapping[Identity, HeldRequest]
     overtaken: Overtaken
     near_misses: Collection[Identity] = ()
+    parts: Mapping[Identity, Deletion] = field(default_factory=dict)
 
     @property
     def events(self) -> list[Event]:
@@ -164,7 +167,7 @@ class Answers:
     def granted(self) -> list[Identity]:
         """Those that were carried out and erase nothing themselves."""
         fresh = self.recognised.fresh.items()
-        permits = [each for each, (request, _) in fresh if isinstance(request, Approve | Release)]
+        permits = [each for each, (request, _) in fresh if isinstance(request, Decision | Release)]
         return [each for each in permits if self.states[each] == "published"]
 
     def receipts(self, version: int, time: datetime, residual: float | None) -> list[Receipt]:
@@ -180,7 +183,7 @@ class Answers:
         held = {each: HeldRequest(*fresh[each], version, now, reason) for each, reason in self.verdict.held.items()}
         return brake.after(held, self.states.keys(), self.verdict.counted, now, self.overtaken.shortened)
 
-    def count(self, state: ReceiptState) -> int:
+    def count(self, state: AnswerState) -> int:
         return sum(answer == state for answer in self.states.values())
 
 
@@ -190,25 +193,31 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
     parts = {identity: resolve(recognised.meant(request), dataset) for identity, (request, _) in fresh}
     verdict = brake.judge(parts, recognised.free, dataset, now)
     done = {identity: part for identity, part in parts.items() if identity not in verdict.held}
-    states: dict[Identity, ReceiptState] = {
+    states: dict[Identity, AnswerState] = {
         identity: "held"
         if identity in verdict.held
         else "published"
-        if len(part) or isinstance(recognised.fresh[identity][0], Release)
+        if len(part) or _is_done(recognised.fresh[identity][0], recognised)
         else "nothing_to_erase"
         for identity, part in parts.items()
     }
-    failed: dict[Identity, ReceiptState] = dict.fromkeys(recognised.failed, "failed")
+    failed: dict[Identity, AnswerState] = dict.fromkeys(recognised.failed, "failed")
     near = [
         identity
         for identity, (request, _) in recognised.fresh.items()
         if len(parts[identity]) == 0 and near_miss(request, dataset)
     ]
     deletion = Deletion.union(done.values())
-    # What an approval of another part of the batch names is answered there.
-    waiting = {each: one.request for each, one in brake.held.items() if each not in {**parts, **recognised.approved}}
+    # What is decided about in another part of the batch is answered there.
+    decided = {*parts, *recognised.approved, *recognised.rejected}
+    waiting = {each: one.request for each, one in brake.held.items() if each not in decided}
     new = {identity: recognised.fresh[identity][0] for identity in verdict.held}
     overtaken = Overtaken.of(waiting, new, deletion, dataset)
     emptied = {identity: brake.held[identity] for identity in overtaken.emptied}
-    nothing: dict[Identity, ReceiptState] = dict.fromkeys(emptied, "nothing_to_erase")
-    return Answers(recognised, deletion, states | failed | nothing, verdict, emptied, overtaken, near)
+    nothing: dict[Identity, AnswerState] = dict.fromkeys(emptied, "nothing_to_erase")
+    return Answers(recognised, deletion, states | failed | nothing, verdict, emptied, overtaken, near, parts)
+
+
+def _is_done(request: Request, recognised: Recognised) -> bool:
+    """Whether a request that means no rows has done what it asks for."""
+    return isinstance(request, Release) or (isinstance(request, Reject) and request.named in recognised.rejected)

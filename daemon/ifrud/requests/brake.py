@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -52,6 +52,9 @@ class Brake:
         """
         recent = sum(each.rows for each in self._window(now))
         total = dataset.train.retained + dataset.holdout.retained + recent
+        free, every = (_count(some) for some in ([parts[each] for each in approved], parts.values()))
+        if recent + every - free <= self.share * total:
+            return Verdict({}, every - free)
         rows = _Rows(dataset)
         for identity in approved:
             rows.take(parts[identity])
@@ -96,6 +99,12 @@ class Brake:
 
     def _window(self, now: datetime) -> list[ErasedRows]:
         return [each for each in self.erased if each.minute > _minute(now) - WINDOW]
+
+
+def _count(parts: Iterable[Deletion]) -> int:
+    """How many rows they delete together."""
+    whole = Deletion.union(parts)
+    return len(whole.train) + len(whole.holdout)
 
 
 class _Rows:

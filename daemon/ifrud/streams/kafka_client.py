@@ -14,6 +14,7 @@ from kafka.net.selector import NetworkSelector
 
 from ifru.errors import IfruError
 from ifrud.settings import KafkaSettings
+from ifrud.streams.access_tokens import AccessTokens
 
 CLIENT_ID = "ifrud"
 RECONNECT_MS = 5_000
@@ -104,13 +105,16 @@ def arguments(servers: Sequence[str], settings: KafkaSettings, timeouts: Timeout
         "kafka_client": _client,
     }
     if settings.security_protocol.startswith("SASL"):
-        result |= _sasl(settings)
+        result |= _sasl(settings, timeouts)
     if settings.security_protocol.endswith("SSL"):
         result |= _ssl(settings)
     return result
 
 
-def _sasl(settings: KafkaSettings) -> dict[str, Any]:
+def _sasl(settings: KafkaSettings, timeouts: Timeouts) -> dict[str, Any]:
+    if settings.sasl_mechanism == "OAUTHBEARER":
+        tokens = AccessTokens(settings, timeouts.request / 1000)
+        return {"sasl_mechanism": settings.sasl_mechanism, "sasl_oauth_token_provider": tokens}
     password = settings.sasl_password
     return {
         "sasl_mechanism": settings.sasl_mechanism,

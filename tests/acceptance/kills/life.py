@@ -40,7 +40,13 @@ class Urls:
     def settings(self) -> Settings:
         batch = {"max_requests": BATCH, "max_backlog": BATCH, "idle_ms": 20 * SPEED, "max_age_ms": 200 * SPEED}
         urls = {name: getattr(self, name) for name in ("store", "events", "receipts", "dead_letters")}
-        besides = {"full_every": 3, "refine_after_ms": 0, "brake_share": 1}
+        besides = {
+            "full_every": 3,
+            "refine_after_ms": 0,
+            "brake_share": 0.05,
+            "prove_share": 0,
+            "prove_requests": False,
+        }
         return Settings.model_validate({**urls, "batch": batch, **besides})
 
 

@@ -23,6 +23,9 @@ PARTITIONS = 2
 TRIES = 20
 """Processes that may live on before it is said that a point is never reached."""
 
+DECISIONS = 3
+"""Approvals and rejections that are sent at once, at most; of requests that may be held, or be answered."""
+
 NEVER = Killer(None, 0, 0.0)
 
 
@@ -68,7 +71,10 @@ class Play:
         raise RuntimeError(f"no process was killed {point}: it is never reached")
 
     def _send(self, count: int) -> None:
+        known = sorted({each.identity for each in self._sent if each.identity and each.pairs})
+        named = self._random.sample(known, min(len(known), self._random.randint(0, DECISIONS)))
         records = [self._sender.next() for _ in range(count)]
+        records += [self._sender.decision(each, approves=self._random.random() < 0.5) for each in named]
         self._sent += records
         self._fork(lambda: self._produce(records))
 

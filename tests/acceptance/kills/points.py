@@ -22,6 +22,8 @@ STEPS = (
     "put model",
     "put rows",
     "put answered",
+    "put suppressed",
+    "put pending",
     "put ledger",
     "create claim",
     "create answers",

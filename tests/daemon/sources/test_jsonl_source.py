@@ -6,13 +6,14 @@ import os
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from ifru.snapshots import Position
 from ifru.snapshots import Source as Recorded
 from ifrud.streams.sources import LostEventsError, LostRange, SourceError, open_source
-from ifrud.streams.sources.jsonl import MAX_LINE_BYTES, POLL_BYTES, JsonlSource
+from ifrud.streams.sources.jsonl import BEFORE_BYTES, MAX_LINE_BYTES, POLL_BYTES, JsonlSource
 from tests.fixtures.streams import unidentified
 
 
@@ -216,6 +217,21 @@ def test_a_position_holds_what_was_read_not_what_stands_there_later(path: Path) 
     path.write_bytes(b"y" * 6000 + b"\n")
     recorded = source.recorded({0: event.next})
     assert recorded.partitions[0].before_sha256 == sha256(b"x" * 4095 + b"\n").hexdigest()
+
+
+def test_every_position_that_was_not_passed_holds_what_the_file_has_before_it(path: Path) -> None:
+    random = Random(0)
+    path.write_bytes(b"".join(random.randbytes(random.randrange(3000)).hex().encode() + b"\n" for _ in range(40)))
+    written, source = path.read_bytes(), following(path)
+    after = 0
+    while events := source.poll(random.randrange(1, 6), 0):
+        for event in random.sample(events, random.randrange(len(events) + 1)):
+            if event.next >= after:
+                after = event.next
+                if random.random() < 0.3:
+                    source.acknowledge({0: after})
+                before = written[max(0, after - BEFORE_BYTES) : after]
+                assert source.recorded({0: after}).partitions[0].before_sha256 == sha256(before).hexdigest()
 
 
 def test_a_position_without_identity_is_checked_for_a_line_that_ends_there(path: Path) -> None:

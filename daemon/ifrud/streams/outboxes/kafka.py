@@ -15,6 +15,11 @@ from ifrud.streams.outboxes.protocol import OutboxError, Record
 
 _CLOSE_SECONDS = 0.5
 
+_BATCH_BYTES = 64 * 1024
+_LINGER_MS = 50
+"""The client is given one record after the other, and sends what is left at once in the end. Smaller batches it would
+send in between, and wake its thread for each further record."""
+
 
 class KafkaOutbox:
     """Sends with acks=all and an idempotent producer; a record's key chooses its partition.
@@ -65,7 +70,9 @@ class KafkaOutbox:
             self._producer = None
 
     def _open(self) -> KafkaProducer:
-        return KafkaProducer(**self._arguments, acks="all", enable_idempotence=True)
+        return KafkaProducer(
+            **self._arguments, acks="all", enable_idempotence=True, batch_size=_BATCH_BYTES, linger_ms=_LINGER_MS
+        )
 
     def _check_topic(self, client_arguments: Mapping[str, Any]) -> None:
         # The producer would create the topic, with one partition: it ignores allow_auto_create_topics=False.

@@ -54,7 +54,6 @@ class JsonlSource:
         self._accept_lost = accept_lost
         self._interval = interval
         self._heard: float | None = None
-        self._hashes: dict[int, str] = {}
         self._start(0, b"")
 
     def seek(self, recorded: Recorded) -> Mapping[int, int]:
@@ -64,9 +63,8 @@ class JsonlSource:
         return {0: position.next}
 
     def recorded(self, positions: Mapping[int, int]) -> Recorded:
-        after = positions[0]
-        self._hashes = {at: digest for at, digest in self._hashes.items() if at >= after}
-        return self._at(after)
+        self._forget(positions[0])
+        return self._at(positions[0])
 
     def poll(self, limit: int, timeout: float) -> list[Event]:
         remaining = timeout
@@ -90,18 +88,28 @@ class JsonlSource:
         return self._heard
 
     def acknowledge(self, positions: Mapping[int, int]) -> None:
-        """Nothing to do: no tool watches the lag of a file."""
+        """No tool watches the lag of a file; but what lies far before is asked for no more."""
+        self._forget(positions[0])
 
     def close(self) -> None:
         """The file is open only while it is read."""
 
     def _start(self, after: int, before: bytes) -> None:
         """Read on from a position. before: the file's last BEFORE_BYTES there."""
-        self._next, self._before = after, before
-        self._hashes = {after: _digest(before)}
+        self._next, self._read_before = after, bytearray(before)
+
+    def _forget(self, after: int) -> None:
+        """Keep of what was read before a position only what identifies it."""
+        del self._read_before[: max(0, self._place(after) - BEFORE_BYTES)]
+
+    def _place(self, after: int) -> int:
+        """Where a position lies in what was read before `_next`, all of which is kept since the last `_forget`."""
+        return len(self._read_before) - (self._next - after)
 
     def _at(self, after: int) -> Recorded:
-        return Recorded(kind="file", partitions={0: Position(next=after, before_sha256=self._hashes[after])})
+        place = self._place(after)
+        before = self._read_before[max(0, place - BEFORE_BYTES) : place]
+        return Recorded(kind="file", partitions={0: Position(next=after, before_sha256=_digest(before))})
 
     def _read(self, limit: int) -> list[Event]:
         with self._opened() as file:
@@ -128,8 +136,7 @@ class JsonlSource:
 
     def _delivered(self, line: bytes, received: float) -> Event:
         offset, self._next = self._next, self._next + len(line)
-        self._before = (self._before + line)[-BEFORE_BYTES:]
-        self._hashes[self._next] = _digest(self._before)
+        self._read_before += line
         return Event(line[:-1], None, (), 0, offset, self._next, received)
 
     @contextmanager
@@ -217,5 +224,5 @@ def _first_line(file: BinaryIO) -> bytes:
     return line if line.endswith(b"\n") or len(line) == BEFORE_BYTES else b""
 
 
-def _digest(data: bytes) -> str:
+def _digest(data: bytes | bytearray) -> str:
     return sha256(data).hexdigest()

@@ -28,8 +28,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if .Values.image.digest -}}
 {{ .Values.image.repository }}@{{ .Values.image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default (printf "%s%s" .Chart.AppVersion (.Values.gpu.enabled | ternary "-cuda" "")) }}
 {{- end -}}
+{{- end -}}
+
+{{- define "ifrud.resources" -}}
+{{- $resources := deepCopy .Values.resources -}}
+{{- if .Values.gpu.enabled -}}
+{{- $_ := mergeOverwrite $resources (dict "limits" (dict .Values.gpu.resource .Values.gpu.count)) -}}
+{{- end -}}
+{{- toYaml $resources -}}
 {{- end -}}
 
 {{- define "ifrud.serviceAccountName" -}}
@@ -47,5 +55,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- with .Values.envFrom }}
 {{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Which Secrets the pod reads, in which versions: a hash of what they hold could be guessed. Nothing of it is known to
+     `helm template`, nor of a Secret that is not there yet. */}}
+{{- define "ifrud.secretVersions" -}}
+{{- range append .Values.existingSecrets .Values.secretFiles.secretName | compact }}
+{{- $secret := lookup "v1" "Secret" $.Release.Namespace . }}
+{{ . }} {{ with $secret.metadata }}{{ .uid }} {{ .resourceVersion }}{{ end }}
 {{- end }}
 {{- end -}}
