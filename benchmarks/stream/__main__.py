@@ -29,6 +29,7 @@ def main(
     ] = None,
     orders: Annotated[int, typer.Option(min=1, help="Random orders of the same requests.")] = 5,
     idle: Annotated[int, typer.Option(min=1, help="Requests between two refinements, where there are any.")] = 10,
+    batch: Annotated[int, typer.Option(min=1, help="Requests that are answered together.")] = 1,
     tolerance: Annotated[float, typer.Option(help="Residual influence that a request may leave.")] = (
         _DEFAULTS.tolerance
     ),
@@ -38,13 +39,14 @@ def main(
 
     left = 1: nothing forgotten; 0: the exactly retrained model. Prints Markdown and writes a PNG.
     """
-    asked = Asked(settings(support, tolerance), orders, idle, run.seed)
+    asked = Asked(settings(support, tolerance), orders, idle, run.seed, batch)
     if run.quick:
         asked = replace(asked, orders=min(orders, 2), idle=min(idle, 5))
     base = run.base(_PREFERRED)
     cases = case or (_QUICK_CASES if run.quick else _CASES)
     found = [measure(base, name, asked, run.kept, run.report) for name in cases]
-    return of_cases(base, "streams", found, markdown, draw, support=support, tolerance=tolerance, orders=asked.orders)
+    how = {"support": support, "tolerance": tolerance, "orders": asked.orders, "batch": batch}
+    return of_cases(base, "streams", found, markdown, draw, **how)
 
 
 if __name__ == "__main__":

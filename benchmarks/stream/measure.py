@@ -48,12 +48,16 @@ class Stream:
 
 @dataclass(frozen=True)
 class Asked:
-    """orders: of the same requests. idle: requests between two refinements, in the courses that have any."""
+    """orders: of the same requests. idle: batches between two refinements, in the courses that have any.
+
+    batch: requests that are answered together, and count as one below.
+    """
 
     settings: EngineSettings
     orders: int
     idle: int
     seed: int
+    batch: int = 1
 
 
 def measure(
@@ -64,7 +68,8 @@ def measure(
     All retraining comes first, so that what the process takes afterwards grows by what the engines do alone.
     """
     description = describe(name)
-    listed = requests(name, base, asked.seed)
+    each = requests(name, base, asked.seed)
+    listed = [Deletion.union(each[first : first + asked.batch]) for first in range(0, len(each), asked.batch)]
     random = np.random.default_rng(asked.seed)
     orders = [[listed[place] for place in random.permutation(len(listed))] for _ in range(asked.orders)]
     whole = retrained(name, base, Deletion.union(listed), kept)

@@ -12,6 +12,9 @@ from benchmarks.cells import duration, share, table
 from benchmarks.stream.course import Mark
 from benchmarks.stream.measure import Course, Stream
 
+_TEN = 10
+"""Requests at either end of a course, whose times are compared."""
+
 _HEAD = (
     "idle time",
     "requests",
@@ -53,7 +56,20 @@ def _stream(stream: Stream) -> list[str]:
     last = str(stream.courses[0].marks[-1].requests)
     lowest = share(stream.floor.forgotten), share(stream.floor.holdout)
     rows.append(("two trainings from scratch", last, *lowest, *[""] * (len(_HEAD) - 4)))
-    return [f"## {stream.description}, one at a time: {stream.deleted:,} training rows", table(_HEAD, rows)]
+    return [
+        f"## {stream.description}, one at a time: {stream.deleted:,} training rows",
+        table(_HEAD, rows),
+        *(_pace(idle, courses) for idle, courses in by_idle(stream).items()),
+    ]
+
+
+def _pace(idle: int | None, courses: Sequence[Course]) -> str:
+    """Whether the last requests take longer than the first."""
+    seconds = [
+        [sum(both) for mark in course.marks for both in zip(mark.apply, mark.settle, strict=True)] for course in courses
+    ]
+    first, last = (sum(map(sum, (each[part] for each in seconds))) for part in (slice(_TEN), slice(-_TEN, None)))
+    return f"{variant(idle).capitalize()}: the last {_TEN} take {last / first:.2f} times as long as the first {_TEN}."
 
 
 def _row(marks: Sequence[Mark]) -> tuple[str, ...]:

@@ -42,8 +42,9 @@ from ifru.solvers.trust_region import LOOSE, descend
 _ROUNDS = 2
 """Local answers that are tried before all rows are."""
 
-_AIM = 0.7
-"""Share of the tolerance that an answer is predicted to leave: the rest is for what it sets off and does not see."""
+_AIM, _LOOSE_AIM = 0.7, 0.9
+"""Shares of the tolerance that answers are predicted to leave: the rest is for what they set off and do not see. A
+loose one on all rows sees all but the second order, which is little beside what it may leave."""
 
 _EACH = _AIM / math.sqrt(2)
 """Where two things leave something, a support and the solve on it, each may leave so much."""
@@ -271,35 +272,34 @@ class Engine:
                 break
             support = self._chosen(seeds)
             solved = of_support(state, support.rows, tolerance)
-            pushed = of_push(state, seeds, _AIM * tolerance)
+            pushed = of_push(state, seeds, self._allowed(_AIM), _AIM * tolerance)
             if min(solved, pushed) > most:
                 break
             local = partial(self._by_residual, support) if solved <= pushed else partial(self._by_push, seeds)
             answer = answer.then(self._or_all_rows(local))
             if answer.influence <= tolerance or answer.method == "global":
                 return answer
-            seeds = densest(state.decrements, state.objective.ridge, self._allowed())
+            seeds = densest(state.decrements, state.objective.ridge, self._allowed(_EACH))
         return answer.then(self._on_all_rows(tolerance, self._beating))
 
     def _nothing(self) -> _Answer:
         influence = self._influence(self.state.total_decrement)
         return _Answer(self.state.rows[:0], "none", Reason.NOTHING_TO_MOVE, influence, 0, 0)
 
-    def _allowed(self) -> float:
-        """What the squared decrements of the rows outside of a support may sum to."""
-        return (_EACH * self.settings.tolerance) ** 2 * self._batch
+    def _allowed(self, aim: float) -> float:
+        """What squared decrements may sum to that leave a share of the tolerance."""
+        return (aim * self.settings.tolerance) ** 2 * self._batch
 
     def _chosen(self, seeds: Tensor) -> Support:
         with self._stage("choose"):
-            return self._supports.residual(seeds, self._allowed())
+            return self._supports.residual(seeds, self._allowed(_EACH))
 
     def _by_push(self, touched: Tensor) -> _Answer:
         """One push from the touched rows; what it leaves is as predicted."""
         settings = self.settings
         budget = Budget(settings.push_rows, settings.push_interactions, settings.push_milliseconds)
         with self._stage("solve"):
-            allowed = (_AIM * settings.tolerance) ** 2 * self._batch
-            pushed = self._push.run(touched, self.state.total_decrement, allowed, budget)
+            pushed = self._push.run(touched, self.state.total_decrement, self._allowed(_AIM), budget)
         if pushed.reason in (Reason.STALLED, Reason.ROUNDS):
             raise _NotLower
         influence = self._influence(pushed.left)
@@ -348,16 +348,16 @@ class Engine:
 
         Where they leave more than there was, nothing moves: they go down by L, and may be stopped where g has risen.
         """
-        state, batch = self.state, math.sqrt(self._batch)
+        state, batch, aim = self.state, math.sqrt(self._batch), tolerance * (_LOOSE_AIM if tolerance > LOOSE else _AIM)
 
         def limits(norm: float, _: float) -> Limits | None:
             if norm <= tolerance * batch:
                 return None
-            return Limits(max(_AIM * tolerance * batch / norm, _EXACTEST), self.settings.products)
+            return Limits(max(aim * batch / norm, _EXACTEST), self.settings.products)
 
         with self._stage("solve"):
             # Elimination solves with the blocks themselves: the deleted penalties must have left them.
-            if _AIM * tolerance < LOOSE:
+            if aim < LOOSE:
                 state.cache.finish_deletions()
             start = state.settled_point()
             descent = descend(start, state.metric, limits, self.settings.steps, stop, radius=_RADIUS)

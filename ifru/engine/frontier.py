@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ifru.engine.state import State
-from ifru.engine.supports import CARRIED, TINY, densest
+from ifru.engine.supports import TINY, carrying
 from ifru.kernels import frontier as kernels
 from ifru.kernels.dispatch import compiled
 
@@ -38,14 +38,11 @@ class Frontier:
 
     def open(self, touched: Tensor, total: float, allowed: float) -> None:
         """Start with the touched rows [T], and with others that carry much where those carry too much together."""
-        decrements, ridge = self._state.decrements, self._state.objective.ridge
-        known, penalised = float(decrements[touched].sum()), float(self._penalised(touched).sum())
+        known, penalised = float(self._state.decrements[touched].sum()), float(self._penalised(touched).sum())
         self._scale = known / penalised if penalised > 0 else 1.0
         self.total = total
         self._add(touched)
-        if total - known > CARRIED * allowed:
-            rows = densest(decrements, ridge, CARRIED * allowed)
-            self._add(rows[~self._active[rows]])
+        self._add(carrying(self._state, touched, allowed))
 
     def close(self) -> Tensor:
         """The rows that were active. None is afterwards."""

@@ -125,6 +125,18 @@ def densest(decrements: Tensor, ridge: Tensor, allowed: float) -> Tensor:
     return candidates[below <= int((outside > allowed).sum())]
 
 
+def carrying(state: State, touched: Tensor, allowed: float) -> Tensor:
+    """Rows [S], ascending, other than the touched ones [T], that a push to `allowed` starts with too.
+
+    These carry much, where all others together carry more than may be left unseen.
+    """
+    decrements = state.decrements
+    if state.total_decrement - float(decrements[touched].sum()) <= CARRIED * allowed:
+        return state.rows[:0]
+    rows = densest(decrements, state.objective.ridge, CARRIED * allowed)
+    return rows[~torch.isin(rows, touched)]
+
+
 def _above(decrements: Tensor, ridge: Tensor, allowed: float) -> tuple[Tensor, float]:
     """Rows, ascending, above the mean decrement per interaction that is allowed, and the sum of all others.
 
@@ -230,7 +242,8 @@ _PUSHED = 8.0
 """The same in a push, which is settled only once."""
 
 _PUSHES = 0.01
-"""A push to a tolerance t reads the interactions of the touched rows about 0.01/t³ times."""
+"""A push to a tolerance t reads the interactions of the touched rows about 0.01/t³ times, and those of the others that
+it starts with, whose gradient is left from earlier batches, about once."""
 
 _COUPLED = 1.5
 """Reading an interaction inside a support, whose rows lie scattered."""
@@ -258,11 +271,13 @@ def of_support(state: State, rows: Tensor, tolerance: float) -> float:
     return _set_up(state) + of_users + _iterations(tolerance) * once + _settling(state, of_all)
 
 
-def of_push(state: State, touched: Tensor, tolerance: float) -> float:
-    """A push from touched rows [T], settled."""
+def of_push(state: State, touched: Tensor, allowed: float, tolerance: float) -> float:
+    """A push from touched rows [T], settled, until the squared decrements sum to `allowed`."""
     start = incident(state.objective, touched)
+    others = incident(state.objective, carrying(state, touched, allowed))
     half_steps = 2 * _iterations(tolerance)
-    return half_steps * _set_up(state) + _PUSHED * _PUSHES * start / tolerance**3 + _settling(state, start)
+    read = _PUSHES * start / tolerance**3 + others
+    return half_steps * _set_up(state) + _PUSHED * read + _settling(state, start + others)
 
 
 def _settling(state: State, interactions: float) -> float:

@@ -66,14 +66,21 @@ def descend(
     stop: Callable[[], bool] = never,
     report: Callable[[Step], None] = lambda step: None,
     radius: float = RADIUS,
+    solved_at: Callable[[Linearised], Linearised] = lambda point: point,
 ) -> Descent:
     """Go down from a point until `limits` has enough.
 
     metric(point): M⁻¹ of the diagonal blocks, asked for at the start and after every step taken.
     limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough. radius: of the
-    first trust region, in lengths of the plain block step.
+    first trust region, in lengths of the plain block step. solved_at(point): the same point in the precision that
+    linear systems are solved in; gradients and L stay in the point's own, so that later steps correct what that lacks.
     """
-    point, slope = start, _Slope.of(metric(start), start.gradient)
+
+    def slope_at(point: Linearised) -> _Slope:
+        model = solved_at(point)
+        return _Slope.of(model, metric(model), point.gradient)
+
+    point, slope = start, slope_at(start)
     products, taken = 0, True
     for number in range(1, steps + 1):
         wanted = limits(slope.norm, point.value)
@@ -83,14 +90,14 @@ def descend(
             return Descent(point, slope.decrements, slope.norm, Reason.STOPPED, products)
         bounded = Limits(wanted.tolerance, wanted.iterations, radius * slope.norm)
         eliminate = taken and wanted.tolerance < LOOSE
-        solution = _direction(point, slope, bounded, stop, eliminate)
+        solution = _direction(slope, bounded, stop, eliminate)
         if solution.reason is Reason.STOPPED and solution.iterations == 0:
             return Descent(point, slope.decrements, slope.norm, Reason.STOPPED, products)
         products += solution.iterations
-        trial, change = point.advance(solution.x)
+        trial, change = point.advance(solution.x.to(point.theta))
         # Below rounding L cannot tell a gain, so the gradient must.
         resolvable = solution.decrease > _RESOLVED[point.theta.dtype] * abs(point.value)
-        if not resolvable and not _Slope.of(slope.preconditioner, trial.gradient).norm < slope.norm:
+        if not resolvable and not slope.of_gradient(trial.gradient).norm < slope.norm:
             return Descent(point, slope.decrements, slope.norm, Reason.ROUNDING, products)
         gain = -change / solution.decrease if resolvable else 1.0
         radius = _next_radius(radius, solution.length / slope.norm, gain)
@@ -99,36 +106,47 @@ def descend(
             point = trial
             # Inverse blocks can be most of the memory: the old ones go before the new ones are made.
             del slope
-            slope = _Slope.of(metric(point), point.gradient)
+            slope = slope_at(point)
         report(Step(number, taken, point, slope.norm, solution))
     return Descent(point, slope.decrements, slope.norm, Reason.STEPS, products)
 
 
 @dataclass(frozen=True)
 class _Slope:
-    """A gradient g [R, K] in a metric: M⁻¹, M⁻¹g [R, K], the squared decrement [R] of each row, and the norm."""
+    """A gradient g [R, K] in a metric: M⁻¹, M⁻¹g [R, K], the squared decrement [R] of each row, and the norm.
 
+    model: the point that the metric is of.
+    """
+
+    model: Linearised
     preconditioner: Preconditioner
+    gradient: Tensor
     scaled: Tensor
     decrements: Tensor
     norm: float
 
     @staticmethod
-    def of(preconditioner: Preconditioner, gradient: Tensor) -> _Slope:
+    def of(model: Linearised, preconditioner: Preconditioner, gradient: Tensor) -> _Slope:
+        gradient = gradient.to(model.theta)
         scaled = preconditioner.apply(gradient)
         decrements = preconditioner.decrements(gradient, scaled)
-        return _Slope(preconditioner, scaled, decrements, math.sqrt(max(float(decrements.sum()), 0.0)))
+        norm = math.sqrt(max(float(decrements.sum()), 0.0))
+        return _Slope(model, preconditioner, gradient, scaled, decrements, norm)
+
+    def of_gradient(self, gradient: Tensor) -> _Slope:
+        """Another gradient in the same metric."""
+        return _Slope.of(self.model, self.preconditioner, gradient)
 
 
-def _direction(point: Linearised, slope: _Slope, limits: Limits, stop: Callable[[], bool], eliminate: bool) -> Solution:
+def _direction(slope: _Slope, limits: Limits, stop: Callable[[], bool], eliminate: bool) -> Solution:
     """A step; eliminate: whether one side may be, whose rows the trust region then does not bound."""
-    reduced = Elimination.of(point, slope.preconditioner) if eliminate else None
+    reduced = Elimination.of(slope.model, slope.preconditioner) if eliminate else None
     if reduced is not None:
-        return reduced.solve(-point.gradient, -slope.scaled, slope.norm, limits, stop)
+        return reduced.solve(-slope.gradient, -slope.scaled, slope.norm, limits, stop)
     return solve(
-        lambda direction, _: point.product(direction),
+        lambda direction, _: slope.model.product(direction),
         slope.preconditioner.apply,
-        -point.gradient,
+        -slope.gradient,
         limits,
         stop,
         -slope.scaled,

@@ -13,12 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ifru.curvature.preconditioner import whole
-from ifru.objective import Objective
+from ifru.curvature.preconditioner import Preconditioner, whole
+from ifru.interactions.table import Int64
+from ifru.objective import Linearised, Objective
 from ifru.objective.parameters import Layout, Parameters
 from ifru.solvers.pcg import Limits, never
 from ifru.solvers.reason import Reason
 from ifru.solvers.trust_region import Step, descend
+
+_MOVED = 1e-3
+"""Share of its length that θ may move by before inverse blocks are made anew. A Newton step with the older ones comes
+down by no less than about the inverse of it."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,12 @@ def minimise(
     plan: Plan,
     report: Callable[[Progress], None] = lambda progress: None,
     stop: Callable[[], bool] = never,
+    narrow: Objective | None = None,
 ) -> Trained:
-    """Bring θ [R, K] to a stationary point of L; deterministic. stop(): asked at every product with the Hessian."""
+    """Bring θ [R, K] to a stationary point of L; deterministic. stop(): asked at every product with the Hessian.
+
+    narrow: the same objective in a lower precision, which linear systems are then solved in.
+    """
     theta = theta.clone()
     sweeps = plan.sweeps if objective.capabilities.bipartite else 0
     users = objective.interactions.users
@@ -90,7 +99,27 @@ def minimise(
             point = objective.at(theta)
             theta[side] -= whole(point, side).apply(point.gradient[side])
         report(Progress(sweep + 1, "sweep", objective.at(theta).value, math.nan, 0))
-    return _newton(objective, theta, plan, report, stop)
+    return _newton(objective, theta, plan, report, stop, narrow)
+
+
+class _Metric:
+    """M⁻¹ of rows [S] at a point, or at one before it that is near."""
+
+    def __init__(self, rows: Int64, budget_bytes: float) -> None:
+        self._rows, self._budget_bytes = rows, budget_bytes
+        self._held: tuple[Tensor, Preconditioner] | None = None
+
+    def __call__(self, point: Linearised) -> Preconditioner:
+        if self._held is not None:
+            theta, preconditioner = self._held
+            if float((point.theta - theta).norm()) <= _MOVED * float(theta.norm()):
+                return preconditioner
+            # Inverse blocks can be most of the memory: the old ones go before the new ones are made.
+            del theta, preconditioner
+            self._held = None
+        made = whole(point, self._rows, self._budget_bytes)
+        self._held = point.theta, made
+        return made
 
 
 def _newton(
@@ -99,6 +128,7 @@ def _newton(
     plan: Plan,
     report: Callable[[Progress], None],
     stop: Callable[[], bool],
+    narrow: Objective | None,
 ) -> Trained:
     rows = np.arange(len(theta))
     products = 0
@@ -114,13 +144,17 @@ def _newton(
         products += step.solution.iterations
         report(Progress(step.number, "newton", step.point.value, step.norm, products))
 
+    def solved_at(point: Linearised) -> Linearised:
+        return point if narrow is None else narrow.at(point.theta.to(narrow.dtype))
+
     descent = descend(
         objective.at(theta),
-        lambda point: whole(point, rows, plan.budget_bytes),
+        _Metric(rows, plan.budget_bytes),
         limits,
         plan.steps,
         stop,
         progress,
+        solved_at=solved_at,
     )
     theta, layout = descent.point.theta, objective.layout
     return Trained(theta, layout, descent.point.value, descent.norm, descent.reason, descent.products)

@@ -13,8 +13,9 @@ from torch import Tensor
 from ifru.interactions import Interactions
 from ifru.models import ModelConfig, model_of
 from ifru.models.proving import prove
+from ifru.objective import Objective
 from ifru.proof import Proof, trimmed
-from ifru.training.accuracy import PROVEN, TOLERANCES
+from ifru.training.accuracy import PROVEN, TOLERANCES, precision, solving
 from ifru.training.newton import Plan, Trained, initial, minimise
 from ifru.training.report import DescentReport, Report, silent
 
@@ -72,10 +73,12 @@ def grown(
     random, tried = torch.Generator().manual_seed(seed), list[Tried]()
 
     def train(config: ModelConfig, theta: Tensor, tolerance: float) -> Grown:
-        objective, plan = model_of(config).objective(interactions, device, dtype), Plan(sweeps=0, tolerance=tolerance)
+        computed_in, plan = precision(tolerance, dtype, interactions.retained), Plan(sweeps=0, tolerance=tolerance)
+        objective, narrow = objectives(interactions, config, device, computed_in)
         since = f" (gap {tried[-1].relative_gap:.0e} at {tried[-1].rank})" if tried else ""
         what = f"training at rank {config.rank}{since}"
-        trained = minimise(objective, theta, plan, DescentReport(plan, report, what))
+        theta = theta.to(computed_in)
+        trained = minimise(objective, theta, plan, DescentReport(plan, report, what), narrow=narrow)
         report(f"proving at rank {config.rank}", None)
         proof = prove(trained.parameters, interactions, config, random=random)
         tried.append(Tried(config.rank, proof.relative_gap))
@@ -83,7 +86,7 @@ def grown(
 
     most = min(interactions.users, interactions.items, LARGEST_RANK)
     config = _of_rank(config, min(config.rank, most))
-    theta = _started(interactions, config, seed, device, dtype)
+    theta = _started(interactions, config, seed, device, precision(_TOLERANCES[0], dtype, interactions.retained))
     for tolerance in (*_TOLERANCES, TOLERANCES[dtype], _LAST * TOLERANCES[dtype]):
         found = train(config, theta, tolerance)
         while found.proof.relative_gap > tolerance and (wider := _wider(found, most)) is not None:
@@ -93,6 +96,15 @@ def grown(
             break
     narrower = _narrower(interactions, found, _OUT_OF_USE * PROVEN[dtype] * found.trained.objective)
     return found if narrower is None else train(*narrower, tolerance)
+
+
+def objectives(
+    interactions: Interactions, config: ModelConfig, device: torch.device, dtype: torch.dtype
+) -> tuple[Objective, Objective | None]:
+    """The objective of a model in a precision, and in that which its linear systems are solved in, if it is another."""
+    model, narrow = model_of(config), solving(dtype, interactions.retained)
+    objective = model.objective(interactions, device, dtype)
+    return objective, None if narrow == dtype else model.objective(interactions, device, narrow)
 
 
 def _started(

@@ -27,7 +27,7 @@ from ifru.training import practised
 from ifru.training.accuracy import POLISHED, PROVEN, TOLERANCES
 from ifru.training.calibration import calibrated
 from ifru.training.newton import Plan, Trained, initial, minimise
-from ifru.training.rank import Tried, grown
+from ifru.training.rank import Tried, grown, objectives
 from ifru.training.report import DescentReport, Report, silent
 from ifru.training.selection import Selection, select
 
@@ -174,9 +174,9 @@ def polish(
 
     budget_bytes: of the inverse blocks; with less than all of them it takes longer. what: it is reported as.
     """
-    objective = model_of(config).objective(interactions, theta.device, torch.float64)
+    objective, narrow = objectives(interactions, config, theta.device, torch.float64)
     plan = Plan(sweeps=0, tolerance=POLISHED, budget_bytes=budget_bytes)
-    return minimise(objective, theta.double(), plan, DescentReport(plan, report, what), stop)
+    return minimise(objective, theta.double(), plan, DescentReport(plan, report, what), stop, narrow)
 
 
 def check_labels(dataset: Dataset, config: ModelConfig) -> None:

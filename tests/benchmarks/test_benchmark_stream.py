@@ -85,6 +85,22 @@ def test_the_table_has_a_row_for_each_step_with_and_without_refinement(stream: S
     assert {len(row) for row in rows} == {10}
 
 
+def test_batches_in_a_row_are_the_same_requests_in_fewer_answers(base: Base, stream: Stream) -> None:
+    ticks = count()
+    asked = Asked(settings("auto", 0.01), orders=1, idle=2, seed=0, batch=4)
+    batches = measure(base, "rows:12", asked, Kept(), clock=lambda: float(next(ticks)))
+    assert batches.deleted == stream.deleted
+    for course in batches.courses:
+        assert [mark.requests for mark in course.marks] == [1, 3]
+        assert course.marks[-1].left.holdout < 0.1
+
+
+def test_the_report_says_whether_the_last_requests_take_longer_than_the_first(stream: Stream) -> None:
+    said = markdown([stream])
+    assert "Never refines: the last 10 take 1.00 times as long as the first 10." in said
+    assert "Refines after every 3: the last 10 take 1.00 times as long as the first 10." in said
+
+
 def test_a_picture_is_written(stream: Stream, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     path = tmp_path / "stream.png"

@@ -14,6 +14,7 @@ import torch
 from ifru.curvature.cache import CurvatureCache
 from ifru.engine.push import Budget, Push, Pushed
 from ifru.engine.state import State
+from ifru.engine.supports import carrying, of_push
 from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
@@ -69,6 +70,23 @@ def test_what_is_left_is_near_what_was_predicted_and_allowed(world: World, some_
     assert pushed.left <= tolerance**2 * owed
     assert_settles_exactly(push.state)
     assert push.state.total_decrement <= (1.5 * tolerance) ** 2 * owed
+
+
+def test_debt_from_earlier_batches_is_part_of_the_work_that_is_predicted(world: World, some_rows: Draw) -> None:
+    push = Push(state_of(world), standing_clock)
+    state, table = push.state, push.state.objective.interactions
+    first = state.remove(table.delete(some_rows(30, 1)))
+    allowed = 0.09 * state.total_decrement
+    fresh = of_push(state, first.touched, allowed, 0.3)
+    assert len(carrying(state, first.touched, allowed)) == 0
+    push.run(first.touched, state.total_decrement, allowed)
+    state.settle()
+    second = state.remove(table.delete(some_rows(30, 2)))
+    allowed = 0.09 * state.total_decrement
+    others = carrying(state, second.touched, allowed)
+    assert len(others) > 0
+    assert not np.isin(others.numpy(), second.touched.numpy()).any()
+    assert of_push(state, second.touched, allowed, 0.3) > fresh
 
 
 def test_a_small_tolerance_leads_to_the_retrained_model(world: World, some_rows: Draw) -> None:

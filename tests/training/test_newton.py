@@ -52,6 +52,17 @@ def test_float32_reaches_its_tolerance(dataset: Dataset) -> None:
     assert trained.theta.dtype == torch.float32
 
 
+@pytest.mark.parametrize("loss", ["bce", "squared"])
+def test_systems_solved_in_float32_lead_to_the_stationary_point_of_float64(dataset: Dataset, loss: str) -> None:
+    config = MFConfig(rank=6, l2=0.1, loss=loss)
+    of, narrow = (objective(dataset, config, dtype) for dtype in (torch.float64, torch.float32))
+    whole, mixed = (minimise(of, start(of), Plan(), narrow=each) for each in (None, narrow))
+    assert mixed.theta.dtype == torch.float64
+    assert mixed.reason == "stationary"
+    assert float(of.at(mixed.theta).gradient.norm()) <= 1e-6
+    torch.testing.assert_close(scores_of(of, mixed.theta), scores_of(of, whole.theta), rtol=0, atol=1e-6)
+
+
 def test_the_same_start_ends_in_the_same_bits(dataset: Dataset) -> None:
     of = objective(dataset)
     first, second = (minimise(of, start(of), Plan()).theta for _ in range(2))
