@@ -41,7 +41,7 @@ from ifru.snapshots import (
 )
 from ifru.stores.versioned import VERSIONED, keeps_versions
 from ifru.suppression import Suppression
-from ifru.training.warm_up import warm_up
+from ifru.training.ahead import warm_up_helped
 from ifrud.adoption import Adoption
 from ifrud.attended import AttendedOutbox, AttendedStore
 from ifrud.batcher import Batcher
@@ -275,12 +275,16 @@ def _admin(settings: Settings, reporter: Reporter, stack: ExitStack) -> AdminSer
     return server
 
 
+def _compiling() -> None:
+    log.info("compiling, since this is a first start here: it takes some seconds, and `ifru compile` does it ahead")
+
+
 def _engine(newest: Version, settings: EngineSettings, memory: Memory, beat: Callable[[], None]) -> Engine:
     model, residual = newest.manifest.model, newest.manifest.residual
     carried = Carried(residual.batch_energy, residual.added_energy)
     try:
         device = device_of(settings.device)
-        warm_up(model, device, (newest.parameters.computed_in,))
+        warm_up_helped(model, device, newest.parameters.computed_in, _compiling)
         if device.type == "cpu":
             cache_bytes = memory.for_cache(model, newest.parameters, newest.dataset)
             settings = settings.model_copy(update={"cache_bytes": cache_bytes})

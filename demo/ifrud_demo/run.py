@@ -6,13 +6,12 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from ifru.cli.options import dtype_of
 from ifru.cli.output import progress
@@ -26,7 +25,7 @@ from ifru.models import ModelConfig, model_of
 from ifru.requests import resolve
 from ifru.snapshots import Reader, Version, open_store
 from ifru.training import TrainedModel, train
-from ifru.training.warm_up import warm_up
+from ifru.training.ahead import beside
 from ifrud.streams.outboxes import open_outbox
 from ifrud_demo.data import SEED, Data, generated, movielens_or_generated, own
 from ifrud_demo.models import configured, suited
@@ -98,15 +97,19 @@ def _data(options: Options, rule: LabelRule, files: Files) -> Data:
 def _train(config: ModelConfig, data: Data, files: Files) -> tuple[TrainedModel, float]:
     """The model, published as version 1, and the seconds that it took."""
     device = device_of("auto")
-    with progress() as report:
-        # For the daemon too: no request waits for a compiler.
-        report("compiling", None)
-        warm_up(config, device, (torch.float32,))
+    # For the daemon, while the model trains.
+    ahead = beside(config, "float32") if device.type == "cpu" else nullcontext()
+    with progress() as report, ahead as compiling:
+        report("compiling and training", None)
         start = time.monotonic()
         dtype = dtype_of(None, device, model_of(config).capabilities)
         trained = train(data.dataset, [config], seed=SEED, device=device, dtype=dtype, report=report)
         publish(open_store(files.store.as_uri()), trained, data.dataset)
-    return trained, time.monotonic() - start
+        seconds = time.monotonic() - start
+        if compiling is not None:
+            report("compiling for the daemon", None)
+            compiling.wait()
+    return trained, seconds
 
 
 def _stream(rate: float, planned: Plan, provable: bool, files: Files, screen: Screen) -> Seen:

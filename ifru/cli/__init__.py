@@ -1,4 +1,4 @@
-"""The `ifru` command: train, import, retrain, adopt, prove, verify, inspect, audit, request, collect, rekey."""
+"""Command `ifru`: train, import, retrain, adopt, prove, verify, inspect, audit, request, collect, rekey and compile."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from ifru.cli.adopt import adopt
 from ifru.cli.audit import audit
 from ifru.cli.collect import collect
+from ifru.cli.compiling import compile_ahead
 from ifru.cli.importing import app as importing
 from ifru.cli.inspect import inspect
 from ifru.cli.prove import prove
@@ -59,6 +60,7 @@ app.command()(audit)
 app.command()(request)
 app.command()(collect)
 app.command()(rekey)
+app.command("compile")(compile_ahead)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

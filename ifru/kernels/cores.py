@@ -20,6 +20,8 @@ from numba.core.typing.templates import Signature
 from numba.extending import intrinsic
 from numba.np.ufunc.parallel import _launch_threads
 
+from ifru.kernels.kept import Kept
+
 _INDEX = ir.IntType(64)
 _INT = ir.IntType(32)
 _BYTES = ir.IntType(8).as_pointer()
@@ -32,8 +34,14 @@ _Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def loop(**options: Any) -> _Decorator:
-    """Compiled for calls from Python."""
-    return cast(_Decorator, njit(cache=True, no_cfunc_wrapper=True, **options))
+    """Compiled for calls from Python, when it is first called, and then kept."""
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        made = njit(no_cfunc_wrapper=True, **options)(function)
+        made._cache = Kept(function)
+        return made
+
+    return compiled
 
 
 def part(**options: Any) -> _Decorator:

@@ -3,8 +3,6 @@
 A compiler that does not know how long a row is vectorises short loops badly, and checks before each whether its
 arrays overlap. Here a row is read in pieces of one cache line, the last of them under a mask.
 
-numba does not see that callers depend on this file: after a change here, their caches have to go.
-
 Axes: n leading columns of a row. Parameters are two-dimensional, contiguous and of one floating-point type.
 """
 

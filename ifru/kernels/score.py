@@ -4,9 +4,7 @@ s = Σ_{k < rank} p_k q_k (+ p_rank + q_rank with biases). Loss codes: 0 is bina
 the squared error, 2 is ½w·s² − y·s, whose w may be negative. d1, d2: first and second derivative of w·ℓ(s) for one
 interaction.
 
-numba does not see that callers depend on this file: after a change here, their caches have to go. Loops take their
-tuples apart before they run: what is asked of a tuple inside costs time. And a loop over `prange` is given the tables
-that it writes one by one: numba takes what is assigned to a table of a tuple for dead code, and drops it.
+Loops take their tuples apart before they run: what is asked of a tuple inside costs time.
 
 Axes: N interactions, R rows (users first, then items), S listed rows, K columns of a row.
 """
@@ -17,10 +15,10 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from ifru.interactions.table import Int64
+from ifru.kernels.cores import part
 from ifru.kernels.row_vectors import add, add_two, dot, dots
 
 # Sums may be reordered, which vectorising a dot product needs; NaN and infinity keep their meaning.
@@ -77,28 +75,28 @@ class Move(NamedTuple):
     theta: Floats
 
 
-@njit(cache=True, fastmath=MATH, inline="always")
+@part(fastmath=MATH, inline="always")
 def score_of(theta, e, f, rank, bias):
     """s of rows e and f."""
     product = dot(theta, e, theta, f, rank)
     return product + theta[e, rank] + theta[f, rank] if bias else product
 
 
-@njit(cache=True, fastmath=MATH, inline="always")
+@part(fastmath=MATH, inline="always")
 def tangent(theta, e, x, f, rank, bias):
     """What x of row f adds to the score with row e of theta."""
     product = dot(theta, e, x, f, rank)
     return product + x[f, rank] if bias else product
 
 
-@njit(cache=True, fastmath=MATH, inline="always")
+@part(fastmath=MATH, inline="always")
 def change_of_score(theta, new, x, e, f, rank, bias):
     """What the step x from theta to new does to the score of rows e and f; to first order where new is theta."""
     products = dots(x, e, theta, f, new, e, x, f, rank)
     return products + x[e, rank] + x[f, rank] if bias else products
 
 
-@njit(cache=True, fastmath=MATH, inline="always")
+@part(fastmath=MATH, inline="always")
 def loss_derivatives(score, label, weight, loss):
     """First and second derivative of one weighted loss in its score."""
     if weight == 0.0:
@@ -114,7 +112,7 @@ def loss_derivatives(score, label, weight, loss):
     return weight * (score - label), weight
 
 
-@njit(cache=True, fastmath=MATH, inline="always")
+@part(fastmath=MATH, inline="always")
 def change_of_loss(score, delta, label, first, second, weight, loss):
     """w·(ℓ(s) − ℓ(s − δ)), from the derivatives at s."""
     if loss != 0:
@@ -131,7 +129,7 @@ def change_of_loss(score, delta, label, first, second, weight, loss):
     return first * delta - second * delta * delta * (half - cubic + quartic)
 
 
-@njit(cache=True, fastmath=MATH, inline="always")
+@part(fastmath=MATH, inline="always")
 def add_gradient(out, o, first, theta, f, rank, bias):
     """out[o] += first·∂s, where row f of theta is the far one."""
     add(out, o, first, theta, f, rank)
@@ -139,7 +137,7 @@ def add_gradient(out, o, first, theta, f, rank, bias):
         out[o, rank] += first
 
 
-@njit(cache=True, fastmath=MATH, inline="always")
+@part(fastmath=MATH, inline="always")
 def add_product(out, o, curved, theta, f, first, x, m, rank, bias):
     """out[o] += curved·∂s + first·∂²s x, where row f of theta and row m of x are the far one's."""
     add_two(out, o, curved, theta, f, first, x, m, rank)
@@ -147,7 +145,7 @@ def add_product(out, o, curved, theta, f, first, x, m, rank, bias):
         out[o, rank] += curved
 
 
-@njit(cache=True, fastmath=MATH, inline="always")
+@part(fastmath=MATH, inline="always")
 def add_change(out, o, new, theta, f, old, before, m, rank, bias):
     """out[o] += new·∂s − old·∂s, where the far row, now row f of theta, was row m of before."""
     add_two(out, o, new, theta, f, -old, before, m, rank)
@@ -155,7 +153,7 @@ def add_change(out, o, new, theta, f, old, before, m, rank, bias):
         out[o, rank] += new - old
 
 
-@njit(cache=True)
+@part()
 def between(far, begin, end, least, most):
     """Of the places from begin to end, where `far` ascends, those whose row is from `least` to before `most`."""
     rows = far[begin:end]

@@ -9,10 +9,12 @@ from datetime import datetime
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ifru.errors import IfruError
 from ifru.evaluation.chosen_pairs import pair_scores
 from ifru.interactions import Deletion
+from ifru.interactions.table import Int64
 from ifru.objective.tilted import ChosenPairs
 from ifru.requests import Identity
 from ifru.snapshots import Reader
@@ -25,6 +27,8 @@ from ifrud.requests.unproven import RequestProven, Unproven
 
 MOST = 1000
 """Requests that wait for their proof, and the newest ones that a share is told of."""
+
+NO_ROWS = np.empty(0, dtype=np.int64)
 
 
 class RequestProofs:
@@ -60,17 +64,17 @@ class RequestProofs:
         return tuple(reversed(self._waiting.values()))
 
     def erased(self, answers: Answers) -> list[Unproven]:
-        """What the requests of a batch erase, before it is erased."""
-        if not self.wanted:
+        """What the requests of a batch erase, before it is erased: of the last ones, as far as they may wait."""
+        states = answers.remembered if self.wanted else {}
+        published = [identity for identity, state in states.items() if state == "published"][-MOST:]
+        engine, (of, user, item) = self._model.engine, self._pairs([answers.parts[each] for each in published])
+        if len(user) == 0:
             return []
-        config, serving = self._model.engine.config, self._model.engine.serving or self._model.engine.parameters
-        found = []
-        for identity, part in answers.parts.items():
-            if answers.remembered[identity] == "published":
-                pairs = self._pairs(part)
-                if len(pairs):
-                    found.append(Unproven(identity, pairs.user, pairs.item, pair_scores(config, serving, pairs)))
-        return found
+        every = ChosenPairs(user, item, torch.ones(len(user), dtype=torch.float64))
+        scores = pair_scores(engine.config, engine.serving or engine.parameters, every)
+        sizes = np.bincount(of, minlength=len(published)).tolist()
+        parts = zip(*(torch.split(each, sizes) for each in (user, item, scores)), strict=True)
+        return [Unproven(each, *part) for each, part in zip(published, parts, strict=True) if len(part[0])]
 
     def add(self, erased: Sequence[Unproven]) -> None:
         """A version has erased them."""
@@ -117,13 +121,18 @@ class RequestProofs:
         self._metrics.requests.labels("proven").inc(len(self.receipts))
         self.receipts = ()
 
-    def _pairs(self, part: Deletion) -> ChosenPairs:
-        """Recorded pairs that were trained on, each once."""
+    def _pairs(self, parts: Sequence[Deletion]) -> tuple[Int64, Tensor, Tensor]:
+        """Recorded pairs that were trained on, each once in a part: the part, ascending, the user and the item."""
         table = self._model.dataset.train
-        rows = part.train[table.recorded[part.train]]
-        pairs = np.unique(table.user[rows].astype(np.int64) * table.items + table.item[rows])
-        user, item = (torch.from_numpy(each) for each in np.divmod(pairs, table.items))
-        return ChosenPairs(user, item, torch.ones(len(pairs), dtype=torch.float64))
+        rows = np.concatenate([NO_ROWS, *(part.train for part in parts)])
+        sizes = np.array([len(part.train) for part in parts], dtype=np.int64)
+        of = np.repeat(np.arange(len(parts)), sizes)
+        recorded = table.origin[rows] == rows
+        rows, of = rows[recorded], of[recorded]
+        pairs = (of * table.users + table.user[rows]) * table.items + table.item[rows]
+        found, item = np.divmod(np.unique(pairs), table.items)
+        part, user = np.divmod(found, table.users)
+        return part, torch.from_numpy(user), torch.from_numpy(item)
 
     def _forget_others(self) -> None:
         """Numbers and scores are those of one engine."""
