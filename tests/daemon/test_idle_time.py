@@ -21,15 +21,16 @@ from ifru.evaluation.tightened import tightened
 from ifru.models import MFConfig, ModelConfig, register
 from ifru.models.ials import IALSConfig
 from ifru.models.mf import MatrixFactorization
+from ifru.models.proving import prove
 from ifru.objective import Capabilities
 from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifru.snapshots import Reader
-from ifru.training import fit
+from ifru.training import fit, polish
 from ifrud.prover import Prover
 from ifrud.streams.sources import Event
 from ifrud.streams.sources.jsonl import JsonlSource
-from tests.daemon.world import CONFIG, PATIENCE, World, erase_user
+from tests.daemon.world import CONFIG, PATIENCE, World, erase_user, trained_dataset
 
 ALONE = {"max_requests": 1, "max_backlog": 1}
 
@@ -189,6 +190,26 @@ def test_what_is_published_is_the_bound_of_a_better_solution(world: World) -> No
     assert proven.quality["rms_bound"] == pytest.approx(found.proof.rms_bound, rel=0.01)
     assert proven.final
     assert proven.quality["rms_bound"] < 0.5 * found.own.rms_bound
+
+
+def test_a_dimension_that_a_deletion_makes_the_optimum_need_is_found_among_those_that_the_model_has_to_spare() -> None:
+    config, dataset = MFConfig(rank=10, l2=0.2), trained_dataset()
+    theta = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float64).theta
+    left, values, _ = torch.linalg.svd(theta, full_matrices=False)
+    values[2:] = 1e-11
+    dataset.train.delete(np.random.default_rng(1).choice(len(dataset.train), 20, replace=False))
+    stuck = polish(dataset.train, config, (left * values).contiguous()).parameters
+    beside = theta + 1e-3 * torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=theta.dtype)
+    free = polish(dataset.train, config, beside).parameters
+    dual = prove(free, dataset.train, config, random=torch.Generator()).dual
+    truth = prove(stuck, dataset.train, config, random=torch.Generator(), dual=dual)
+    assert prove(stuck, dataset.train, config, random=torch.Generator()).gap > 3 * truth.gap
+    prover = Prover()
+    prover.start(1, config, stuck, dataset)
+    while (proven := prover.result()) is None or not proven.final:
+        assert prover.busy
+    prover.close()
+    assert proven.quality["relative_gap"] == pytest.approx(truth.relative_gap, rel=0.05)
 
 
 def test_a_proof_that_fails_is_told_to_whoever_asks_for_it(world: World) -> None:

@@ -22,7 +22,7 @@ from ifrud.observe.page.charts import Scale
 from ifrud.observe.page.health import findings
 from ifrud.observe.page.older import Older
 from ifrud.observe.page.style import STYLE
-from ifrud.observe.page.words import span
+from ifrud.observe.page.words import share, span
 from ifrud.observe.recent import KEPT, Point
 from tests.daemon.page.scenes import NOW, SECRET, STALLED_AFTER, Scene, failing, healthy, request, starting
 from tests.daemon.world import World, erase_user
@@ -161,6 +161,18 @@ def test_a_daemon_that_loads_its_model_has_a_page_without_figures() -> None:
     page = starting().page()
     assert "<h2>Loading the model</h2>" in page
     assert findings(starting().figures()) == []
+
+
+def test_while_events_come_the_bound_is_that_of_an_older_version_and_requests_have_their_own() -> None:
+    scene = healthy()
+    scene.metrics.rms_bound.set(0.0125)
+    scene.metrics.proof_version.set(417)
+    assert "of version 417" in scene.page()
+    assert "Requests proven" not in scene.page()
+    scene.metrics.proven_share.set(0.75)
+    scene.metrics.worst_left.set(0.03)
+    assert "Requests proven" in scene.page()
+    assert f"at most {share(0.03)} is left of one" in scene.page()
 
 
 def test_nobody_is_named() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from html import escape
 
 from ifrud.observe.contact import Peer
@@ -103,7 +104,6 @@ def _tiles(seen: Figures) -> str:
     published = seen.versions[-1].time if seen.versions else None
     left = None if nearest is None else (nearest - seen.now).total_seconds()
     tolerance, newest = seen.value("ifrud_engine_tolerance"), seen.answers[-1] if seen.answers else None
-    proven = next((point for point in reversed(seen.versions) if point.bound is not None), None)
     return "".join(
         (
             '<dl class="tiles">',
@@ -124,14 +124,23 @@ def _tiles(seen: Figures) -> str:
                 share(status.residual_influence),
                 "" if tolerance is None else f"{share(tolerance)} is allowed",
             ),
-            tile(
-                "Proven bound",
-                small(None if proven is None else proven.bound),
-                "not proven yet" if proven is None else f"of version {count(proven.version)}",
-            ),
+            *_proofs(seen),
             "</dl>",
         )
     )
+
+
+def _proofs(seen: Figures) -> Iterator[str]:
+    bound, version = seen.value("ifrud_proof_rms_bound"), seen.value("ifrud_proof_version")
+    if bound is None or version is None:
+        proven = next((point for point in reversed(seen.versions) if point.bound is not None), None)
+        bound, version = (None, None) if proven is None else (proven.bound, proven.version)
+    of = "not proven yet" if version is None else f"of version {count(int(version))}"
+    yield tile("Proven bound", small(bound), of)
+    requests, worst = seen.value("ifrud_proven_requests_share"), seen.value("ifrud_proven_requests_worst_left")
+    if requests is not None:
+        left = "of the newest ones" if worst is None else f"at most {share(worst)} is left of one"
+        yield tile("Requests proven", share(requests), left)
 
 
 def _ago(seconds: float | None) -> str:
