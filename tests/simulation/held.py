@@ -50,12 +50,16 @@ def check_held(
     key: bytes,
 ) -> None:
     """A held request is in the newest version with all it asks for, until a version that a decision names it in."""
-    decided = defaultdict(set)
-    for each in sent:
+    contents, decided, every = defaultdict(set), defaultdict(set), list(sent)
+    for each in every:
+        contents[each.identity].add(each.content)
+    for each in every:
         for what, name in (("published", each.approves), ("failed", each.rejects)):
             if each.identity and name:
                 versions = {version for version, state in given.get(each.identity, ()) if state == "published"}
                 decided[name, what] |= versions
+                done = what == "published" or all((at, what) in given[name] for at in versions)
+                assert done or len(contents[each.identity]) > 1, f"said to be rejected, and is not: {name}"
     held = set()
     for identity, told in given.items():
         before = None

@@ -31,9 +31,13 @@ class World(Protocol):
 
 
 def leave_candidate(random: Random, store: Store, number: int) -> str:
-    """Somebody leaves a model that was trained on the original data; its name."""
+    """Somebody leaves a model that was trained on the original data; its name. Some began long ago.
+
+    Raises NoVersion where that version was collected, OutdatedCandidate.
+    """
     reader = Reader(store)
-    cut = reader.manifest(reader.newest())
+    newest = reader.newest()
+    cut = reader.manifest(random.choice((newest, max(1, newest - random.randint(1, 6)))))
     theta = 0.1 * torch.randn(USERS + ITEMS, CONFIG.rank, generator=torch.Generator().manual_seed(random.randrange(99)))
     state = FullState(CONFIG, Parameters.unstacked(theta, USERS), trained_dataset(timed=True))
     return candidates.leave(store, f"candidate-{number}", cut, state, cut.residual, {}, TIME).attempt

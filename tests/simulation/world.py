@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from ifru.snapshots import (
     Version,
     collect,
 )
+from ifru.snapshots.errors import OutdatedCandidate
 from ifrud.observe.report import Reporter
 from ifrud.pipeline import Streams
 from ifrud.process import assemble
@@ -173,7 +175,10 @@ class World:
     def retrain(self) -> None:
         """Somebody leaves a model that was trained on the data from before the first request."""
         self.candidates += 1
-        self.left[leave_candidate(self.random, self.store, self.candidates)] = len(self.eras)
+        with suppress(NoVersion, OutdatedCandidate):
+            self.left[leave_candidate(self.random, self.store, self.candidates)] = len(self.eras)
+        if self.random.random() < 0.5:
+            self.collect()
 
     def rekey(self) -> None:
         """Somebody rotates the key of hashes, in trouble, while no process works."""

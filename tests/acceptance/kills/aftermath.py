@@ -57,13 +57,14 @@ def check_all(urls: Urls, store: Store, initial: Counter[Pair], sent: Sequence[S
 def _exactly_refused(sent: Sequence[Sent], refused: set[int]) -> None:
     """Of several requests of one identity the first is answered, and those with another content are refused.
 
-    What a decision names may not have been known yet.
+    What a decision names may not have been known yet; then another one under its identity is the first.
     """
     first: dict[tuple[str, str], str | None] = {}
     expected = set()
-    decisions = {each.number for each in sent if each.approves or each.rejects}
+    decisions = {each.identity for each in sent if each.approves or each.rejects}
     for each in sent:
         if each.identity is None or first.setdefault(each.identity, each.content) != each.content:
             expected.add(each.number)
-    refused -= decisions
+    either = {each.number for each in sent if each.identity in decisions}
+    refused, expected = refused - either, expected - either
     assert refused == expected, f"refused without a reason: {refused - expected}; not refused: {expected - refused}"
