@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property, partial
+from typing import cast
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
 from ifru.models import MFConfig, ModelConfig, model_of
-from ifru.objective import Linearised
+from ifru.objective import Linearised, RowLocal
 from ifru.objective.parameters import Parameters
 from ifru.training.newton import Plan, initial, minimise
 
@@ -55,8 +56,10 @@ class Rehearsal:
     @property
     def steps(self) -> Sequence[Callable[[], object]]:
         """In this order or the other: the last ones do not wait for what the first compile."""
-        supports = ("residual", "push", "global") if self.objective.capabilities.row_local else ("global",)
-        return self._multiply, self._train, *(partial(self._forget, support) for support in supports)
+        if not self.objective.capabilities.row_local:
+            return self._multiply, self._train, partial(self._forget, "global")
+        forgotten = (partial(self._forget, support) for support in ("residual", "push", "global"))
+        return self._multiply, self._train, self._move, *forgotten
 
     def derive(self) -> Linearised:
         """What everything begins with."""
@@ -68,6 +71,12 @@ class Rehearsal:
         step = torch.full_like(point.theta, 1e-3)
         point.advance(step)
         point.product(step)
+
+    def _move(self) -> None:
+        """What a step of rows of both sides runs: not every support takes one on so few rows."""
+        point = cast(RowLocal, self.derive())
+        rows = torch.arange(0, len(point.theta), 7, device=self._device)
+        point.update(rows, point.theta[rows])
 
     def _train(self) -> None:
         minimise(self.objective, initial(self.objective, 0), Plan(tolerance=1e-3))
