@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from time import perf_counter
+from time import process_time
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -47,7 +47,10 @@ _QUICK = 5
 
 @dataclass(frozen=True)
 class Proven:
-    """A request of so many interactions: f before it, as published, refined, retrained; its interval, and the cost."""
+    """A request of so many interactions: f before it, as published, refined, retrained; its interval, and the cost.
+
+    seconds: of the processor.
+    """
 
     interactions: int
     before: float
@@ -75,7 +78,7 @@ class Proven:
 
 @dataclass(frozen=True)
 class Measured:
-    """All requests. shared: what their proofs have in common. retrain: from scratch."""
+    """All requests. shared: what their proofs have in common. retrain: from scratch. Seconds are of the processor."""
 
     requests: list[Proven]
     shared_seconds: float
@@ -122,18 +125,18 @@ def measure(base: Base, requests: int, run: RunOnData) -> Measured:
     engine.refine()
     served = [base.served(tables.stacked(), train) for tables in (published, engine.parameters)]
     run.report("retraining", None)
-    start = perf_counter()
+    start = process_time()
     fit(train, base.config, seed=run.seed, device=CPU, dtype=torch.float64)
-    retrain_seconds = perf_counter() - start
+    retrain_seconds = process_time() - start
     exact = run.kept.tensor(
         ("chosen pairs", base.config, base.theta.numpy(), train.alive),
         lambda: stationary(train, base.config, _without(base.theta, train.degree), 1e-10),
     )
     served.append(base.served(exact, train))
     run.report("solving", None)
-    start = perf_counter()
-    prover = PairProver(published, train, base.config)
-    shared = perf_counter() - start
+    start = process_time()
+    prover = PairProver(engine.parameters.to("cpu", copy=True), train, base.config)
+    shared = process_time() - start
     found = []
     for number, rows in enumerate(asked):
         run.report(f"request {number + 1} of {requests}", number / requests)
@@ -161,9 +164,9 @@ def _proven(base: Base, prover: PairProver, rows: Int64, served: Sequence[Tensor
     scores = [pair_scores(base.config, Parameters.unstacked(tables, base.train.users), pairs) for tables in served]
     change = scores[0] - scores[1]
     pairs = replace(pairs, weight=change / change.norm())
-    start = perf_counter()
+    start = process_time()
     found = prover.prove(pairs, torch.Generator().manual_seed(seed))
-    seconds = perf_counter() - start
+    seconds = process_time() - start
     before, published, refined, retrained = (float((pairs.weight * each).sum()) for each in scores)
     return Proven(
         interactions=len(rows),
@@ -200,33 +203,43 @@ def markdown(found: Measured) -> str:
         rows.append([name, *medians, f"{statistics.median(ratios):.3g}", *last])
     head = ["version", "true distance", "bound", "bound / distance", "left at most", "worst"]
     seconds, products = (statistics.median(getattr(each, of) for each in requests) for of in ("seconds", "products"))
-    whole, alone = found.shared_seconds + sum(each.seconds for each in requests), found.shared_seconds + seconds
+    whole, first = found.shared_seconds + sum(each.seconds for each in requests), requests[0]
     return (
         f"{sum(each.holds for each in found.requests)} of {len(found.requests)} intervals hold the truth; "
         f"{len(found.requests) - len(requests)} users have nothing left, and their pairs score zero exactly. Medians "
         f"over the others:\n\n{table(head, rows)}\n\n"
-        f"Solving on, which all proofs share: {duration(found.shared_seconds)}, {found.shared_products} products. A "
-        f"proof: {duration(seconds)} and {products:.0f} products (medians). All together: {duration(whole)}. "
-        f"Retraining: {duration(found.retrain_seconds)}, {found.retrain_seconds / alone:.3g} times one request alone, "
-        f"{found.retrain_seconds * len(requests) / whole:.3g} times each of them together."
+        f"Processor time. Solving on from the refined version, for all proofs: {duration(found.shared_seconds)} "
+        f"and {found.shared_products} products. The first proof, with its search: {duration(first.seconds)} and "
+        f"{first.products} products. A proof: {duration(seconds)} and {products:.0f} products (medians). All together: "
+        f"{duration(whole)}. Retraining: {duration(found.retrain_seconds)}: that of the first alone, solved on, is "
+        f"{found.retrain_seconds / (found.shared_seconds + first.seconds):.3g} times as much, of each of them together "
+        f"{found.retrain_seconds * len(requests) / whole:.3g} times."
     )
 
 
 def draw(found: Measured, title: str) -> Figure:
     """Intervals beside the truth, sorted by width, in shares of the change. Raises IfruError without Matplotlib."""
     whole, ((panel,),) = panels(f"{title}: what the retrained model says, proven and true", 1, 1, 11, 5)
-    moved = [each for each in found.requests if each.before != each.published]
+    moved = [each for each in found.requests if each.before != each.published and each.high > each.low]
     moved.sort(key=lambda each: (each.high - each.low) / abs(each.before - each.published))
-    for place, each in enumerate(moved):
-        ends = [(end - each.retrained) / abs(each.before - each.published) for end in (each.low, each.high)]
-        panel.plot([place, place], ends, color="C0", linewidth=2, label="proven interval" if place == 0 else None)
-    for name, marker in (("published", "o"), ("refined", "x")):
-        points = [(getattr(each, name) - each.retrained) / abs(each.before - each.published) for each in moved]
-        panel.plot(points, marker, markersize=4, color="C1" if name == "published" else "C2", label=name)
+    size = [abs(each.before - each.published) for each in moved]
+    places = np.arange(len(moved))
+    low, high = (
+        [(getattr(e, end) - e.retrained) / by for e, by in zip(moved, size, strict=True)] for end in ("low", "high")
+    )
+    panel.vlines(places, low, high, color="C0", linewidth=3, alpha=0.5, label="proven interval")
+    for name, color, marker in (("published", "C1", "o"), ("refined", "C2", "x")):
+        points = [(getattr(e, name) - e.retrained) / by for e, by in zip(moved, size, strict=True)]
+        panel.plot(places, points, marker, color=color, markersize=4, linestyle="none", label=name)
     panel.axhline(0, color="0.3", linewidth=1, label="retrained")
-    panel.set(xlabel="request", ylabel="distance to the retrained model, in shares of the change")
+    panel.set(
+        xlabel="requests, by the width of their intervals", ylabel="distance to the retrained model, in the change"
+    )
     panel.set_yscale("symlog", linthresh=1e-4)
-    panel.legend()
+    panel.margins(x=0.01)
+    panel.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g} %")
+    panel.grid(axis="y", color="0.9")
+    panel.legend(loc="upper left", ncols=4, frameon=False)
     return whole
 
 

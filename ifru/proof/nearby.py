@@ -22,8 +22,9 @@ from ifru.proof.operator import Operator
 from ifru.proof.split import Split
 from ifru.proof.sums import EPS
 
-_ROOM = 0.8
-"""Share of the distance of the largest eigenvalue to the bound on the rest that is given up to keep fewer vectors."""
+_ROOM, _CHOICES, _SLACKS = 0.5, 16, 4
+"""Share of the room below the largest eigenvalue that is enough, numbers of vectors that are tried, and how much more
+than rounding they may leave open."""
 
 _COLUMNS, _POWERS = 16, 3
 """Random vectors that a norm is estimated by, and products that they go through at most."""
@@ -49,19 +50,21 @@ class Known:
 
     @staticmethod
     def of(operator: Operator, found: LargestEigenvalue) -> Known:
-        """As few of the vectors that were found as leave room between the largest eigenvalue and the rest."""
+        """As few of the vectors that were found as say as much of T, and leave room for what is near it."""
         split = found.split
-        largest, goal = float(split.values[0]), found.rest + _ROOM * (float(split.values[0]) - found.rest)
-        order = torch.argsort(split.values, descending=True)
-        low, high = 1, len(order)
-        # What more vectors leave is no larger.
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if _left(split, order[middle:], found.rest) <= goal else (middle + 1, high)
-        kept = order[:low]
+        values, order = torch.sort(split.values, descending=True)
+        top, choices = float(values[0]), list[tuple[float, int, float]]()
+        # Where vectors of one cluster are kept apart, what couples them with the others does not fade.
+        steps = torch.argsort(values[:-1] - values[1:], descending=True)[:_CHOICES] + 1
+        for count in sorted({*steps.tolist(), len(order)}):
+            rest = _left(split, order[count:], found.rest)
+            if rest < top and _some(split, order[:count]).upper(rest) <= top + _SLACKS * split.slack:
+                choices.append((top - rest, count, rest))
+        enough = _ROOM * max((room for room, *_ in choices), default=0.0)
+        _, count, rest = next((each for each in choices if each[0] >= enough), (0.0, len(order), found.rest))
+        kept, size = order[:count], float(split.values.abs().max())
         coupling = float(split.coupling[:, kept].norm()) + split.slack
-        rest, size = _left(split, order[low:], found.rest), float(split.values.abs().max())
-        return Known(operator, split.vectors[:, kept], largest + split.slack, coupling, rest, split.slack, size)
+        return Known(operator, split.vectors[:, kept], top + split.slack, coupling, rest, split.slack, size)
 
     def near(self, operator: Operator, start: Tensor, random: torch.Generator) -> tuple[Split, float]:
         """T' seen from the span of start [n, r'], and what is left of it at most, but for `failure`."""
@@ -77,7 +80,7 @@ class Known:
         # A negative ρ is only so much below zero as a vector stays outside of V.
         fixed += max(-self.rest, 0.0) * away**2
         room = float(values[0]) - fixed
-        return split, fixed + self._apart(operator, random, _ROOM * room)
+        return split, fixed + self._apart(operator, random, 0.5 * room)
 
     def _apart(self, other: Operator, random: torch.Generator, wanted: float) -> float:
         """‖T' − T‖ at most: a random start has hardly ever less than a known share in any direction.
@@ -97,9 +100,12 @@ class Known:
         return found
 
 
+def _some(split: Split, chosen: Tensor) -> Split:
+    """A split along some of its vectors alone."""
+    vectors, values, coupling = split.vectors[:, chosen], split.values[chosen], split.coupling[:, chosen]
+    return replace(split, vectors=vectors, values=values, coupling=coupling)
+
+
 def _left(split: Split, chosen: Tensor, rest: float) -> float:
     """λ_max at most of what is left of T where some vectors of a split are not kept, given a bound on its rest."""
-    if len(chosen) == 0:
-        return rest
-    vectors, values, coupling = split.vectors[:, chosen], split.values[chosen], split.coupling[:, chosen]
-    return replace(split, vectors=vectors, values=values, coupling=coupling).upper(rest)
+    return _some(split, chosen).upper(rest) if len(chosen) else rest
