@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 
 from ifru.objective.parameters import Parameters
-from ifru.snapshots import FullState, NoVersion, Reader, Store, candidates
+from ifru.snapshots import FullState, Manifest, NoVersion, Reader, Store, candidates
 from ifru.suppression import Suppression
 from tests.daemon.world import CONFIG, ITEMS, TIME, USERS, Pair, pairs, trained_dataset
 from tests.simulation.bucket import Bucket
@@ -33,11 +33,12 @@ class World(Protocol):
 def leave_candidate(random: Random, store: Store, number: int) -> str:
     """Somebody leaves a model that was trained on the original data; its name. Some began long ago.
 
-    Raises NoVersion where that version was collected, OutdatedCandidate.
+    Raises OutdatedCandidate.
     """
     reader = Reader(store)
-    newest = reader.newest()
-    cut = reader.manifest(random.choice((newest, max(1, newest - random.randint(1, 6)))))
+    entries = [reader.entry(version) for version in range(1, reader.newest() + 1)]
+    left = [entry for entry in entries if isinstance(entry, Manifest)]
+    cut = random.choice((left[-1], left[0], random.choice(left)))
     theta = 0.1 * torch.randn(USERS + ITEMS, CONFIG.rank, generator=torch.Generator().manual_seed(random.randrange(99)))
     state = FullState(CONFIG, Parameters.unstacked(theta, USERS), trained_dataset(timed=True))
     return candidates.leave(store, f"candidate-{number}", cut, state, cut.residual, {}, TIME).attempt

@@ -162,11 +162,12 @@ class World:
                     assert found.parameters.tables[name].equal(table), name
         self._held, self._held_era = newest, len(self.eras) - 1
 
-    def collect(self) -> None:
+    def collect(self, all_at_once: bool = False) -> None:
         """Somebody collects old versions, in trouble."""
         before, after, crash = (self.random.choice((0.0, 0.0, 0.02, 0.1)) for _ in range(3))
         access = Access(self.bucket, Trouble(before, after, crash=crash / 2), self.chance, lambda what: None)
         retention = Retention(timedelta(seconds=self.random.choice((0, 0, 5))), self.random.choice((1, 1, 3)))
+        retention = Retention(timedelta(0)) if all_at_once else retention
         try:
             collect(access, retention, self._utc)
         except (Crash, StoreError) as error:
@@ -175,10 +176,10 @@ class World:
     def retrain(self) -> None:
         """Somebody leaves a model that was trained on the data from before the first request."""
         self.candidates += 1
-        with suppress(NoVersion, OutdatedCandidate):
+        with suppress(OutdatedCandidate):
             self.left[leave_candidate(self.random, self.store, self.candidates)] = len(self.eras)
         if self.random.random() < 0.5:
-            self.collect()
+            self.collect(all_at_once=True)
 
     def rekey(self) -> None:
         """Somebody rotates the key of hashes, in trouble, while no process works."""
