@@ -8,7 +8,7 @@ import typer
 
 from ifru.cli.options import Json, StoreUrl
 from ifru.cli.output import print_facts, print_json, readable
-from ifru.snapshots import Answer, Reader, life, open_store, waits_for
+from ifru.snapshots import Answer, Reader, life, newest_purge, open_store, waits_for
 
 
 def request(
@@ -29,7 +29,8 @@ def request(
     store = open_store(url)
     answers = life(store, request_id, source)
     reader = Reader(store)
-    waits = waits_for(answers, reader.manifest(reader.newest()).base)
+    purge = newest_purge(store)
+    waits = waits_for(answers, reader.manifest(reader.newest()).base, 0 if purge is None else purge.version)
     if json:
         states = [answer.model_dump(mode="json", exclude={"request_id", "source"}) for answer in answers]
         print_json({"id": request_id, "source": answers[0].source, "states": states, "waits_for": waits})

@@ -66,8 +66,11 @@ def life(store: Store, request_id: str, source: str | None = None) -> list[Answe
     return sorted(chosen, key=lambda answer: (answer.version, answer.time))
 
 
-def waits_for(answers: list[Answer], base: int) -> str | None:
-    """What a request still waits for; None where nothing is left to do. base: of the newest version."""
+def waits_for(answers: list[Answer], base: int, purged: int) -> str | None:
+    """What a request still waits for; None where nothing is left to do.
+
+    base: of the newest version. purged: what versions up to this one erased is gone from the store.
+    """
     last = [answer for answer in answers if answer.state != "proven"][-1]
     match last.state:
         case "held":
@@ -76,6 +79,8 @@ def waits_for(answers: list[Answer], base: int) -> str | None:
             return "being sent again: nothing was erased, and a dead letter says why"
         case "published" if not last.erased:
             return None
+        case "published" if last.version <= purged:
+            return "its last receipt: all that it erased is gone, and the daemon says so with its next version"
         case "published" if base < last.version:
             return f"a full version: the newest one stands on version {base}, whose files still hold what was erased"
         case "published":

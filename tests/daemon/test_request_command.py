@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from ifru.cli import main
-from ifru.snapshots import encode_tombstone, open_store
-from ifru.snapshots.format import manifest_path
+from ifru.snapshots import open_store
 from tests.daemon.world import World, erase_pairs, erase_user, request, unbearable
 
 
@@ -63,20 +62,18 @@ def test_a_receipt_that_was_repeated_is_one_state(tmp_path: Path, url: str, capf
 def test_a_life_can_be_told_when_its_version_was_collected(
     tmp_path: Path, url: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    store = open_store(url)
-    world = World(tmp_path, store)
+    world = World(tmp_path, open_store(url))
     world.submit(erase_user("r1", 3))
     world.drain(full_every=1)
     [answering] = [manifest for manifest in world.done() if manifest.events]
     world.submit(erase_user("r2", 4))
     world.drain(full_every=1)
-    store.put(manifest_path(answering.version), encode_tombstone(answering))
-    for file in answering.files:
-        if file.role != "ledger":
-            store.delete(file.path)
+    with pytest.raises(SystemExit):
+        main(["collect", url, "--older-than", "0s"])
     code, out, _ = run(capfd, url, "r1", "--json")
     assert code == 0
     assert [state["version"] for state in json.loads(out)["states"]] == [answering.version]
+    assert "all that it erased is gone" in json.loads(out)["waits_for"]
 
 
 def test_a_request_that_failed_and_was_sent_again_has_both_states(
