@@ -77,13 +77,11 @@ def waits_for(answers: list[Answer], base: int, purged: int) -> str | None:
             return "a decision (ifrud approve, or ifrud reject)"
         case "failed":
             return "being sent again: nothing was erased, and a dead letter says why"
-        case "published" if not last.erased:
-            return None
-        case "published" if last.version <= purged:
+        case "published" if last.erased and last.version <= purged:
             return "its last receipt: all that it erased is gone, and the daemon says so with its next version"
-        case "published" if base < last.version:
+        case "published" if last.erased and base < last.version:
             return f"a full version: the newest one stands on version {base}, whose files still hold what was erased"
-        case "published":
+        case "published" if last.erased:
             return f"the collection of all versions that need files older than version {last.version} (ifru collect)"
     return None
 
