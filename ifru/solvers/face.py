@@ -43,6 +43,7 @@ class Face:
         self.squares, self._axes = squares[used], axes[:, used]
         count = len(self.squares) ** 2
         self._known = self._images = self._rows.new_empty(0, count)
+        self._steepest = 0.0
 
     def seen(self, gradient: Tensor) -> Tensor:
         """What a gradient [R, K] of L is by B [k, k], twice."""
@@ -88,7 +89,9 @@ class Face:
                 return
             part = self._images @ direction
             new, seen = direction - self._known.T @ part, image - self._images.T @ part
-            curvature = float(new @ seen)
-            if curvature > _UNUSED * float(new.norm() * seen.norm()):
+            curvature, square = float(new @ seen), float(new @ new)
+            self._steepest = max(self._steepest, curvature / max(square, _TINY))
+            # A direction that L hardly bends along is known by its rounding alone.
+            if curvature > _UNUSED * self._steepest * square:
                 self._known = torch.cat([self._known, new[None] / curvature**0.5])
                 self._images = torch.cat([self._images, seen[None] / curvature**0.5])
