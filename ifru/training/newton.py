@@ -21,7 +21,7 @@ from ifru.solvers.pcg import Limits, never
 from ifru.solvers.reason import Reason
 from ifru.solvers.trust_region import Step, descend
 
-_MOVED = 1e-3
+_MOVED = 1e-4
 """Share of its length that θ may move by before inverse blocks are made anew. A Newton step with the older ones comes
 down by no less than about the inverse of it."""
 

@@ -42,7 +42,7 @@ class Case:
 
     def trained(self, seed: int = 0) -> Tensor:
         objective = model_of(self.config).objective(self.interactions, torch.device("cpu"), torch.float64)
-        return minimise(objective, initial(objective, seed), Plan(tolerance=1e-12)).theta
+        return minimise(objective, initial(objective, seed), Plan(tolerance=1e-11)).theta
 
     def random(self, seed: int, scale: float) -> Tensor:
         objective = model_of(self.config).objective(self.interactions, torch.device("cpu"), torch.float64)
