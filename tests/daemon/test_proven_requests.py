@@ -156,4 +156,4 @@ def test_a_proven_request_still_waits_for_what_it_waited_for(world: World) -> No
     answers = life(world.store, "r3")
     assert [answer.state for answer in answers] == ["published", "proven"]
     assert answers[-1].left_at_most == proven(world)["r3"]["left_at_most"]
-    assert (waits_for(answers, base=1) or "").startswith("a full version")
+    assert (waits_for(answers, base=1, purged=0) or "").startswith("a full version")
