@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from importlib.metadata import version
 from uuid import uuid4
 
@@ -168,6 +169,7 @@ def assemble(
     key = hash_key_of(attended, manifest.hash_key_id, _outside_key(settings))
     suppression = Suppression(key, (reader.suppressed(manifest),))
     model = Model(newest, reader, writer, engine, full, suppression)
+    reporter.metrics.device.labels(str(model.engine.state.objective.device)).set(1)
     answered = load_answered(reader, manifest, key, settings.remember_days, utc(), beat)
     memory.remembered = partial(getattr, answered, "nbytes")
     brake = Brake.load(reader, manifest, answered, settings.brake_share)
@@ -256,6 +258,7 @@ def _reporter(settings: Settings) -> Reporter:
     for collector in (ProcessCollector, PlatformCollector, GCCollector):
         collector(registry=metrics.registry)
     metrics.build.labels(version("ifru")).set(1)
+    metrics.settings.labels(sha256(settings.model_dump_json().encode()).hexdigest()[:12]).set(1)
     metrics.tolerance.set(settings.engine.tolerance)
     return Reporter(board, metrics, _utc)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import random
+import re
 import signal
 from collections import Counter
 from collections.abc import Sequence
@@ -158,6 +159,10 @@ def test_it_tells_probes_metrics_and_the_status_command_how_it_is(file_places: P
         assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "3 requests sent")
         await_(lambda: _answered(places) == 3, "receipts")
         await_(lambda: 'ifrud_requests_total{state="published"} 3.0' in get(f"{running.url}/metrics").text, "metrics")
+        told = get(f"{running.url}/metrics").text
+        assert re.search(r'^ifrud_device_info\{device="(cpu|cuda:\d+)"\} 1\.0$', told, re.MULTILINE)
+        assert re.search(r'^ifrud_settings_info\{digest="[0-9a-f]{12}"\} 1\.0$', told, re.MULTILINE)
+        assert re.search(r'^ifrud_build_info\{version=".+"\} 1\.0$', told, re.MULTILINE)
         found = run("ifrud", "status", "--url", running.url, "--json")
         status = json.loads(found.stdout)
         assert (found.returncode, status["state"], status["requests"]) == (0, "ready", 3)

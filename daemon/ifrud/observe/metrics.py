@@ -35,6 +35,8 @@ M = TypeVar("M", Counter, Gauge, Histogram, "Latency")
 
 _TABLES = ("train", "holdout")
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_DAY = 86_400
+_AGES = (0.1, 0.5, 1, 5, 30, 60, 300, 3600, 6 * 3600, _DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY)
 _EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000)
 
 
@@ -125,8 +127,14 @@ class Metrics:
         "ifrud_request_latency_seconds",
         "Seconds from reading an event to its receipt being durable.",
     )
+    age = _Row(
+        partial(Histogram, buckets=_AGES),
+        "ifrud_request_age_seconds",
+        "Seconds from the time that a request names to its first receipt being durable.",
+    )
 
     version = _gauge("ifrud_version", "Number of the newest version published.")
+    published = _gauge("ifrud_version_timestamp_seconds", "When the newest version was published.")
     residual = _gauge(
         "ifrud_residual_influence",
         "Share of the newest batch's influence that is still in the model, from 0 to 1.",
@@ -192,6 +200,10 @@ class Metrics:
         "outbox",
     )
     build = _gauge("ifrud_build_info", "Always 1; the version of the package.", "version")
+    settings = _gauge(
+        "ifrud_settings_info", "Always 1; the start of the SHA-256 of all settings, secrets aside.", "digest"
+    )
+    device = _gauge("ifrud_device_info", "Always 1; where updates are computed (cpu, cuda:0).", "device")
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry

@@ -171,6 +171,8 @@ class Reporter:
         # Events of one poll were received at the same time.
         for seconds, times in Counter(latencies).items():
             self.metrics.latency.observe_many(seconds, times)
+        for request, _ in batch.fresh.values():
+            self.metrics.age.observe(max(0.0, (now - request.time).total_seconds()))
         self.board.recent.answered(latencies, len(batch.letters), now)
         for field, letters in Counter(letter.field.partition(".")[0] for letter in batch.letters).items():
             self.metrics.dead_letters.labels(field).inc(letters)
@@ -259,6 +261,7 @@ class Reporter:
         metrics = self.metrics
         self.board.recent.shown(manifest, settled.influence)
         metrics.version.set(manifest.version)
+        metrics.published.set(manifest.time.timestamp())
         metrics.residual.set(settled.influence)
         metrics.residual_total.set(settled.total)
         metrics.retained.labels("train").set(manifest.retained)
