@@ -38,6 +38,7 @@ def next_version(
     if as_candidate:
         candidates.leave(store, name, parent, state, residual, quality, datetime.now(UTC))
         return {"version": None, "candidate": name, "after": parent.version}
+    reader = Reader(store)
     change = Change(
         update=ParameterUpdate({}),
         deletion=Deletion.nothing(),
@@ -45,7 +46,9 @@ def next_version(
         events=(),
         residual=residual,
         quality=quality,
-        answered=remembered(Reader(store), parent, suppression.key),
+        # A daemon that died may never have sent them, and the next one repeats those of the newest version alone.
+        receipts=reader.receipts(parent.version),
+        answered=remembered(reader, parent, suppression.key),
         suppressed=suppression.whole,
         full=state,
     )

@@ -47,6 +47,8 @@ def rekeyed(reader: Reader, newest: Version, key: bytes, new: bytes) -> Change:
         events=(),
         residual=manifest.residual,
         quality=manifest.quality,
+        # A daemon that died may never have sent them, and the next one repeats those of the newest version alone.
+        receipts=reader.receipts(manifest.version),
         holding=Holding(held, pending, manifest.erased_recently),
         answered=Remembered([], _run(answered, new), manifest.version),
         suppressed=_suppressed(reader.suppressed(manifest).standing, new),

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from ifru.cli.next_version import next_version
 from ifru.snapshots import FullState, Reader
+from ifru.snapshots.audit import audit
+from ifru.snapshots.hash_key import KEY_BYTES
 from ifru.suppression import Suppression
+from ifrud.requests.receipts import Receipt
+from ifrud.streams.outboxes import Outbox, Record, open_outbox
 from tests.daemon.test_adoption import NEW, leave
 from tests.daemon.test_answered import lines
 from tests.daemon.test_brake import approve, states
 from tests.daemon.test_purged import NOW, gone, purged
-from tests.daemon.world import World, erase_user
+from tests.daemon.world import TIME, World, erase_user
+from tests.fixtures.failing_store import Crash
+from tests.simulation.rotation import rotate
 
 LATE = {"full_after_s": 10**9, "purge_receipts_s": 10**9}
 
@@ -23,6 +29,10 @@ def retrained(world: World) -> None:
     newest, suppression = world.newest(), Suppression.read(world.store)
     state = FullState(newest.manifest.model, newest.parameters, newest.dataset)
     next_version(world.store, newest.manifest, state, NEW, {}, suppression, False)
+
+
+def rekeyed(world: World) -> None:
+    rotate(world.store, bytes(KEY_BYTES), lambda: TIME)
 
 
 def adopted(world: World) -> None:
@@ -75,3 +85,34 @@ def test_what_is_held_suppressed_purged_and_known_goes_on_and_outlasts_a_collect
     assert states(world)["r2"] == ["held", "published"]
     assert [len(lines(world, name)) for name in ("r1", "r3")] == [2, 1 + ("r3" in purged(world))]
     assert {f"user {user}" for user in (1, 2, 3)}.isdisjoint(world.newest().dataset.users)
+
+
+class _Dying:
+    """Receipts of a process that dies when it sends the first one."""
+
+    def __init__(self, inner: Outbox) -> None:
+        self._inner = inner
+
+    def send(self, records: Sequence[Record]) -> None:
+        if records:
+            raise Crash
+        self._inner.send(records)
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@pytest.mark.parametrize("write", [retrained, rekeyed])
+def test_receipts_that_a_dead_process_has_not_sent_outlast_the_version_of_a_command(
+    tmp_path: Path, write: Callable[[World], None]
+) -> None:
+    world = World(tmp_path)
+    world.submit(erase_user("r1", 1))
+    with pytest.raises(Crash):
+        world.drain(receipts=_Dying(open_outbox(world.settings().receipts)), **LATE)
+    assert not (world.folder / "receipts.jsonl").exists() or lines(world, "r1") == set()
+    write(world)
+    world.drain(**LATE)
+    [told] = [Receipt.read(line) for line in lines(world, "r1")]
+    assert told.state == "published"
+    assert audit(world.store).problems == ()
