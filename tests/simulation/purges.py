@@ -34,14 +34,19 @@ def check_purges(world: World) -> None:
 
 
 def _in_ledgers(world: World) -> tuple[dict[Identity, int], Counter[Identity]]:
-    """Request -> the version that erased what it means; and how often versions say that it was purged."""
+    """Request -> the version that erased what it means; and how many receipts say that it was purged.
+
+    A version of a command repeats those of the version before.
+    """
     published: dict[Identity, int] = {}
     purged: Counter[Identity] = Counter()
+    known: set[str] = set()
     for number in range(1, world.reader.newest() + 1):
         for said in map(json.loads, world.reader.receipts(number)):
             if said["state"] == "published" and said.get("erased", True):
                 published.setdefault(_identity(said), said["version"])
-            purged[_identity(said)] += said["state"] == "purged"
+            purged[_identity(said)] += said["state"] == "purged" and said["id"] not in known
+            known.add(said["id"])
     return published, +purged
 
 
