@@ -26,10 +26,11 @@ class Older:
 
     def read(self, newest: int) -> tuple[Point, ...]:
         """What is known of a version and those before it; more is read meanwhile, on a thread of its own."""
+        known = self.points
         if not self._complete and (self._reading is None or not self._reading.is_alive()):
             self._reading = threading.Thread(target=self._read, args=(newest,), name="older", daemon=True)
             self._reading.start()
-        return self.points
+        return known
 
     def join(self) -> None:
         """Returns when nothing is read any more."""
