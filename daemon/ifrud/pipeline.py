@@ -201,13 +201,13 @@ class Pipeline:
     def restate(self, watch: Stopwatch) -> None:
         """Publish the newest version once more, with the receipts of what was purged; full if it is time for that."""
         with watch.stage("commit"):
-            purged, proven = self.purges.receipts, self.proven.receipts
-            lines = [receipt.line() for receipt in (*purged, *proven)]
+            purged = self.purges.receipts
+            lines, records = _written([*purged, *self.proven.receipts])
             stored = self._to_store(erases=False)
             self._published(self.model.restate(lines, stored, self.purges.read), stored)
             self.proven.sent()
         with watch.stage("receipts"):
-            self.streams.receipts.send([receipt.record() for receipt in (*purged, *proven)])
+            self.streams.receipts.send(records)
         self._report(None, None, watch, purged=len(purged), restated=True)
 
     def adopt(self, candidate: Version, watch: Stopwatch) -> None:
@@ -233,14 +233,14 @@ class Pipeline:
         influence = None if update is None else float(np.float32(update.influence))
         version, now, events = self.model.manifest.version + 1, self.utc(), answers.events
         receipts = [*answers.receipts(version, now, influence), *self.purges.receipts, *self.proven.receipts]
-        lines = [receipt.line() for receipt in receipts]
+        lines, records = _written(receipts)
         brake, purged = answers.braked(self.brake, version, now), self.purges.read
         added = self.model.suppression.of(answers.suppressed)
         self._publish(update, self._recorded(positions), events, lines, NO_QUALITY, purged, brake.holding, added)
         self.proven.sent()
         self.positions, self.brake = positions, brake
         self.answered.add(Run.of_version(version, now, influence, events, list(answers.remembered.values())))
-        return receipts, [receipt.record(line) for receipt, line in zip(receipts, lines, strict=True)]
+        return receipts, records
 
     def _recorded(self, positions: Mapping[int, int]) -> Mapping[str, Recorded]:
         source = self.streams.source
@@ -285,6 +285,12 @@ class Pipeline:
         model = self.model
         new = NewVersion(model.manifest, batch, update, model.settled, model.counters, watch.seconds, purged, restated)
         self.reporter.published(new, self.positions)
+
+
+def _written(receipts: Sequence[Receipt]) -> tuple[list[bytes], list[Record]]:
+    """The lines of receipts, for the ledger, and what is sent of them."""
+    lines = [receipt.line() for receipt in receipts]
+    return lines, [receipt.record(line) for receipt, line in zip(receipts, lines, strict=True)]
 
 
 def _counts(closed: Closed, answers: Answers, update: Update | None) -> BatchCounts:

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from ifru.errors import IfruError
-from ifru.interactions import Deletion
-from ifru.objective.parameters import ParameterUpdate
 from ifru.snapshots import Change, CommitLost, FullState, Manifest, Reader, Residual, Store, Writer, candidates
+from ifru.snapshots.by_command import change_to, commit
 from ifru.snapshots.ledger_runs import remembered
 from ifru.suppression import Suppression
 
@@ -39,19 +38,8 @@ def next_version(
         candidates.leave(store, name, parent, state, residual, quality, datetime.now(UTC))
         return {"version": None, "candidate": name, "after": parent.version}
     reader = Reader(store)
-    change = Change(
-        update=ParameterUpdate({}),
-        deletion=Deletion.nothing(),
-        positions={},
-        events=(),
-        residual=residual,
-        quality=quality,
-        # A daemon that died may never have sent them, and the next one repeats those of the newest version alone.
-        receipts=reader.receipts(parent.version),
-        answered=remembered(reader, parent, suppression.key),
-        suppressed=suppression.whole,
-        full=state,
-    )
+    answered = remembered(reader, parent, suppression.key)
+    change = change_to(state, reader, parent, residual, quality, answered, suppression.whole)
     what_else = ", or leave the model for it with --candidate"
     return {"version": committed(store, parent, change, name, what_else), "candidate": None, "after": parent.version}
 
@@ -62,7 +50,7 @@ def committed(store: Store, parent: Manifest, change: Change, attempt: str, what
     Raises IfruError where another one was committed meanwhile, and what a commit raises.
     """
     try:
-        return Writer(store, lambda: datetime.now(UTC), lambda: attempt).commit(parent, change).version
+        return commit(store, Writer(store, lambda: datetime.now(UTC), lambda: attempt), parent, change).version
     except CommitLost as error:
         raise IfruError(
             f"version {error.version} was committed meanwhile, by a daemon that works there; nothing was published. "

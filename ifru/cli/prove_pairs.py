@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ifru.errors import IfruError
-from ifru.evaluation.chosen_pairs import PairProver, PairsProven, check_provable, pair_scores
+from ifru.evaluation.chosen_pairs import PairProver, PairsProven, by_change, check_provable, pair_scores
 from ifru.models import model_of
 from ifru.objective.tilted import ChosenPairs
 from ifru.proof import PairDual, ProofError, interval
@@ -56,14 +56,6 @@ class _Chosen:
     before: Tensor | None
     said: dict[str, object]
 
-    def weighted(self, mean: bool) -> ChosenPairs:
-        """The change, normalised, as weights; the same for each where it is asked for, or no change is known."""
-        weight = torch.full((len(self.user),), 1 / len(self.user), dtype=torch.float64)
-        if not mean and self.before is not None and not torch.equal(self.before, self.now):
-            change = self.before - self.now
-            weight = change / change.norm()
-        return ChosenPairs(self.user, self.item, weight)
-
 
 def prove_pairs(
     store: Store, version: int | None, asked: Asked, given: PairDual | None, random: torch.Generator
@@ -76,7 +68,8 @@ def prove_pairs(
     loaded = reader.load(version)
     check_provable(loaded.manifest.model)
     chosen, config, train = _chosen(store, reader, loaded, asked), loaded.manifest.model, loaded.dataset.train
-    pairs, start = chosen.weighted(asked.mean), perf_counter()
+    pairs = by_change(chosen.user, chosen.item, chosen.now, None if asked.mean else chosen.before)
+    start = perf_counter()
     facts: dict[str, object] = {"version": loaded.manifest.version, "provable": True, **chosen.said}
     if given is not None:
         pairs = _same(given, pairs, asked.mean or chosen.before is not None)

@@ -227,3 +227,11 @@ def check_provable(config: ModelConfig) -> None:
 def pair_scores(config: ModelConfig, serving: Parameters, pairs: ChosenPairs) -> Tensor:
     """s [M] in float64 of the tables that serve."""
     return model_of(config).scores(serving.user[pairs.user].double(), serving.item[pairs.item].double())
+
+
+def by_change(user: Tensor, item: Tensor, now: Tensor, before: Tensor | None) -> ChosenPairs:
+    """Pairs [M], each weighed by its share of the change of scores, or all the same where there is none."""
+    change = torch.zeros_like(now) if before is None else before - now
+    length = change.norm()
+    weight = change / length if length else torch.full_like(now, 1 / len(now))
+    return ChosenPairs(user, item, weight)

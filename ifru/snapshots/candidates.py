@@ -21,6 +21,7 @@ from ifru.snapshots.examination import check_all_finite
 from ifru.snapshots.format import Manifest, Tombstone, decode_manifest, encode_manifest
 from ifru.snapshots.parts import File, Residual
 from ifru.snapshots.purge import newest_purge
+from ifru.snapshots.reader import Reader
 from ifru.snapshots.tensors import tables_of
 from ifru.snapshots.version import Version
 from ifru.snapshots.writer import SETTLE_ROUNDS
@@ -158,7 +159,7 @@ def read(store: Store, descriptor: Manifest) -> Version | None:
         try:
             contents[role] = store.get(file.path)
         except NotFound as error:
-            # Whoever adopts a candidate removes its files first.
+            # Whoever adopts a candidate removes its descriptor before its files.
             if not store.exists(said):
                 return None
             raise CorruptFile(file.path, "is missing") from error
@@ -175,10 +176,22 @@ def reject(store: Store, name: str, reason: str, time: datetime) -> None:
 
 
 def give_reason(store: Store, name: str, reason: str, time: datetime) -> None:
-    """Say beside a candidate why it is not adopted; the first reason stays. Raises StoreError."""
+    """Say beside a candidate why it is not adopted, unless it was meanwhile; the first reason stays.
+
+    Raises CorruptFile, StoreError.
+    """
     document = {"candidate": name, "time": time.isoformat(), "reason": reason}
     with suppress(AlreadyExists):
         store.create(_path(name, _REJECTION), json.dumps(document).encode())
+        # Where the descriptor is there yet, whoever adopts it removes the reason after it.
+        if not store.exists(_path(name, _DESCRIPTOR)) and _was_adopted(store, name):
+            store.delete(_path(name, _REJECTION))
+
+
+def _was_adopted(store: Store, name: str) -> bool:
+    reader = Reader(store)
+    entries = (reader.entry(version) for version in range(reader.newest(), cut_of(store, name), -1))
+    return any(isinstance(entry, Manifest) and entry.candidate == name for entry in entries)
 
 
 def discard(store: Store, name: str) -> None:
@@ -191,7 +204,11 @@ def discard(store: Store, name: str) -> None:
 
 
 def forget(store: Store, name: str) -> None:
-    """Remove all of a candidate that became a version. Can be repeated. Raises StoreError."""
+    """Remove all of a candidate that became a version, its descriptor first: from then on nobody finds it.
+
+    Can be repeated. Raises StoreError.
+    """
+    store.delete(_path(name, _DESCRIPTOR))
     discard(store, name)
     # A collector may have refused it at the same time.
     store.delete(_path(name, _REJECTION))

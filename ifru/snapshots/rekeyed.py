@@ -11,9 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ifru.interactions import Deletion
-from ifru.objective.parameters import ParameterUpdate
 from ifru.snapshots.answered import AnswerRows, Remembered, Run
+from ifru.snapshots.by_command import change_to
 from ifru.snapshots.change import Change, FullState
 from ifru.snapshots.hash_key import (
     key_id,
@@ -40,28 +39,25 @@ def rekeyed(reader: Reader, newest: Version, key: bytes, new: bytes) -> Change:
     answered = Run.merged([*runs, remembered(reader, manifest, key).added])
     pending = [_line(json.loads(line), new) for line in reader.pending(manifest)]
     held = [Held(**dict(rehashed_event(new, each)), since=each.since, reason=each.reason) for each in manifest.held]
-    return Change(
-        update=ParameterUpdate({}),
-        deletion=Deletion.nothing(),
-        positions={},
-        events=(),
-        residual=manifest.residual,
-        quality=manifest.quality,
-        # A daemon that died may never have sent them, and the next one repeats those of the newest version alone.
-        receipts=reader.receipts(manifest.version),
-        holding=Holding(held, pending, manifest.erased_recently),
-        answered=Remembered([], _run(answered, new), manifest.version),
-        suppressed=_suppressed(reader.suppressed(manifest).standing, new),
-        hash_key_id=key_id(key + new),
-        full=FullState(
-            manifest.model,
-            newest.parameters,
-            newest.dataset,
-            newest.propagated,
-            newest.buffers,
-            newest.stored_features,
-        ),
+    state = FullState(
+        manifest.model,
+        newest.parameters,
+        newest.dataset,
+        newest.propagated,
+        newest.buffers,
+        newest.stored_features,
     )
+    change = change_to(
+        state,
+        reader,
+        manifest,
+        manifest.residual,
+        manifest.quality,
+        Remembered([], _run(answered, new), manifest.version),
+        _suppressed(reader.suppressed(manifest).standing, new),
+    )
+    holding = Holding(held, pending, manifest.erased_recently)
+    return replace(change, holding=holding, hash_key_id=key_id(key + new))
 
 
 def _run(run: Run, new: bytes) -> Run:

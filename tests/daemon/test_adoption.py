@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from tests.daemon.world import (
     unbearable,
 )
 from tests.fixtures.failing_store import Crash, FailingStore
+from tests.simulation.rotation import KEY_BYTES, rotate
 
 NEW = Residual(
     influence=None, settled=None, total=0.0, batch_energy=0.0, added_energy=0.0, method="training", reason="tolerance"
@@ -246,6 +248,50 @@ def test_a_crash_at_any_write_of_an_adoption_leaves_nothing_half_done(tmp_path: 
         assert len(rows) == 0
         if survived:
             assert crash > 8
+            return
+
+
+def test_a_candidate_is_adopted_once_though_the_daemon_dies_and_a_command_writes_the_next_version(
+    tmp_path: Path,
+) -> None:
+    for crash in itertools.count():
+        folder = tmp_path / str(crash)
+        folder.mkdir()
+        world = World(folder)
+        name = leave(world)
+        store = FailingStore(world.store, crash=(crash, "after" if crash % 2 else "before"))
+        survived = False
+        try:
+            world.drain(store=store)
+            survived = True
+        except Crash:
+            rotate(world.store, bytes(KEY_BYTES), lambda: TIME)
+            world.drain()
+        assert [manifest.candidate for manifest in adopted(world)] == [name]
+        assert world.store.list("candidates") == []
+        if survived:
+            return
+
+
+def test_who_refuses_a_candidate_while_another_adopts_it_takes_that_back(world: World) -> None:
+    name = leave(world)
+    world.drain()
+    assert len(adopted(world)) == 1
+    candidates.reject(world.store, name, "its files are missing", TIME)
+    assert world.store.list("candidates") == []
+
+
+def test_a_daemon_that_reads_a_candidate_while_another_removes_it_passes_over_it(world: World) -> None:
+    leave(world)
+    descriptor = candidates.describe(world.store, candidates.waiting(world.store)[0])
+    assert descriptor is not None
+    for crash in itertools.count():
+        store = FailingStore(world.store, crash=(crash, "after"))
+        with suppress(Crash):
+            candidates.forget(store, descriptor.attempt)
+        found = candidates.read(world.store, descriptor)
+        assert (found is None) == (crash > 0), "all of its files are there while only the descriptor is gone"
+        if world.store.list("candidates") == []:
             return
 
 

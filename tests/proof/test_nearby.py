@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,36 +11,9 @@ from torch import Tensor
 from ifru.proof.eigenvalue import largest_eigenvalue
 from ifru.proof.nearby import Known
 from ifru.proof.sparse import Rows
-from ifru.proof.sums import EPS
+from tests.proof.test_eigenvalue import Dense, generator, symmetric
 
 _TOPS = 4
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A symmetric matrix [n, n] as an operator."""
-
-    matrix: Tensor
-
-    @property
-    def size(self) -> int:
-        return len(self.matrix)
-
-    @property
-    def rounding(self) -> float:
-        return EPS * self.size * float(self.matrix.norm())
-
-    def product(self, x: Tensor) -> Tensor:
-        return self.matrix @ x
-
-
-def generator(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def symmetric(seed: int, n: int) -> Tensor:
-    drawn = torch.randn(n, n, generator=generator(seed), dtype=torch.float64)
-    return (drawn + drawn.T) / 2
 
 
 def with_a_cluster_on_top(seed: int, n: int, room: float) -> tuple[Tensor, Tensor]:

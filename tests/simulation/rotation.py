@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from ifru.snapshots import Reader, Store, Writer, hash_key_of, key_id
+from ifru.snapshots.by_command import commit
 from ifru.snapshots.hash_key import KEY_BYTES, encode_hash_key, rotated_path
 from ifru.snapshots.rekeyed import rekeyed
 
@@ -17,7 +18,7 @@ def rotate(store: Store, new: bytes, utc: Callable[[], datetime]) -> None:
     key = hash_key_of(store, newest.manifest.hash_key_id)
     change = rekeyed(reader, newest, key, new)
     store.create(rotated_path(key_id(key + new)), encode_hash_key(key + new))
-    Writer(store, utc, lambda: f"rotation-{new.hex()[:8]}").commit(newest.manifest, change)
+    commit(store, Writer(store, utc, lambda: f"rotation-{new.hex()[:8]}"), newest.manifest, change)
 
 
 __all__ = ["KEY_BYTES", "rotate"]

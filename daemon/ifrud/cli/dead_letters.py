@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ifru.errors import IfruError
 from ifrud.cli.failure import failed
-from ifrud.cli.options import AsJson, Config, option
+from ifrud.cli.options import AsJson, Config, Events, option
 from ifrud.problems import InvalidSettings
 from ifrud.requests.replay import Listing, Selection, listed, original
 from ifrud.settings import KafkaSettings, LetterSettings, load_settings
@@ -77,7 +77,7 @@ def list_letters(
 @app.command()
 def replay(
     dead_letters: Letters = None,
-    events: Annotated[str | None, option("Send to kafka://HOST:PORT/TOPIC or file:///DIR/NAME.jsonl.", "URL")] = None,
+    events: Events = None,
     field: Fields = None,
     position: Positions = None,
     every: Annotated[bool, typer.Option("--all", help="Send all of them.")] = False,

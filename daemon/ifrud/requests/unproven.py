@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ifru.evaluation.chosen_pairs import pair_scores
+from ifru.evaluation.chosen_pairs import by_change, pair_scores
 from ifru.models import ModelConfig
 from ifru.objective.parameters import Parameters
 from ifru.objective.tilted import ChosenPairs
@@ -34,10 +34,8 @@ class Unproven:
         length of the change."""
         pairs = ChosenPairs(self.user, self.item, torch.ones(len(self.user), dtype=torch.float64))
         now = pair_scores(config, serving, pairs)
-        change = self.before - now
-        length = float(change.norm())
-        weight = change / length if length else pairs.weight / len(pairs)
-        return ChosenPairs(self.user, self.item, weight), float((weight * now).sum()), length
+        weighed = by_change(self.user, self.item, now, self.before)
+        return weighed, float((weighed.weight * now).sum()), float((self.before - now).norm())
 
 
 @dataclass(frozen=True)

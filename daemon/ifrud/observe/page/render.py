@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 
 from ifrud.observe.contact import Peer
@@ -153,25 +153,32 @@ def _ends(seen: Figures) -> tuple[str, str]:
 
 def _influence(seen: Figures) -> str:
     caption = "Share of a batch's influence that is still in the model. 0 is the retrained model."
-    if not seen.versions:
-        return _figure(caption, "", seen)
-    tips = [f"version {point.version}: {share(point.influence)}" for point in seen.versions]
-    series = Series("Residual influence", [point.influence for point in seen.versions], tips)
     tolerance = seen.value("ifrud_engine_tolerance")
     limit = None if tolerance is None else ("tolerance", tolerance)
-    return _figure(
-        caption, line_chart("Residual influence by version", [series], _ends(seen), share, limit=limit), seen
-    )
+    values = [point.influence for point in seen.versions]
+    return _by_version(seen, "Residual influence", caption, values, share, limit=limit)
 
 
 def _bound(seen: Figures) -> str:
     caption = "Predictions are no further than this from the retrained model's, as a root mean square."
-    if not seen.versions:
+    values = [point.bound for point in seen.versions]
+    return _by_version(seen, "Proven bound", caption, values, small, logarithmic=True)
+
+
+def _by_version(
+    seen: Figures,
+    name: str,
+    caption: str,
+    values: list[float | None],
+    written: Callable[[float | None], str],
+    logarithmic: bool = False,
+    limit: tuple[str, float] | None = None,
+) -> str:
+    if not values:
         return _figure(caption, "", seen)
-    tips = [f"version {point.version}: {small(point.bound)}" for point in seen.versions]
-    series = Series("Proven bound", [point.bound for point in seen.versions], tips)
-    drawn = line_chart("Proven bound by version", [series], _ends(seen), small, logarithmic=True)
-    return _figure(caption, drawn, seen)
+    tips = [f"version {point.version}: {written(value)}" for point, value in zip(seen.versions, values, strict=True)]
+    series = [Series(name, values, tips)]
+    return _figure(caption, line_chart(f"{name} by version", series, _ends(seen), written, logarithmic, limit), seen)
 
 
 def _latency(seen: Figures) -> str:
