@@ -211,6 +211,7 @@ def _housekeeping(
 ) -> Housekeeping:
     stored = Stored(store, now, utc)
     reporter.metrics.oldest_erased.set_function(stored.age)
+    reporter.metrics.versions.set_function(lambda: stored.versions)
     older_than = settings.collect.older_than
     retention = None if older_than is None else Retention(duration(older_than), settings.collect.keep)
     return Housekeeping(

@@ -1,4 +1,4 @@
-"""How old what was erased is, and still lies in the store."""
+"""How many versions lie in the store, and how old what was erased is and is in one of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHUNK = 64
 
 
 class Stored:
-    """Finds the oldest erasure whose rows some version still holds.
+    """Finds the oldest version that is left, and the oldest erasure whose rows some version still holds.
 
     store: one that fails at once. now: seconds, never going back. utc: the time of day.
     """
@@ -32,6 +32,8 @@ class Stored:
         self._searched = 1
         self._rows: int | None = None
         self._complete = False
+        self.versions = math.nan
+        """So many there are; NaN while that is not known."""
 
     def age(self) -> float:
         """Seconds; 0 where nothing erased is stored, NaN while that is not known."""
@@ -54,6 +56,7 @@ class Stored:
     def _look(self, newest: Manifest) -> None:
         purge = newest_purge(self._store)
         purged = 1 if purge is None else purge.version
+        self.versions = newest.version - purged + 1
         if self._oldest is not None and self._oldest[1] <= purged:
             self._oldest, self._complete = None, False
         if self._searched < purged:

@@ -265,6 +265,19 @@ def test_what_is_no_time_is_a_setting_that_is_wrong(world: World, wrong: str) ->
         world.settings(collect={"older_than": wrong})
 
 
+def test_how_many_versions_are_stored_is_shown(world: World) -> None:
+    reporter = world.reporter()
+    world.submit(erase_user("r1", 1), erase_user("r2", 2))
+    world.drain(batch={"max_requests": 1, "max_backlog": 1}, full_after_s=0)
+    world.idle(reporter=reporter, utc=at(1))
+    assert value(reporter.metrics.versions) == world.newest().manifest.version
+    gone(world)
+    reporter = world.reporter()
+    world.idle(reporter=reporter, utc=at(2))
+    manifests = [path for path in world.store.list("manifests") if b'"collected"' not in world.store.get(path)]
+    assert value(reporter.metrics.versions) == len(manifests)
+
+
 def test_the_age_of_the_oldest_erasure_that_is_stored_is_shown(world: World) -> None:
     reporter = world.reporter()
     age = reporter.metrics.oldest_erased

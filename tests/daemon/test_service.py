@@ -381,6 +381,9 @@ def test_the_status_board_and_the_metrics_tell_what_was_done(world: World) -> No
     assert values["ifrud_request_latency_seconds_count",] == 3
     assert values["ifrud_request_age_seconds_count",] == 2
     assert values["ifrud_version_timestamp_seconds",] == world.newest().manifest.time.timestamp()
+    assert values["ifrud_model_info", "mf"] == 1
+    written = sum(len(world.store.get(file.path)) for file in world.newest().manifest.files)
+    assert values["ifrud_published_bytes_total", "delta"] >= written
     assert values["ifrud_deleted_interactions_total", "train"] == world.first.retained - status.retained_interactions
     cache = {key[1]: value for key, value in values.items() if key[0] == "ifrud_engine_cache_rows_total"}
     assert set(cache) == {"hits", "misses", "rebuilds", "down_dates", "evictions", "gram"}

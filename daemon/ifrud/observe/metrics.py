@@ -33,7 +33,7 @@ Stage = Literal[
 
 M = TypeVar("M", Counter, Gauge, Histogram, "Latency")
 
-_TABLES = ("train", "holdout")
+_TABLES, _KINDS = ("train", "holdout"), ("full", "delta")
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _DAY = 86_400
 _AGES = (0.1, 0.5, 1, 5, 30, 60, 300, 3600, 6 * 3600, _DAY, 3 * _DAY, 7 * _DAY, 14 * _DAY, 30 * _DAY)
@@ -102,6 +102,9 @@ class Metrics:
     acknowledgement_failures = _counter(
         "ifrud_acknowledgement_failures_total", "Times that lag tools could not be shown how far events were read."
     )
+    published_bytes = _counter(
+        "ifrud_published_bytes_total", "Bytes of the files of published versions, by their kind.", "kind", _KINDS
+    )
     collected = _counter("ifrud_collected_versions_total", "Old versions collected by the daemon itself.")
     deleted = _counter(
         "ifrud_deleted_interactions_total", "Interactions deleted, by table (train, holdout).", "table", _TABLES
@@ -135,6 +138,7 @@ class Metrics:
 
     version = _gauge("ifrud_version", "Number of the newest version published.")
     published = _gauge("ifrud_version_timestamp_seconds", "When the newest version was published.")
+    versions = _gauge("ifrud_store_versions", "Versions that the store holds, from the newest collection on.")
     residual = _gauge(
         "ifrud_residual_influence",
         "Share of the newest batch's influence that is still in the model, from 0 to 1.",
@@ -203,6 +207,7 @@ class Metrics:
     settings = _gauge(
         "ifrud_settings_info", "Always 1; the start of the SHA-256 of all settings, secrets aside.", "digest"
     )
+    model = _gauge("ifrud_model_info", "Always 1; the kind of the newest version's model.", "model")
     device = _gauge("ifrud_device_info", "Always 1; where updates are computed (cpu, cuda:0).", "device")
 
     def __init__(self, registry: CollectorRegistry) -> None:

@@ -255,6 +255,8 @@ class Reporter:
         elif not new.restated:
             self.metrics.proofs.inc()
         self.metrics.requests.labels("purged").inc(new.purged)
+        written = sum(file.size for file in new.manifest.files)
+        self.metrics.published_bytes.labels(new.manifest.kind).inc(written)
         log.info(new.sentence, **new.fields)
 
     def _show(self, manifest: Manifest, settled: Settled) -> None:
@@ -262,6 +264,9 @@ class Reporter:
         self.board.recent.shown(manifest, settled.influence)
         metrics.version.set(manifest.version)
         metrics.published.set(manifest.time.timestamp())
+        if self._newest is not None and self._newest.model.name != manifest.model.name:
+            metrics.model.clear()
+        metrics.model.labels(manifest.model.name).set(1)
         metrics.residual.set(settled.influence)
         metrics.residual_total.set(settled.total)
         metrics.retained.labels("train").set(manifest.retained)

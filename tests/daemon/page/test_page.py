@@ -78,7 +78,7 @@ def test_failures_come_before_warnings_and_both_before_all_else() -> None:
         "The store does not answer",
         "A deadline has passed",
         "Requests wait, and none is answered",
-        "2 requests wait for an approval",
+        "2 requests wait for a decision",
         "Events went to the dead letters",
     ]
     places = [page.index(title) for title in [*titles, "Newest version"]]

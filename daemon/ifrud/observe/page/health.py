@@ -92,16 +92,16 @@ def _open(seen: Figures) -> Iterator[Finding]:
             "A deadline has passed" if left < 0 else "A deadline is less than a day away",
             f"A request that was read and is not answered has to be answered by {moment(nearest)}: "
             + (f"that was {span(left)} ago." if left < 0 else f"{span(left)} are left."),
-            "Approve it if it is held (ifrud approve); otherwise find out what keeps the daemon from answering.",
+            "Decide it if it is held (ifrud approve, ifrud reject); else find out what keeps the daemon from answering.",
             "IfrudDeadlineNear",
         )
     if status.held:
         since = seen.age(status.held_since)
         yield Finding(
             "warning",
-            f"{counted(status.held, 'request waits', 'requests wait')} for an approval",
+            f"{counted(status.held, 'request waits', 'requests wait')} for a decision",
             f"The oldest {'' if since is None else f'has waited for {span(since)}: it '}{status.held_reason or ''}.",
-            "Look whether they are meant, then release them with ifrud approve.",
+            "Look whether they are meant, then ifrud approve or ifrud reject.",
             "IfrudRequestsHeld",
         )
 
