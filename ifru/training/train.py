@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -119,7 +120,8 @@ def train(
         trained = fit(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         if isinstance(config, ModuleFamilyConfig):
             report("calibrating", None)
-            config = calibrated(config, trained.parameters, dataset, seed)
+            again = partial(fit, config=config, seed=seed, device=device, dtype=dtype)
+            config = calibrated(config, trained.parameters, dataset, lambda left: again(left).parameters, seed)
         proof = _proof(dataset.train, config, trained, seed, report)
     auc = holdout_auc(config, trained.parameters, dataset)
     return TrainedModel(config, trained, proof, auc, selection, ranks)

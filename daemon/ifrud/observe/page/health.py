@@ -92,7 +92,7 @@ def _open(seen: Figures) -> Iterator[Finding]:
             "A deadline has passed" if left < 0 else "A deadline is less than a day away",
             f"A request that was read and is not answered has to be answered by {moment(nearest)}: "
             + (f"that was {span(left)} ago." if left < 0 else f"{span(left)} are left."),
-            "Decide it if it is held (ifrud approve, ifrud reject); else find out what keeps the daemon from answering.",
+            "Decide it if it is held (ifrud approve, ifrud reject); else look what keeps the daemon from answering.",
             "IfrudDeadlineNear",
         )
     if status.held:
