@@ -106,7 +106,7 @@ class PairProver:
         solved = descend(self._objective.at(theta), metric, _limits(POLISHED), _STEPS, self._stop)
         self._point, self.products = solved.point, solved.products
         self.solution = self._objective.layout.parameters(solved.point.theta)
-        self._face = Face(solved.point, self._duality.rank, self._duality.penalised, self._stop)
+        self._face = Face(solved.point, self._duality.rank, self._duality.penalised)
         self._anchor: Anchor | None = None
 
     def prove(self, pairs: ChosenPairs, random: torch.Generator) -> PairsProven:
@@ -180,7 +180,7 @@ class PairProver:
                 break
             for part, norm, mirrored in zip(parts, norms, (1, -1), strict=True):
                 if norm > aim:
-                    found = self._face.solve(part, Limits(aim / (2 * norm), _PRODUCTS))
+                    found = self._face.solve(part, Limits(aim / (2 * norm), _PRODUCTS), self._stop)
                     step = self._face.step(found.x)
                     trial = [trial[0] - step, trial[1] - mirrored * step]
                     products += found.iterations

@@ -34,9 +34,9 @@ class Face:
     Those directions span more and more of what solves for other gradients need, which then take fewer products.
     """
 
-    def __init__(self, point: Linearised, dimensions: int, weight: Tensor, stop: Callable[[], bool] = never) -> None:
+    def __init__(self, point: Linearised, dimensions: int, weight: Tensor) -> None:
         """At a point's θ [R, K]. dimensions: d. weight [R]: D."""
-        self._point, self._stop = point, stop
+        self._point = point
         self._rows = point.theta[:, :dimensions].contiguous()
         squares, axes = torch.linalg.eigh(self._rows.T @ (weight[:, None] * self._rows))
         used = squares > _UNUSED * squares[-1:]
@@ -59,7 +59,7 @@ class Face:
         out[:, : self._rows.shape[1]] = self._rows @ ((self._axes / sizes) @ turned @ self._axes.T)
         return out
 
-    def solve(self, seen: Tensor, limits: Limits) -> Solution:
+    def solve(self, seen: Tensor, limits: Limits, stop: Callable[[], bool] = never) -> Solution:
         """B [k, k] that takes what is seen [k, k] of a gradient away, with the Hessian at θ; see `pcg.solve`."""
         known, images, asked = self._known, self._images, seen.flatten()
         tried = list[tuple[Tensor, Tensor]]()
@@ -78,7 +78,7 @@ class Face:
         left = asked - images.T @ (known @ asked)
         share = float(left.norm()) / max(float(asked.norm()), _TINY)
         within = replace(limits, tolerance=min(limits.tolerance / max(share, _TINY), 1.0))
-        found = solve(product, conjugate, left, within, self._stop)
+        found = solve(product, conjugate, left, within, stop)
         self._keep(tried)
         return replace(found, x=(inside + found.x).view_as(seen))
 

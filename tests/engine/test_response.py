@@ -112,6 +112,14 @@ def test_of_its_first_push_an_engine_promises_nothing() -> None:
     assert engine.settle().influence < 0.6
 
 
+def test_a_stream_of_pushes_takes_no_more_memory_from_batch_to_batch() -> None:
+    dataset = ratings(400, 150, 12_000)
+    engine = _engine(dataset, EngineSettings(support="push"), module_config(damping=4.0))
+    for number in range(5):
+        engine.apply(_some(dataset, 30, seed=number))
+        assert len(engine.state.origins) == 1
+
+
 def test_a_push_answers_without_a_product_and_says_what_it_leaves() -> None:
     dataset = ratings(400, 150, 12_000)
     engine = _engine(dataset, EngineSettings(support="push"), module_config(damping=4.0))

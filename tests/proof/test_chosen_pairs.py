@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +36,21 @@ def test_the_interval_holds_what_the_optimum_says(family: str, seed: int, count:
     found, truth = small.proven(pairs), small.said(small.optimum, pairs)
     assert found.low - _EXACT <= truth <= found.high + _EXACT
     assert found.failure_probability <= 1e-11
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_prover_has_taken_is_free_once_nobody_uses_it(family: str) -> None:
+    """And not when objects that refer to each other are next looked for, which a daemon does rarely."""
+    small = problem(family, 0)
+    gc.disable()
+    try:
+        prover = small.prover()
+        prover.prove(small.pairs(0), auditor())
+        left = weakref.ref(prover)
+        del prover
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
