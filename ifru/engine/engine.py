@@ -175,7 +175,6 @@ class Engine:
         try:
             with self._stage("settle"):
                 self._settle()
-            self.state.origins.clear()
             with self._stage("debt"):
                 deleted = self.dataset.delete(deletion)
                 removal = self.state.remove(deleted.train, deleted.train_labels.rows)

@@ -92,6 +92,7 @@ class State:
         """Take interactions, just deleted from the table, out of the objective and into the debt, and then the new
         labels of others."""
         self.settle()
+        self.origins.clear()
         self.cache.remove(self.point, interactions)
         change = self.objective.remove(self.point, interactions)
         self.point = change.point

@@ -25,7 +25,7 @@ from ifru.models.quality import scores
 from ifru.models.ranking import all_items, ndcg, unseen_auc
 from ifru.objective import Linearised
 from ifru.objective.parameters import Parameters
-from ifru.training import Report, polish, silent
+from ifru.training import Report, polish, silent, with_damping
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ def base_of(
     idle = train.degree == 0
     theta[: len(idle)][torch.from_numpy(idle)] = 0
     kept = objective.layout.parameters(theta)
+    config = with_damping(config, kept, dataset, seed, theta.device, theta.dtype, report)
     quality, count = _quality(config, kept, dataset), int(idle.sum())
     nothing = objective.layout.parameters(torch.zeros_like(theta))
     if objective.capabilities.response:

@@ -5,7 +5,7 @@ from ifru.training.newton import Plan, Progress, Trained, initial, minimise
 from ifru.training.rank import FIRST_RANK, LARGEST_RANK, Tried
 from ifru.training.report import Report, silent
 from ifru.training.selection import L2_GRID, Selection, select
-from ifru.training.train import TrainedModel, fit, polish, train
+from ifru.training.train import TrainedModel, fit, polish, train, with_damping
 
 __all__ = [
     "FIRST_RANK",
@@ -27,4 +27,5 @@ __all__ = [
     "select",
     "silent",
     "train",
+    "with_damping",
 ]

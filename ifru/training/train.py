@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -31,6 +32,8 @@ from ifru.training.newton import Plan, Trained, initial, minimise
 from ifru.training.rank import Tried, grown, objectives
 from ifru.training.report import DescentReport, Report, silent
 from ifru.training.selection import Selection, select
+
+C = TypeVar("C", bound=ModelConfig)
 
 
 @dataclass(frozen=True)
@@ -118,13 +121,27 @@ def train(
         if model_of(config).capabilities.response:
             config = practised.tuned(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
         trained = fit(dataset.train, config, seed=seed, device=device, dtype=dtype, report=report)
-        if isinstance(config, ModuleFamilyConfig):
-            report("calibrating", None)
-            again = partial(fit, config=config, seed=seed, device=device, dtype=dtype)
-            config = calibrated(config, trained.parameters, dataset, lambda left: again(left).parameters, seed)
+        config = with_damping(config, trained.parameters, dataset, seed, device, dtype, report)
         proof = _proof(dataset.train, config, trained, seed, report)
     auc = holdout_auc(config, trained.parameters, dataset)
     return TrainedModel(config, trained, proof, auc, selection, ranks)
+
+
+def with_damping(
+    config: C,
+    parameters: Parameters,
+    dataset: Dataset,
+    seed: int,
+    device: torch.device,
+    dtype: torch.dtype,
+    report: Report = silent,
+) -> C:
+    """The configuration with the damping of updates of trained parameters, where it is a module's: calibrated."""
+    if not isinstance(config, ModuleFamilyConfig):
+        return config
+    report("calibrating", None)
+    again = partial(fit, config=config, seed=seed, device=device, dtype=dtype)
+    return calibrated(config, parameters, dataset, lambda left: again(left).parameters, seed)
 
 
 def _proof(

@@ -19,13 +19,17 @@ from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
 from ifru.importing import base_of, data_of, read_implicit
-from ifru.interactions.loading import Recorded
+from ifru.interactions.generated import generate
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import Recorded, split
 from ifru.models import MFConfig, model_of
 from ifru.models.ials import IALSConfig
 from ifru.models.lightgcn import LightGCNConfig
 from ifru.models.neumf import NeuMFConfig
+from ifru.models.practice import Practice
 from ifru.objective.parameters import Parameters
 from ifru.snapshots import NoVersion, Reader, debt_of, open_store
+from ifru.training import train
 from ifru.training.newton import Plan, initial, minimise
 
 USERS, ITEMS, RANK = 40, 25, 4
@@ -239,6 +243,15 @@ def test_a_model_without_a_stationary_point_cannot_be_polished(files: Files) -> 
     checkpoint(files.folder, "NeuMF", files)
     with pytest.raises(IfruError, match="import it without --polish"):
         run("recbole", *files.arguments("unpolished", model="NeuMF.pth"), "--l2", "0.1", "--polish")
+
+
+def test_how_far_a_module_follows_a_deletion_is_found_as_for_one_that_is_trained_here() -> None:
+    config = NeuMFConfig(rank=6, l2=0.01, practice=Practice(batch=64, step=0.01, epochs=20))
+    dataset = split(generate(150, 80, 2500, seed=3), LabelRule.parse("rating>=4"), 0.2, seed=0)
+    trained = train(dataset, [config], dtype=torch.float32)
+    base = base_of(config, trained.parameters, dataset, polished=False)
+    assert base.config == trained.config
+    assert trained.config != config
 
 
 def test_a_base_of_another_shape_is_refused(files: Files) -> None:
