@@ -15,7 +15,6 @@ from itertools import count
 from threading import Event
 
 import torch
-from torch import Tensor
 
 from ifru.evaluation.chosen_pairs import PairProver
 from ifru.interactions import Dataset
@@ -25,6 +24,7 @@ from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
 from ifru.proof import Dual, ProofError
 from ifru.training import PROVEN, Plan, minimise
+from ifru.training.dimensions import has_spare, woken
 from ifrud.memory import Memory
 from ifrud.pace import Pace
 from ifrud.requests.unproven import RequestProven, Unproven
@@ -45,10 +45,6 @@ NEAR = 0.1
 
 OPEN = 1e3
 """A gap so many times as large as the slope, in lengths of √L, is not closed by solving on."""
-
-SPARE, NOISE = 1e-3, 1e-4
-"""A dimension is to spare where it is such a share of the largest; and the standard deviation of what it starts with
-where the optimum needs it."""
 
 AT_ONCE = 32
 """Requests that are proven about one version while events come: newer ones are waiting by then."""
@@ -220,7 +216,7 @@ class _Work:
         config, train = self._snapshot.config, self._snapshot.dataset.train
         theta = self._snapshot.tables.stacked().double()
         objective = model_of(config).objective(train, theta.device, torch.float64)
-        tolerances, spare = list(SOLVED), _spare(theta)
+        tolerances, spare = list(SOLVED), has_spare(theta)
         while True:
             plan = Plan(sweeps=0, tolerance=tolerances[0], budget_bytes=self._snapshot.budget)
             solved = minimise(objective, theta, plan, stop=self._stop)
@@ -230,18 +226,13 @@ class _Work:
             stays = proof.gap > OPEN * solved.gradient_norm * math.sqrt(proof.objective)
             missing = stays and proof.relative_gap > PROVEN[torch.float64]
             if missing and spare:
-                theta, spare = self._nudged(theta), False
+                theta, spare = woken(theta, self._random), False
                 # It grows from a slope that is next to none.
                 tolerances = tolerances[-1:]
             elif stays or proof.gap <= NEAR * (published - proof.objective) or len(tolerances) == 1:
                 return _Solution(solved.parameters, proof.dual, missing)
             else:
                 tolerances.pop(0)
-
-    def _nudged(self, theta: Tensor) -> Tensor:
-        """A dimension that is zero stays zero, where the optimum came to need it."""
-        noise = torch.randn(theta.shape, generator=self._random, dtype=theta.dtype)
-        return theta + NOISE * noise * (theta != 0).any(dim=1, keepdim=True)
 
     def _prove_requests(self, solution: Parameters) -> None:
         snapshot = self._snapshot
@@ -272,9 +263,3 @@ class _Work:
     def _stop(self) -> bool:
         self._go_on()
         return False
-
-
-def _spare(theta: Tensor) -> bool:
-    """Whether a model [R, K] has a dimension that it does not use."""
-    values = torch.linalg.eigvalsh(theta.T @ theta)
-    return bool(values[0] < SPARE**2 * values[-1])

@@ -31,7 +31,8 @@ from ifru.solvers.elimination import Elimination
 from ifru.solvers.face import Face
 from ifru.solvers.pcg import Limits, Solution, solve
 from ifru.solvers.trust_region import descend
-from ifru.training.accuracy import POLISHED
+from ifru.training.accuracy import POLISHED, PROVEN
+from ifru.training.dimensions import has_spare, woken
 
 _WORTH = 0.6
 """Another reward is tried where it promises an interval this much narrower."""
@@ -94,40 +95,54 @@ class PairProver:
         the inverse blocks. Raises ProofError where no proof is known for this kind of model, or the shapes do not fit.
         """
         check_provable(config)
-        self._check, model = check, model_of(config)
+        self._check, self._budget_bytes, model = check, budget_bytes, model_of(config)
         self._duality = model.duality(interactions)
-        theta = in_float64(parameters, self._duality)
         self._objective = model.objective(interactions, torch.device("cpu"), torch.float64)
+        self._anchor: Anchor | None = None
+        self.products = 0
+        self._solve_on(in_float64(parameters, self._duality))
+
+    def _solve_on(self, theta: Tensor) -> None:
+        """Go on from θ [R, K] to next to the optimum: the solution that all proofs share."""
 
         def metric(point: Linearised) -> Preconditioner:
-            self._metric = whole(point, np.arange(len(theta)), budget_bytes)
+            self._metric = whole(point, np.arange(len(theta)), self._budget_bytes)
             return self._metric
 
         solved = descend(self._objective.at(theta), metric, _limits(POLISHED), _STEPS, self._stop)
-        self._point, self.products = solved.point, solved.products
+        self._point = solved.point
+        self.products += solved.products
         self.solution = self._objective.layout.parameters(solved.point.theta)
         self._face = Face(solved.point, self._duality.rank, self._duality.penalised)
-        self._anchor: Anchor | None = None
+
+    def _anchored(self, random: torch.Generator) -> Anchor:
+        """What all proofs share. Where its gap stays open, a dimension may be missing that the model has to spare."""
+        if self._anchor is None:
+            self._anchor = Anchor.of(self._point.theta, self._duality, random, self._check)
+            is_open = self._anchor.gap > PROVEN[torch.float64] * self._anchor.best.value
+            if is_open and has_spare(self._point.theta):
+                self._solve_on(woken(self._point.theta, random))
+                self._anchor = Anchor.of(self._point.theta, self._duality, random, self._check)
+        return self._anchor
 
     def prove(self, pairs: ChosenPairs, random: torch.Generator) -> PairsProven:
         """An interval for f = Σ c·s of the exactly retrained model. random: an auditor's own, as for `proof_of`."""
-        if self._anchor is None:
-            self._anchor = Anchor.of(self._point.theta, self._duality, random, self._check)
+        anchor = self._anchored(random)
         gradient = self._point.gradient - tilted(self._objective, pairs, 1.0).at(self._point.theta).gradient
         response = self._solved(gradient)
         curvature, products = dot(gradient, response.x), response.iterations
-        found, failure, gap = None, 0.0, self._anchor.gap
+        found, failure, gap = None, 0.0, anchor.gap
         for _ in range(_REWARDS):
             reward = self._reward(gap, curvature, pairs)
             dual, steps = self._tilted(pairs, response.x, reward, gap)
-            bounds = interval(dual, self._duality, random=random, check=self._check, anchor=self._anchor)
+            bounds = interval(dual, self._duality, random=random, check=self._check, anchor=anchor)
             # To choose the best one, all must hold.
             failure += bounds.failure_probability
             products += steps
             if found is None or bounds.high - bounds.low < found[0].high - found[0].low:
                 found = bounds, dual
             width = bounds.high - bounds.low
-            gap = max((width - reward * curvature) * reward / 2, self._anchor.gap / 4)
+            gap = max((width - reward * curvature) * reward / 2, anchor.gap / 4)
             if width == 0 or 2 * math.sqrt(2 * gap * curvature) > _WORTH * width:
                 break
         assert found is not None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.models import ModelConfig
@@ -18,6 +19,7 @@ from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
 from ifru.proof import Dual, Proof, uninterrupted
 from ifru.training import PROVEN, polish
+from ifru.training.dimensions import has_spare, woken
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,14 @@ def tightened(
         check()
         return False
 
-    own = proven(parameters)
-    if solution is None:
-        solution = polish(interactions, config, parameters.stacked(), stop, budget_bytes).parameters
+    def solved(theta: Tensor) -> Parameters:
+        return polish(interactions, config, theta, stop, budget_bytes).parameters
+
+    own, given = proven(parameters), solution is not None
+    solution = solved(parameters.stacked()) if solution is None else solution
     better = proven(solution)
+    if not given and better.relative_gap > PROVEN[torch.float64] and has_spare(solution.stacked()):
+        better = proven(solved(woken(solution.stacked(), random)))
     tight = proven(parameters, better.dual)
     best = min(own, tight, key=lambda proof: proof.gap)
     # To choose the better one, both must hold.
