@@ -27,7 +27,7 @@ from benchmarks.runner import Result, RunOnData, benchmark, execute, known
 from benchmarks.setups import SETUPS, Setup
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
-from ifru.evaluation.chosen_pairs import PairProver, pair_scores
+from ifru.evaluation.chosen_pairs import PairProver, by_change, pair_scores
 from ifru.interactions import Deletion, Interactions
 from ifru.interactions.table import Int64
 from ifru.models import MFConfig
@@ -167,8 +167,7 @@ def _proven(base: Base, prover: PairProver, rows: Int64, served: Sequence[Tensor
     user, item = (torch.from_numpy(side) for side in np.divmod(numbers, base.train.items))
     pairs = ChosenPairs(user, item, torch.ones(len(user), dtype=torch.float64))
     scores = [pair_scores(base.config, Parameters.unstacked(tables, base.train.users), pairs) for tables in served]
-    change = scores[0] - scores[1]
-    pairs = replace(pairs, weight=change / change.norm())
+    pairs = by_change(user, item, scores[1], scores[0])
     start = process_time()
     found = prover.prove(pairs, torch.Generator().manual_seed(seed))
     seconds = process_time() - start

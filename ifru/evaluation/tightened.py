@@ -63,11 +63,11 @@ def tightened(
     def solved(theta: Tensor) -> Parameters:
         return polish(interactions, config, theta, stop, budget_bytes).parameters
 
-    own, given = proven(parameters), solution is not None
-    solution = solved(parameters.stacked()) if solution is None else solution
-    better = proven(solution)
-    if not given and better.relative_gap > PROVEN[torch.float64] and has_spare(solution.stacked()):
-        better = proven(solved(woken(solution.stacked(), random)))
+    own = proven(parameters)
+    found = solved(parameters.stacked()) if solution is None else solution
+    better = proven(found)
+    if solution is None and better.relative_gap > PROVEN[torch.float64] and has_spare(found.stacked()):
+        better = proven(solved(woken(found.stacked(), random)))
     tight = proven(parameters, better.dual)
     best = min(own, tight, key=lambda proof: proof.gap)
     # To choose the better one, both must hold.

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -140,8 +139,11 @@ def with_damping(
     if not isinstance(config, ModuleFamilyConfig):
         return config
     report("calibrating", None)
-    again = partial(fit, config=config, seed=seed, device=device, dtype=dtype)
-    return calibrated(config, parameters, dataset, lambda left: again(left).parameters, seed)
+
+    def again(left: Interactions) -> Parameters:
+        return fit(left, config, seed=seed, device=device, dtype=dtype).parameters
+
+    return calibrated(config, parameters, dataset, again, seed)
 
 
 def _proof(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -227,50 +227,53 @@ def test_a_daemon_that_is_killed_at_every_write_adopts_a_candidate_once_and_brin
     assert {len(ids) for ids in distinct(world.receipts()).values()} == {1}
 
 
-def test_a_crash_at_any_write_of_an_adoption_leaves_nothing_half_done(tmp_path: Path) -> None:
+def dying(
+    tmp_path: Path, prepare: Callable[[World], str], meanwhile: Callable[[World], None] = lambda world: None
+) -> Iterator[tuple[World, str]]:
+    """Worlds, with what prepared them, in which a daemon died at each of its writes and another one went on; at the
+    end the one in which it did not die. meanwhile: what happens between the two."""
     for crash in itertools.count():
         folder = tmp_path / str(crash)
         folder.mkdir()
         world = World(folder)
-        world.submit(erase_user("r0", 0))
-        name = leave(world)
+        name = prepare(world)
         store = FailingStore(world.store, crash=(crash, "after" if crash % 2 else "before"))
-        survived = False
         try:
             world.drain(store=store)
-            survived = True
         except Crash:
+            meanwhile(world)
             world.drain()
+            yield world, name
+        else:
+            yield world, name
+            return
+
+
+def test_a_crash_at_any_write_of_an_adoption_leaves_nothing_half_done(tmp_path: Path) -> None:
+    def prepare(world: World) -> str:
+        world.submit(erase_user("r0", 0))
+        return leave(world)
+
+    worlds = 0
+    for world, name in dying(tmp_path, prepare):
         assert [manifest.candidate for manifest in adopted(world)] == [name]
         assert world.store.list("candidates") == []
         assert "user 0" not in users(world)
         rows = Suppression.read(world.store).rows(world.newest().dataset)
         assert len(rows) == 0
-        if survived:
-            assert crash > 8
-            return
+        worlds += 1
+    assert worlds - 1 > 8, "the last one did not die"
 
 
 def test_a_candidate_is_adopted_once_though_the_daemon_dies_and_a_command_writes_the_next_version(
     tmp_path: Path,
 ) -> None:
-    for crash in itertools.count():
-        folder = tmp_path / str(crash)
-        folder.mkdir()
-        world = World(folder)
-        name = leave(world)
-        store = FailingStore(world.store, crash=(crash, "after" if crash % 2 else "before"))
-        survived = False
-        try:
-            world.drain(store=store)
-            survived = True
-        except Crash:
-            rotate(world.store, bytes(KEY_BYTES), lambda: TIME)
-            world.drain()
+    def rekey(world: World) -> None:
+        rotate(world.store, bytes(KEY_BYTES), lambda: TIME)
+
+    for world, name in dying(tmp_path, leave, rekey):
         assert [manifest.candidate for manifest in adopted(world)] == [name]
         assert world.store.list("candidates") == []
-        if survived:
-            return
 
 
 def test_who_refuses_a_candidate_while_another_adopts_it_takes_that_back(world: World) -> None:
@@ -296,23 +299,14 @@ def test_a_daemon_that_reads_a_candidate_while_another_removes_it_passes_over_it
 
 
 def test_a_refused_candidate_is_gone_wherever_the_daemon_dies(tmp_path: Path) -> None:
-    for crash in itertools.count():
-        folder = tmp_path / str(crash)
-        folder.mkdir()
-        world = World(folder)
+    def prepare(world: World) -> str:
         name = leave(world)
         damaged(world, name)
-        store = FailingStore(world.store, crash=(crash, "after" if crash % 2 else "before"))
-        survived = False
-        try:
-            world.drain(store=store)
-            survived = True
-        except Crash:
-            world.drain()
+        return name
+
+    for world, name in dying(tmp_path, prepare):
         assert adopted(world) == []
         assert world.store.list("candidates") == [f"candidates/{name}/rejected.json"]
-        if survived:
-            return
 
 
 def test_leaving_a_candidate_can_die_at_any_write_and_is_seen_whole_or_not_at_all(world: World) -> None:

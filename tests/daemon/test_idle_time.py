@@ -26,11 +26,13 @@ from ifru.objective import Capabilities
 from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifru.snapshots import Reader
-from ifru.training import fit, polish
+from ifru.training import fit
 from ifrud.prover import Prover
 from ifrud.streams.sources import Event
 from ifrud.streams.sources.jsonl import JsonlSource
-from tests.daemon.world import CONFIG, PATIENCE, World, erase_user, trained_dataset
+from tests.daemon.world import CONFIG, PATIENCE, World, erase_user
+from tests.evaluation.test_dimensions import CONFIG as SADDLE
+from tests.evaluation.test_dimensions import saddle
 
 ALONE = {"max_requests": 1, "max_backlog": 1}
 
@@ -193,14 +195,7 @@ def test_what_is_published_is_the_bound_of_a_better_solution(world: World) -> No
 
 
 def test_a_dimension_that_a_deletion_makes_the_optimum_need_is_found_among_those_that_the_model_has_to_spare() -> None:
-    config, dataset = MFConfig(rank=10, l2=0.2), trained_dataset()
-    theta = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float64).theta
-    left, values, _ = torch.linalg.svd(theta, full_matrices=False)
-    values[2:] = 1e-11
-    dataset.train.delete(np.random.default_rng(1).choice(len(dataset.train), 20, replace=False))
-    stuck = polish(dataset.train, config, (left * values).contiguous()).parameters
-    beside = theta + 1e-3 * torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=theta.dtype)
-    free = polish(dataset.train, config, beside).parameters
+    config, (dataset, stuck, free) = SADDLE, saddle()
     dual = prove(free, dataset.train, config, random=torch.Generator()).dual
     truth = prove(stuck, dataset.train, config, random=torch.Generator(), dual=dual)
     assert prove(stuck, dataset.train, config, random=torch.Generator()).gap > 3 * truth.gap

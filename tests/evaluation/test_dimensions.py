@@ -8,7 +8,7 @@ import torch
 
 from ifru.evaluation.chosen_pairs import PairProver, pair_scores
 from ifru.evaluation.tightened import tightened
-from ifru.interactions import Interactions
+from ifru.interactions import Dataset, Interactions
 from ifru.models import MFConfig
 from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
@@ -19,9 +19,8 @@ from tests.daemon.world import trained_dataset
 CONFIG = MFConfig(rank=10, l2=0.2)
 
 
-@pytest.fixture(scope="module")
-def case() -> tuple[Interactions, Parameters, Parameters]:
-    """Retained interactions, a stationary point of two dimensions, and the optimum."""
+def saddle() -> tuple[Dataset, Parameters, Parameters]:
+    """Data that lack some rows, a stationary point of two dimensions, and the optimum."""
     dataset = trained_dataset()
     theta = fit(dataset.train, CONFIG, seed=0, device=torch.device("cpu"), dtype=torch.float64).theta
     left, values, _ = torch.linalg.svd(theta, full_matrices=False)
@@ -29,7 +28,13 @@ def case() -> tuple[Interactions, Parameters, Parameters]:
     dataset.train.delete(np.random.default_rng(1).choice(len(dataset.train), 20, replace=False))
     stuck = polish(dataset.train, CONFIG, (left * values).contiguous()).parameters
     beside = theta + 1e-3 * torch.randn(theta.shape, generator=torch.Generator().manual_seed(0), dtype=theta.dtype)
-    return dataset.train, stuck, polish(dataset.train, CONFIG, beside).parameters
+    return dataset, stuck, polish(dataset.train, CONFIG, beside).parameters
+
+
+@pytest.fixture(scope="module")
+def case() -> tuple[Interactions, Parameters, Parameters]:
+    dataset, stuck, optimum = saddle()
+    return dataset.train, stuck, optimum
 
 
 def test_by_the_proof_of_a_version(case: tuple[Interactions, Parameters, Parameters]) -> None:
