@@ -14,6 +14,14 @@ LossName = Literal["bce", "squared", "bpr"]
 """bce and squared are of a pair's score, bpr of the difference of two (`ifru.objective.bpr`)."""
 
 
+_CERTAIN = 1e-3
+"""A label is as good as certain this near to 0 and 1."""
+
+_NEAR = 6.0
+"""Scores are near within so many cube roots of the rounding of 1: there the derivative in the middle is closer to the
+mean than a difference of two values is."""
+
+
 class Loss(Protocol):
     """A convex loss ℓ(s, y), twice differentiable in s."""
 
@@ -29,6 +37,10 @@ class Loss(Protocol):
 
     def curvature(self, score: Tensor, label: Tensor) -> Tensor:
         """ℓ''(s, y), in s; never negative."""
+        ...
+
+    def link(self, label: Tensor) -> Tensor:
+        """The score s at which ℓ'(s, y) is zero, or nearly so where there is none."""
         ...
 
     def conjugate(self, dual: Tensor, label: Tensor) -> Tensor:
@@ -59,6 +71,9 @@ class BinaryCrossEntropy:
     def curvature(self, score: Tensor, label: Tensor) -> Tensor:
         return torch.sigmoid(score) * torch.sigmoid(-score)
 
+    def link(self, label: Tensor) -> Tensor:
+        return torch.logit(label, eps=_CERTAIN)
+
     def conjugate(self, dual: Tensor, label: Tensor) -> Tensor:
         probability = (dual + label).clamp(0, 1)
         return torch.xlogy(probability, probability) + torch.xlogy(1 - probability, 1 - probability)
@@ -82,12 +97,24 @@ class Squared:
     def curvature(self, score: Tensor, label: Tensor) -> Tensor:
         return torch.ones_like(score)
 
+    def link(self, label: Tensor) -> Tensor:
+        return label
+
     def conjugate(self, dual: Tensor, label: Tensor) -> Tensor:
         return 0.5 * dual**2 + dual * label
 
     def distance_bound(self, gap: float, weight: float, count: int) -> float:
         """Predictions are scores. The Bregman divergence of ℓ is (s − s*)²/2."""
         return float((2 * max(gap, 0.0) / (weight * count)) ** 0.5)
+
+
+def mean_slope(loss: Loss, start: Tensor, score: Tensor, label: Tensor) -> Tensor:
+    """The mean of ℓ'(·, y) between a starting score and s, (ℓ(s, y) − ℓ(start, y))/(s − start)."""
+    start = start.expand_as(score)
+    way = score - start
+    near = way.abs() < _NEAR * torch.finfo(score.dtype).eps ** (1 / 3)
+    secant = (loss.value(score, label) - loss.value(start, label)) / way.masked_fill(near, 1)
+    return torch.where(near, loss.slope(start + way / 2, label), secant)
 
 
 _LOSSES: dict[LossName, Loss] = {"bce": BinaryCrossEntropy(), "squared": Squared(), "bpr": BinaryCrossEntropy("bpr")}

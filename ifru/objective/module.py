@@ -9,6 +9,12 @@ arXiv 2209.05364)
 which is positive definite whatever the module, and leaves the residual of this system as the debt: o is set anew so.
 The base is where the last deletion found θ. Points on the way of one solve share it.
 
+Training that stops early has moved θ by an interaction's derivatives all along its way, not by those at its end, which
+are next to nothing where the score came to fit (Bae et al. 2024, arXiv 2405.12186). So what a deletion adds to the debt
+is the mean loss derivative on the way of the score, from the best score that all interactions can share to its own:
+
+    −w·(ℓ(s) − ℓ(s₀))/(s − s₀)·∂s/∂θ        ℓ'(s₀, mean label) = 0
+
 Axes as in `ifru.objective.protocol`; G shared weights, n interactions of a chunk, Fu and Fi features. θ [R, K] ends
 with the shared weights as padded rows.
 """
@@ -24,11 +30,12 @@ from typing import Any, Self, cast
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ifru.errors import DataError
 from ifru.interactions import Interactions
 from ifru.interactions.table import Int64
-from ifru.objective.losses import Loss
+from ifru.objective.losses import Loss, mean_slope
 from ifru.objective.module_score import ModuleScore
 from ifru.objective.parameters import Layout
 from ifru.objective.protocol import Capabilities, GradientChange, Linearised
@@ -79,6 +86,7 @@ class ModuleObjective:
         self.item = torch.from_numpy(interactions.incidence.far[: len(interactions)]).to(device)
         self.label = torch.tensor(interactions.label, device=device, dtype=dtype)
         self.weight = torch.from_numpy(interactions.weight * interactions.alive).to(device, dtype)
+        self._labelled = self._weighed()
         self.features = {
             side: torch.tensor(known, device=device, dtype=dtype) for side, known in interactions.features.items()
         }
@@ -102,7 +110,8 @@ class ModuleObjective:
             raise TypeError(f"a point of {type(self).__name__} is needed, not {type(point).__name__}")
         listed = torch.from_numpy(interactions).to(self.device)
         theta, gradient = point.theta, point.gradient
-        removed = self.data_gradient(theta, listed)
+        removed = self.data_gradient(theta, listed, partial(mean_slope, self.loss, self._shared_score()))
+        self._labelled -= self._weighed(listed)
         ends = torch.cat([self.user[listed], self.item[listed]]).long()
         removed.index_add_(0, ends, self.penalty.l2 * theta[ends])
         self.weight[listed] = 0
@@ -123,6 +132,7 @@ class ModuleObjective:
     def relabel(self, interactions: Int64) -> bool:
         listed = torch.from_numpy(interactions).to(self.device)
         self.label[listed] = torch.from_numpy(self.interactions.label[interactions]).to(self.label)
+        self._labelled = self._weighed()
         return False
 
     def value(self, theta: Tensor) -> float:
@@ -167,13 +177,19 @@ class ModuleObjective:
         """Positions [n] of retained interactions, or of listed ones, a chunk at a time."""
         return iter(torch.split(self.weight.nonzero()[:, 0] if listed is None else listed, size))
 
-    def data_gradient(self, theta: Tensor, listed: Tensor | None = None) -> Tensor:
-        """Σ w·ℓ'·∂s/∂θ [R, K] of retained interactions, or of listed ones."""
+    def data_gradient(
+        self,
+        theta: Tensor,
+        listed: Tensor | None = None,
+        slope: Callable[[Tensor, Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Σ w·ℓ'·∂s/∂θ [R, K] of retained interactions, or of listed ones; another slope(s, y) may stand for ℓ'."""
+        slope = slope or self.loss.slope
         out, shared = torch.zeros_like(theta), self.shared(theta)
         of_shared = {name: torch.zeros_like(tensor) for name, tensor in shared.items()}
         for part in self.chunks(listed):
             score, pull = _pullback(partial(self.scores, part), *self.ends(theta, part), shared)
-            self._add(out, of_shared, part, pull(self.weight[part] * self.loss.slope(score, self.label[part])))
+            self._add(out, of_shared, part, pull(self.weight[part] * slope(score, self.label[part])))
         return self.with_shared(out, of_shared)
 
     def curved(self, base: Tensor, x: Tensor) -> Tensor:
@@ -205,6 +221,16 @@ class ModuleObjective:
             for name, tensor in self.layout.parameters(out).shared.items():
                 tensor.copy_(of_shared[name])
         return out
+
+    def _weighed(self, listed: Tensor | slice = slice(None)) -> Tensor:
+        """Σw and Σw·y [2] of retained interactions, or of listed ones, in float64."""
+        weight = self.weight[listed].double()
+        return torch.stack([weight.sum(), (weight * self.label[listed]).sum()])
+
+    def _shared_score(self) -> Tensor:
+        """The best score that all retained interactions can share."""
+        weight, labelled = self._labelled
+        return self.loss.link((labelled / weight).nan_to_num().to(self.dtype))
 
     def _add(
         self,
@@ -342,10 +368,24 @@ class ModulePoint:
         return (factors(slice(first, first + size)) for first in range(0, len(interactions), size))
 
 
-def _pullback(scored: Callable[..., Tensor], *at: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    """Scores [n], and what weights [n] of their derivatives lead back to."""
-    found: Any = torch.func.vjp(scored, *at)
-    return found[0], found[1]
+def _pullback(
+    scored: Callable[..., Tensor], *at: Tensor | Mapping[str, Tensor]
+) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """Scores [n], and what weights [n] of their derivatives lead back to, once.
+
+    As `torch.func.vjp`, whose levels and wrappers cost more than the derivatives of a hundred interactions.
+    """
+    leaves, shape = tree_flatten(at)
+    with torch.enable_grad():
+        free = [leaf.detach().requires_grad_() for leaf in leaves]
+        score = scored(*tree_unflatten(free, shape))
+
+    def pull(weights: Tensor) -> Any:
+        if not score.requires_grad:
+            return tree_unflatten([torch.zeros_like(leaf) for leaf in leaves], shape)
+        return tree_unflatten(torch.autograd.grad(score, free, weights, materialize_grads=True), shape)
+
+    return score.detach(), pull
 
 
 def _shared_rows(layout: Layout) -> int:

@@ -79,14 +79,18 @@ class Derivatives(Subject):
         table = self.data.train
         objective = self.objective(table)
         point = objective.at(self.away())
-        before, theta = point.gradient.clone(), point.theta.clone()
+        before, theta, whole = point.gradient.clone(), point.theta.clone(), point.theta.clone()
         rows = np.union1d(*(request.train for request in self.requests()))
         gone = table.delete(rows)
         change = objective.remove(point, gone)
         empty = torch.from_numpy(table.degree == 0)
         # A model may count on it that rows without data are cleared.
         theta[: len(empty)][empty] = 0
-        expected = self.gradient(theta, table)
+        if self.model.capabilities.response:
+            expected = before + self.response(whole, self.data.train, table)
+            expected[: len(empty)][empty] = 0
+        else:
+            expected = self.gradient(theta, table)
         close(change.point.gradient, expected, "gradient after a deletion")
         told = before.index_add(0, change.rows, change.direct)
         told = told if change.spillover is None else told + change.spillover

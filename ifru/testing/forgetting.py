@@ -24,7 +24,7 @@ _RESIDUAL = Residual(
 )
 
 
-_BATCHES_APART = 0.3
+_BATCHES_APART = 0.4
 """What `within` is of a response, which answers each batch by one linear system where the batch finds the model."""
 
 

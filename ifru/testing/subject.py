@@ -176,6 +176,32 @@ class Subject:
         (of_penalty,) = torch.autograd.grad(self.penalty(at, table), at, create_graph=True)
         return self.moving(of_data + (1 + self.damping) * torch.autograd.grad(of_penalty, at, x)[0])
 
+    def response(self, theta: Tensor, table: Interactions, left: Interactions) -> Tensor:
+        """What a response adds to the debt [R, K] where a table becomes what is left of it: the means of the loss
+        derivatives of what is deleted, on the way of each score from the best one that all can share."""
+        at, gone = theta.detach().requires_grad_(), torch.from_numpy(table.alive & ~left.alive)
+        score = self.scores(at, table)
+        shared = torch.zeros_like(score)
+        for _ in range(50):
+            shared -= self._slope(shared, table).sum() / self._slope(shared, table, 1).sum()
+        places, shares = (torch.from_numpy(each) for each in np.polynomial.legendre.leggauss(50))
+        way = score.detach() - shared
+        mean = sum(
+            share / 2 * self._slope(shared + (1 + place) / 2 * way, table)
+            for place, share in zip(places, shares, strict=True)
+        )
+        (of_data,) = torch.autograd.grad(score, at, mean * gone)
+        before, after = (torch.autograd.grad(self.penalty(at, each), at)[0] for each in (table, left))
+        return self.moving(after - before - of_data)
+
+    def _slope(self, score: Tensor, table: Interactions, times: int = 0) -> Tensor:
+        """The derivative of the loss by each score [N], derived so many times more."""
+        at = score.detach().requires_grad_()
+        found = self.loss(at, table)
+        for _ in range(times + 1):
+            (found,) = torch.autograd.grad(found.sum(), at, create_graph=True)
+        return found.detach()
+
     def served(self, parameters: Parameters, train: Interactions) -> Tensor:
         """Scores [U, I] of all pairs."""
         serving = self.model.serving(parameters.to(CPU, torch.float64), train)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from ifru.objective.losses import LossName, loss_of
+from ifru.objective.losses import LossName, loss_of, mean_slope
 from tests.objective.dense_reference import numerical
 
 LOSSES = pytest.mark.parametrize("name", ["bce", "squared"])
@@ -29,6 +30,27 @@ def test_slope_and_curvature_are_autograds(name: LossName, score: float, label: 
     torch.testing.assert_close(loss.slope(s, y), slope, rtol=1e-8, atol=1e-8)
     (curvature,) = torch.autograd.grad(loss.slope(s, y).sum(), s)
     torch.testing.assert_close(loss.curvature(s, y), curvature, rtol=1e-8, atol=1e-8)
+
+
+@LOSSES
+@numerical
+@given(start=SCORES, way=SCORES | st.floats(-1e-4, 1e-4), label=LABELS)
+def test_a_mean_slope_is_the_mean_over_the_way(name: LossName, start: float, way: float, label: float) -> None:
+    loss, y = loss_of(name), number(label)
+    places, shares = (torch.from_numpy(each) for each in np.polynomial.legendre.leggauss(100))
+    expected = (shares / 2 * loss.slope(start + (1 + places) / 2 * way, y)).sum()
+    found = mean_slope(loss, number(start), number(start + way), y)
+    assert float(found) == pytest.approx(float(expected), abs=1e-9)
+    rough = mean_slope(loss, number(start).float(), number(start + way).float(), y.float())
+    assert float(rough) == pytest.approx(float(expected), rel=1e-3, abs=1e-4)
+
+
+@LOSSES
+@numerical
+@given(label=st.floats(0.01, 0.99))
+def test_a_link_is_the_score_where_the_loss_is_least(name: LossName, label: float) -> None:
+    loss, y = loss_of(name), number(label)
+    assert float(loss.slope(loss.link(y), y)) == pytest.approx(0, abs=1e-12)
 
 
 @LOSSES
