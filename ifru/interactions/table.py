@@ -127,6 +127,8 @@ class Interactions:
         start = np.concatenate([[0], np.cumsum(np.bincount(far, minlength=users + items))])
         self.incidence = Incidence(start, np.concatenate([np.arange(len(order)), by_item]), far)
         self.degree = np.bincount(far[self.alive[self.incidence.order]], minlength=users + items)
+        self.retained = int(self.alive.sum())
+        """Rows that are alive. Counted along, so that asking does not take longer of more data."""
         self._companions = Companions.of(self.origin)
 
     def __len__(self) -> int:
@@ -142,11 +144,6 @@ class Interactions:
     def item_degree(self) -> Int64:
         """[I]: a view."""
         return self.degree[self.users :]
-
-    @property
-    def retained(self) -> int:
-        """Rows that are alive."""
-        return int(self.user_degree.sum())
 
     @property
     def recorded(self) -> Bool:
@@ -208,6 +205,7 @@ class Interactions:
         """Delete rows; returns those that were still alive, ascending and unique."""
         rows = self.kept(np.unique(rows))
         self.alive[rows] = False
+        self.retained -= len(rows)
         np.subtract.at(self.degree, np.concatenate([self.user[rows], self.incidence.far[rows]]), 1)
         return rows
 

@@ -52,7 +52,7 @@ class Brake:
         """
         recent = sum(each.rows for each in self._window(now))
         total = dataset.train.retained + dataset.holdout.retained + recent
-        free, every = (_count(some) for some in ([parts[each] for each in approved], parts.values()))
+        every, free = _count(parts.values()), _count([parts[each] for each in approved]) if approved else 0
         if recent + every - free <= self.share * total:
             return Verdict({}, every - free)
         rows = _Rows(dataset)
