@@ -25,12 +25,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from ifru.errors import DataError
 from ifru.interactions import Interactions
@@ -212,7 +211,7 @@ class ModuleObjective:
         """∂s/∂p and ∂s/∂q [n, K], and w·ℓ'' [n], of a chunk."""
         scored = partial(self.scores, part, shared=self.shared(theta))
         score, pull = _pullback(scored, *self.ends(theta, part))
-        of_user, of_item = pull(torch.ones_like(score))
+        of_user, of_item, _ = pull(torch.ones_like(score))
         return of_user, of_item, self.curvature(score, part)
 
     def with_shared(self, out: Tensor, of_shared: Mapping[str, Tensor]) -> Tensor:
@@ -369,21 +368,25 @@ class ModulePoint:
 
 
 def _pullback(
-    scored: Callable[..., Tensor], *at: Tensor | Mapping[str, Tensor]
-) -> tuple[Tensor, Callable[[Tensor], Any]]:
-    """Scores [n], and what weights [n] of their derivatives lead back to, once.
+    scored: Callable[..., Tensor], user: Tensor, item: Tensor, shared: Mapping[str, Tensor] | None = None
+) -> tuple[Tensor, Callable[[Tensor], tuple[Tensor, Tensor, Mapping[str, Tensor]]]]:
+    """Scores [n], and what weights [n] of their derivatives lead back to, once: rows [n, K], and shared where given.
 
-    As `torch.func.vjp`, whose levels and wrappers cost more than the derivatives of a hundred interactions.
+    As `torch.func.vjp`, which takes longer to set up than the derivatives of a hundred interactions take.
     """
-    leaves, shape = tree_flatten(at)
+    names = list(shared or {})
+    free = [each.detach().requires_grad_() for each in (user, item, *(shared or {}).values())]
     with torch.enable_grad():
-        free = [leaf.detach().requires_grad_() for leaf in leaves]
-        score = scored(*tree_unflatten(free, shape))
+        given = [] if shared is None else [dict(zip(names, free[2:], strict=True))]
+        score = scored(free[0], free[1], *given)
 
-    def pull(weights: Tensor) -> Any:
-        if not score.requires_grad:
-            return tree_unflatten([torch.zeros_like(leaf) for leaf in leaves], shape)
-        return tree_unflatten(torch.autograd.grad(score, free, weights, materialize_grads=True), shape)
+    def pull(weights: Tensor) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:
+        if score.requires_grad:
+            found = torch.autograd.grad(score, free, weights, materialize_grads=True)
+        else:
+            # A module that scores by a constant: autograd does not follow it.
+            found = tuple(torch.zeros_like(each) for each in free)
+        return found[0], found[1], dict(zip(names, found[2:], strict=True))
 
     return score.detach(), pull
 

@@ -47,6 +47,13 @@ class Wide(nn.Module):
         return user * item
 
 
+class Constant(nn.Module):
+    """Scores that say nothing."""
+
+    def forward(self, user: Tensor, item: Tensor, of_user: Tensor | None, of_item: Tensor | None) -> Tensor:
+        return torch.zeros(len(user), dtype=user.dtype)
+
+
 class Logarithm(nn.Module):
     """Scores that are no numbers."""
 

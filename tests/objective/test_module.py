@@ -113,6 +113,13 @@ def test_what_a_deletion_tells_is_what_it_adds_to_the_debt(others: dict[str, obj
     assert bool((change.rows >= objective.entities).any()) != objective.frozen
 
 
+def test_of_scores_that_say_nothing_the_gradient_is_that_of_the_penalty() -> None:
+    dataset, config = ratings(), module_config("Constant")
+    objective = objective_of(config, dataset)
+    point = objective.at(drawn(config, dataset).stacked())
+    torch.testing.assert_close(point.gradient, objective.decay[:, None] * point.theta)
+
+
 def test_a_step_follows_the_quadratic_model_from_the_base() -> None:
     """Wherever a solve has come to, the system is the one that it began with."""
     point = _point("make", {})
