@@ -2,6 +2,7 @@
 
 python examples/from_implicit.py [MODEL.npz DATA.csv USERS.txt ITEMS.txt]        a small model of its own by default
 
+The default needs `pip install -c constraints.txt implicit`.
 DATA has the columns user and item, the ids stand one a line in the order of the model's rows. As commands:
 `ifru import implicit MODEL.npz --data DATA.csv --user-ids USERS.txt --item-ids ITEMS.txt --out URL`, then `ifrud run`.
 """

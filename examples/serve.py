@@ -1,7 +1,7 @@
 """Serve recommendations from the newest version of a model, and change to newer ones as they are published.
 
     python examples/serve.py s3://models/movies [PORT]
-    curl localhost:8000/recommend/196?k=5
+    curl 'localhost:8000/recommend/196?k=5'
 
 A request is answered from one version as a whole. Once a version that has forgotten a user is read, they are unknown.
 """

@@ -11,7 +11,7 @@ Axes: N rows, U users, I items.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from pathlib import Path
@@ -38,7 +38,7 @@ class Suppression:
     parts: what versions added and released, the oldest first.
     """
 
-    key: bytes
+    key: bytes = field(repr=False)
     parts: tuple[Suppressed, ...] = ()
 
     @staticmethod

@@ -48,7 +48,10 @@ def statement(store: Store, since: int, now: datetime) -> dict[str, Any]:
     """
     purge = newest_purge(store)
     if purge is None:
-        raise CertificateError("nothing was purged yet, so there is nothing to certify: collect old versions first")
+        raise CertificateError(
+            "nothing was purged yet, so there is nothing to certify: what was erased is in versions that are kept, "
+            "until a full version was written after it (full_after_s) and all those before that are collected"
+        )
     reader = Reader(store)
     entries = [reader.entry(version) for version in range(since + 1, purge.version)]
     tombstones = [entry for entry in entries if isinstance(entry, Tombstone)]

@@ -87,7 +87,7 @@ def test_who_cannot_read_or_answer_is_not_ready_and_says_why_and_since_when(
     hand.now = PATIENCE + 1
     contact.silent(0.0)
     answer = httpx.get(f"{server.url}/readyz")
-    assert (answer.status_code, answer.text) == (503, f"ready; {peer} away since 2026-11-21T00:00:00+00:00\n")
+    assert (answer.status_code, answer.text) == (503, f"not ready; {peer} away since 2026-11-21T00:00:00+00:00\n")
     assert httpx.get(f"{server.url}/status").json()["away"] == {peer: "2026-11-21T00:00:00Z"}
     shown = httpx.get(f"{server.url}/metrics").text
     name = f"{peer}_connected" if peer in ("source", "store") else f'outbox_connected{{outbox="{peer}"}}'

@@ -61,7 +61,8 @@ def admin_app(
         away = [
             f"; {peer} away since {since.isoformat() if since else 'the start'}" for peer, since in status.away.items()
         ]
-        return PlainTextResponse(f"{status.state}{''.join(away)}\n", 200 if board.ready else 503)
+        state = "not ready" if status.state == "ready" and not board.ready else status.state
+        return PlainTextResponse(f"{state}{''.join(away)}\n", 200 if board.ready else 503)
 
     @app.get("/metrics", dependencies=[Depends(authorized)])
     async def metrics() -> Response:
