@@ -37,10 +37,6 @@ def recorded(times: bool = False) -> Recorded:
     return Recorded(user, item, None, time, [f"ü{n}" for n in range(USERS)], [f"i{n}" for n in range(ITEMS)])
 
 
-def test_what_is_shown_of_a_list_holds_no_key() -> None:
-    assert repr(KEY) not in repr(Suppression(KEY))
-
-
 def dataset() -> Dataset:
     return split(recorded(), LabelRule.parse("positive:1"), holdout=0.3, seed=0)
 
@@ -73,6 +69,10 @@ def still_meant(requests: list[Request]) -> list[Request]:
                 for pair in pairs or ():
                     standing.pop(pair, None)
     return list(standing.values())
+
+
+def test_what_is_shown_of_a_list_holds_no_key() -> None:
+    assert repr(KEY) not in repr(Suppression(KEY))
 
 
 @given(st.lists(subjects, max_size=12), st.integers(0, 12))

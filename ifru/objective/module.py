@@ -376,9 +376,9 @@ def _pullback(
     """
     names = list(shared or {})
     free = [each.detach().requires_grad_() for each in (user, item, *(shared or {}).values())]
+    rows, of_shared = free[:2], dict(zip(names, free[2:], strict=True))
     with torch.enable_grad():
-        given = [] if shared is None else [dict(zip(names, free[2:], strict=True))]
-        score = scored(free[0], free[1], *given)
+        score = scored(*rows) if shared is None else scored(*rows, of_shared)
 
     def pull(weights: Tensor) -> tuple[Tensor, Tensor, Mapping[str, Tensor]]:
         if score.requires_grad:

@@ -152,7 +152,7 @@ class _Walk:
                 self._tell(path, "lies among the manifests and is none")
         versions = sorted(version for path in manifests if (version := manifest_version(path)))
         if not versions:
-            raise NoVersion("there is no version yet: train one (ifru train), or check the URL of the store")
+            raise NoVersion.yet()
         return versions
 
     def _fetch(self, version: int) -> _Fetched:

@@ -10,6 +10,11 @@ from ifru.errors import IfruError
 class NoVersion(IfruError):
     """There is no such version, or it was collected."""
 
+    @staticmethod
+    def yet() -> NoVersion:
+        """Of a prefix without any."""
+        return NoVersion("there is no version yet: train one (ifru train), or check the URL of the store")
+
 
 class CorruptFile(IfruError):
     """A stored file is not what was written. `path` names it."""

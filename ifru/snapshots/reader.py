@@ -196,7 +196,7 @@ class Reader:
     def _listed(self) -> int:
         versions = [manifest_version(path) or 0 for path in self._store.list(MANIFESTS)]
         if not any(versions):
-            raise NoVersion("there is no version yet: train one (ifru train), or check the URL of the store")
+            raise NoVersion.yet()
         return max(versions)
 
     def _newer(self, held: Version | None) -> Version | None:

@@ -79,7 +79,7 @@ class Derivatives(Subject):
         table = self.data.train
         objective = self.objective(table)
         point = objective.at(self.away())
-        before, theta, whole = point.gradient.clone(), point.theta.clone(), point.theta.clone()
+        before, theta = point.gradient.clone(), point.theta.clone()
         rows = np.union1d(*(request.train for request in self.requests()))
         gone = table.delete(rows)
         change = objective.remove(point, gone)
@@ -87,7 +87,7 @@ class Derivatives(Subject):
         # A model may count on it that rows without data are cleared.
         theta[: len(empty)][empty] = 0
         if self.model.capabilities.response:
-            expected = before + self.response(whole, self.data.train, table)
+            expected = before + self.response(self.away(), self.data.train, table)
             expected[: len(empty)][empty] = 0
         else:
             expected = self.gradient(theta, table)
