@@ -93,12 +93,19 @@ def minimise(
     theta = theta.clone()
     sweeps = plan.sweeps if objective.capabilities.bipartite else 0
     users = objective.interactions.users
-    rows = np.arange(len(theta))
+    rows, value = np.arange(len(theta)), objective.at(theta).value if sweeps else math.nan
     for sweep in range(sweeps):
+        before = theta.clone()
         for side in (rows[:users], rows[users:]):
             point = objective.at(theta)
             theta[side] -= whole(point, side).apply(point.gradient[side])
-        report(Progress(sweep + 1, "sweep", objective.at(theta).value, math.nan, 0))
+        reached = objective.at(theta).value
+        if not reached <= value:
+            # Far from a minimum full steps on the rows may lead away from it; the trust region does not.
+            theta = before
+            break
+        value = reached
+        report(Progress(sweep + 1, "sweep", value, math.nan, 0))
     return _newton(objective, theta, plan, report, stop, narrow)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ifru.interactions import Columns, Interactions
@@ -25,6 +25,7 @@ seeds = st.integers(0, 2**31)
 
 
 @numerical
+@example(971, "bce", False, 0.02, 2, 3.0)
 @given(seeds, losses, st.booleans(), penalties, st.integers(1, 3), st.floats(1e-3, 3))
 def test_the_gap_of_any_parameters_covers_what_training_gains(
     seed: int, loss: str, bias: bool, l2: float, rank: int, scale: float
