@@ -77,10 +77,9 @@ class Proofs:
             return
         self._started = newest.version, newest.time
         engine, earlier = model.engine, tuple if self._looked else self._requests.earlier
+        config, tables, owes = engine.config, engine.parameters, model.settled.total
         try:
-            self._prover.start(
-                newest.version, engine.config, engine.parameters, model.dataset, requests, known, earlier
-            )
+            self._prover.start(newest.version, config, tables, model.dataset, requests, known, owes, earlier)
             self._looked = True
         except ProofTooLarge as error:
             self._not_proven(error)

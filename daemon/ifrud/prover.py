@@ -19,10 +19,10 @@ import torch
 from ifru.evaluation.chosen_pairs import PairProver
 from ifru.interactions import Dataset
 from ifru.models import ModelConfig, model_of
-from ifru.models.proving import prove
+from ifru.models.proving import prove, prove_by
 from ifru.models.quality import holdout_auc
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual, ProofError
+from ifru.proof import Proof, ProofError
 from ifru.training import PROVEN, Plan, minimise
 from ifru.training.dimensions import has_spare, woken
 from ifrud.memory import Memory
@@ -66,7 +66,8 @@ class Proven:
 class _Snapshot:
     """A version that is proven, copied: its owner may go on changing it. known: whether its bound is.
 
-    requests: to be proven one by one. earlier(): finds others. budget: bytes of the inverse blocks.
+    owes: the share of all that deletions have added that is left to do, 0 of one that was only trained. requests: to be
+    proven one by one. earlier(): finds others. budget: bytes of the inverse blocks.
     """
 
     version: int
@@ -74,6 +75,7 @@ class _Snapshot:
     tables: Parameters
     dataset: Dataset
     known: bool
+    owes: float
     requests: Sequence[Unproven]
     earlier: Callable[[], Sequence[Unproven]]
     budget: float
@@ -84,7 +86,7 @@ class _Solution:
     """Next to the optimum of what a version retains. open: whether the rank is too small for a proof that closes."""
 
     parameters: Parameters
-    dual: Dual
+    proof: Proof
     open: bool
 
 
@@ -124,18 +126,22 @@ class Prover:
         dataset: Dataset,
         requests: Sequence[Unproven] = (),
         known: bool = False,
+        owes: float = math.inf,
         earlier: Callable[[], Sequence[Unproven]] = tuple,
     ) -> None:
         """Begin with a version; it is copied, so its owner may go on changing it. known: whether its bound is.
 
-        requests: to be proven one by one after that, in their order. earlier(): finds others, on the prover's thread.
+        owes: the share of all that deletions have added that it has left to do. requests: to be proven one by one after
+        that, in their order. earlier(): finds others, on the prover's thread.
         Raises ProofTooLarge.
         """
         budget = self._memory.for_proof(config, parameters, dataset)
         copy = parameters.to("cpu", copy=True)
-        snapshot = _Snapshot(version, config, copy, dataset.copy(), known, requests, earlier, budget)
+        snapshot = _Snapshot(version, config, copy, dataset.copy(), known, owes, requests, earlier, budget)
         random = torch.Generator().manual_seed(self._fresh_seed())
-        self._work = _Work(snapshot, self._memory, self._pace, random)
+        before = self._work
+        reached = before.reached if before is not None and before.config == config else 0.0
+        self._work = _Work(snapshot, self._memory, self._pace, random, reached)
         self._future = self._pool.submit(self._work.run)
 
     def result(self) -> Proven | RequestProven | Unproven | None:
@@ -176,40 +182,58 @@ class Prover:
 
 
 class _Work:
-    """All that is proven about one version. found: what was; the thread that owns the model takes it."""
+    """All that is proven about one version. found: what was; the thread that owns the model takes it.
 
-    def __init__(self, snapshot: _Snapshot, memory: Memory, pace: Pace, random: torch.Generator) -> None:
+    reached: the relative gap that solving on came to last, or training, where the rank is too small for a proof that
+    closes; 0 where it is not, or nobody knows.
+    """
+
+    def __init__(
+        self, snapshot: _Snapshot, memory: Memory, pace: Pace, random: torch.Generator, reached: float
+    ) -> None:
         self._snapshot, self._memory, self._pace, self._random = snapshot, memory, pace, random
+        self.config, self.reached = snapshot.config, reached
         self._steps = count(1)
         self.unwanted = Event()
         self.found = deque[Proven | RequestProven | Unproven]()
 
     def run(self) -> None:
         """The version first: with its own dual point, which costs the gap the first order of what the version lacks;
-        that of a solution next to the optimum does not. Then request by request."""
+        that of a solution next to the optimum does not. Then request by request.
+
+        While events come, nothing is solved for a gap that solving on would hardly close, as it did not before."""
         self._pace.begin()
         known, requests = self._snapshot.known, self._snapshot.requests
         if not known or requests:
             solution = self._solution() if known else self._prove()
-            if solution.open:
+            if solution is None or solution.open:
                 self.found += [RequestProven(each.request, self._snapshot.version) for each in requests]
             elif requests:
                 self._prove_requests(solution.parameters)
         self.found += self._snapshot.earlier()
 
-    def _prove(self) -> _Solution:
+    def _prove(self) -> _Solution | None:
         snapshot = self._snapshot
         config, tables, train = snapshot.config, snapshot.tables, snapshot.dataset.train
         own = prove(tables, train, config, random=self._random, check=self._go_on)
         quality = {RMS_BOUND: own.rms_bound, RELATIVE_GAP: own.relative_gap}
+        if snapshot.owes == 0 and own.relative_gap > PROVEN[tables.computed_in] and not has_spare(tables.stacked()):
+            self.reached = own.relative_gap
+        if self._pace.held_back and (1 - NEAR) * own.relative_gap <= self.reached:
+            self._finish(quality)
+            return None
         self.found.append(Proven(snapshot.version, quality, final=False))
         solution = self._solution(own.objective)
-        tight = prove(tables, train, config, random=self._random, dual=solution.dual, check=self._go_on)
+        tight = prove_by(solution.proof, tables, train, config)
         best = min(own, tight, key=lambda proof: proof.gap)
-        quality = {RMS_BOUND: best.rms_bound, RELATIVE_GAP: best.relative_gap}
-        auc = holdout_auc(config, tables, snapshot.dataset)
-        self.found.append(Proven(snapshot.version, quality if auc is None else quality | {"auc": auc}))
+        self.reached = best.relative_gap if solution.open else 0.0
+        self._finish({RMS_BOUND: best.rms_bound, RELATIVE_GAP: best.relative_gap})
         return solution
+
+    def _finish(self, quality: dict[str, float]) -> None:
+        snapshot = self._snapshot
+        auc = holdout_auc(snapshot.config, snapshot.tables, snapshot.dataset)
+        self.found.append(Proven(snapshot.version, quality if auc is None else quality | {"auc": auc}))
 
     def _solution(self, published: float = math.inf) -> _Solution:
         """As near to the optimum as it pays off. published: L of the version."""
@@ -230,7 +254,7 @@ class _Work:
                 # It grows from a slope that is next to none.
                 tolerances = tolerances[-1:]
             elif stays or proof.gap <= NEAR * (published - proof.objective) or len(tolerances) == 1:
-                return _Solution(solved.parameters, proof.dual, missing)
+                return _Solution(solved.parameters, proof, missing)
             else:
                 tolerances.pop(0)
 

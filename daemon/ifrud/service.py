@@ -84,6 +84,9 @@ class Service:
         self._refined = not self.idle.refine or self.idle.refined
         while drain and self.adoption.look(self._new_watch):
             pass
+        if self.idle.prove and not drain:
+            # Before events make another version of it.
+            self.proofs.beside()
         goal = Goal(self._source.end()) if drain else None
         try:
             while not stop() and not (goal and self._reached(goal)):

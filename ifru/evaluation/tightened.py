@@ -15,9 +15,9 @@ from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.models import ModelConfig
-from ifru.models.proving import prove
+from ifru.models.proving import prove, prove_by
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual, Proof, uninterrupted
+from ifru.proof import Proof, uninterrupted
 from ifru.training import PROVEN, polish
 from ifru.training.dimensions import has_spare, woken
 
@@ -42,19 +42,19 @@ def tightened(
     config: ModelConfig,
     *,
     random: torch.Generator,
-    solution: Parameters | None = None,
+    solution: Proof | None = None,
     check: Callable[[], None] = uninterrupted,
     budget_bytes: float = math.inf,
 ) -> Tightened:
     """Prove a version with its own dual point and with that of a better solution.
 
-    solution: parameters next to the optimum of the same data; without them, the version is copied and solved on from
-    in float64. random: as for `prove`. check(): called at every step and every product with the Hessian; what it raises
-    ends the work. budget_bytes: of the inverse blocks while solving on. Raises ProofError as `prove` does.
+    solution: the proof of parameters next to the optimum of the same data; without it, the version is copied and solved
+    on from in float64. random: as for `prove`. check(): called at every step and every product with the Hessian; what
+    it raises ends the work. budget_bytes: of the inverse blocks while solving on. Raises ProofError as `prove` does.
     """
 
-    def proven(version: Parameters, dual: Dual | None = None) -> Proof:
-        return prove(version, interactions, config, random=random, dual=dual, check=check)
+    def proven(version: Parameters) -> Proof:
+        return prove(version, interactions, config, random=random, check=check)
 
     def stop() -> bool:
         check()
@@ -64,11 +64,13 @@ def tightened(
         return polish(interactions, config, theta, stop, budget_bytes).parameters
 
     own = proven(parameters)
-    found = solved(parameters.stacked()) if solution is None else solution
-    better = proven(found)
-    if solution is None and better.relative_gap > PROVEN[torch.float64] and has_spare(found.stacked()):
-        better = proven(solved(woken(found.stacked(), random)))
-    tight = proven(parameters, better.dual)
+    better = solution
+    if better is None:
+        found = solved(parameters.stacked())
+        better = proven(found)
+        if better.relative_gap > PROVEN[torch.float64] and has_spare(found.stacked()):
+            better = proven(solved(woken(found.stacked(), random)))
+    tight = prove_by(better, parameters, interactions, config)
     best = min(own, tight, key=lambda proof: proof.gap)
     # To choose the better one, both must hold.
     failure = own.failure_probability + tight.failure_probability

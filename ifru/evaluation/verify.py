@@ -24,7 +24,7 @@ from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.table import Float32, Int32, Int64
 from ifru.models import ModelConfig, model_of
-from ifru.models.proving import prove
+from ifru.models.proving import prove, prove_by
 from ifru.models.quality import Float64, auc, scores
 from ifru.models.ranking import all_items, ndcg
 from ifru.objective.parameters import Parameters
@@ -367,6 +367,6 @@ def _distance(task: Task, answer: Scored, target: Retrained, train: Interactions
     solution = prove(target.parameters, *where, random=random)
     if solution.relative_gap <= PROVEN[torch.float64]:
         # Next to the optimum no other dual point is better.
-        return Distance(true, prove(answer.parameters, *where, random=random, dual=solution.dual).rms_bound), True
-    found = tightened(answer.parameters, *where, random=random, solution=target.parameters)
+        return Distance(true, prove_by(solution, answer.parameters, *where).rms_bound), True
+    found = tightened(answer.parameters, *where, random=random, solution=solution)
     return Distance(true, found.proof.rms_bound), False

@@ -10,7 +10,7 @@ from ifru.interactions import Interactions
 from ifru.models.config import ModelConfig
 from ifru.models.registry import model_of
 from ifru.objective.parameters import Parameters
-from ifru.proof import Dual, Proof, ProofError, proof_of, uninterrupted
+from ifru.proof import Dual, Duality, Proof, ProofError, proof_by, proof_of, uninterrupted
 
 
 def prove(
@@ -26,7 +26,16 @@ def prove(
 
     Raises ProofError where no proof is known for this kind of model, and as `proof_of` does.
     """
+    return proof_of(parameters, _duality(interactions, config), random=random, dual=dual, check=check)
+
+
+def prove_by(known: Proof, parameters: Parameters, interactions: Interactions, config: ModelConfig) -> Proof:
+    """`proof_by` what is known of other parameters of the model on the same interactions. Raises as `prove` does."""
+    return proof_by(known, parameters, _duality(interactions, config))
+
+
+def _duality(interactions: Interactions, config: ModelConfig) -> Duality:
     model = model_of(config)
     if not model.capabilities.provable:
         raise ProofError(f"no proof is known for models of the kind {config.name!r}; ifru verify measures instead")
-    return proof_of(parameters, model.duality(interactions), random=random, dual=dual, check=check)
+    return model.duality(interactions)

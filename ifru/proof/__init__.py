@@ -8,7 +8,7 @@ from ifru.proof.direction import Direction
 from ifru.proof.dual import Dual
 from ifru.proof.duality import Duality
 from ifru.proof.errors import ProofError
-from ifru.proof.proof import Proof, proof_of, uninterrupted
+from ifru.proof.proof import Proof, proof_by, proof_of, uninterrupted
 from ifru.proof.propagated import PropagatedDuality
 from ifru.proof.stored import decode_dual, encode_dual
 from ifru.proof.stored_pairs import decode_pair_dual, encode_pair_dual
@@ -31,6 +31,7 @@ __all__ = [
     "encode_dual",
     "encode_pair_dual",
     "interval",
+    "proof_by",
     "proof_of",
     "trimmed",
     "uninterrupted",

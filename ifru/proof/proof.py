@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -111,6 +111,16 @@ def proof_of(
             None if rows is None else scale**0.5 * rows,
         ),
     )
+
+
+def proof_by(known: Proof, parameters: Parameters, duality: Duality) -> Proof:
+    """The proof of other parameters on the same data by the lower bound on min L that is known: one evaluation of L."""
+    theta = in_float64(parameters, duality)
+    primal = objective(theta, duality.scores(theta), duality)
+    gap = max(primal.value + primal.error - known.dual_value, 0.0)
+    relative = gap / primal.value if primal.value > 0 else 0.0
+    bound = _distance(gap, duality)
+    return replace(known, objective=primal.value, gap=gap, relative_gap=relative, rms_bound=bound, direction=None)
 
 
 def _enough(bound: Bound, primal: Sum, score: Tensor) -> Enough:

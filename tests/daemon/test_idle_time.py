@@ -27,7 +27,8 @@ from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifru.snapshots import Reader
 from ifru.training import fit
-from ifrud.prover import Prover
+from ifrud.pace import Pace
+from ifrud.prover import Proven, Prover
 from ifrud.streams.sources import Event
 from ifrud.streams.sources.jsonl import JsonlSource
 from tests.daemon.world import CONFIG, PATIENCE, World, erase_user
@@ -205,6 +206,34 @@ def test_a_dimension_that_a_deletion_makes_the_optimum_need_is_found_among_those
         assert prover.busy
     prover.close()
     assert proven.quality["relative_gap"] == pytest.approx(truth.relative_gap, rel=0.05)
+
+
+@pytest.mark.parametrize("owes", [0.1, 0.0])
+@pytest.mark.parametrize(("rank", "l2", "found"), [(2, 0.05, 1), (10, 0.3, 2)])
+def test_while_events_come_what_gained_nothing_before_is_not_solved_for_again(
+    world: World, rank: int, l2: float, found: int, owes: float
+) -> None:
+    """Where the rank is too small for a proof that closes, a better solution hardly gives a better bound."""
+    config, dataset = MFConfig(rank=rank, l2=l2), world.newest().dataset
+    tables = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float32).parameters
+    if owes:
+        dataset.train.delete(np.arange(3))
+    prover, results = Prover(pace=Pace(wait=lambda event, seconds: None)), list[Proven]()
+    # Of one that was only trained nothing needs to be known from before.
+    for version in (1, 2, 3) if owes else (2, 3):
+        if version == 2:
+            prover.hold_back(0.5)
+        else:
+            prover.let_go()
+        prover.start(version, config, tables, dataset, owes=owes)
+        while prover.busy:
+            if isinstance(proven := prover.result(), Proven):
+                results.append(proven)
+    prover.close()
+    assert [proven.version for proven in results if proven.version != 1] == [*found * [2], 3, 3]
+    assert [proven.final for proven in results if proven.version == 2] == [False, True][-found:]
+    best, last = (min(each.quality["rms_bound"] for each in results if each.version == which) for which in (3, 2))
+    assert last <= 1.1 * best
 
 
 def test_a_proof_that_fails_is_told_to_whoever_asks_for_it(world: World) -> None:

@@ -19,6 +19,7 @@ from ifru.interactions.generated import generate
 from ifru.interactions.labels import LabelRule
 from ifru.interactions.loading import split
 from ifru.models import MFConfig
+from ifru.models.proving import prove_by
 from ifru.objective.parameters import Parameters
 from ifru.proof import ProofError
 from ifru.training import fit, polish
@@ -31,7 +32,7 @@ KINDS = [(loss, bias) for loss in ("bce", "squared") for bias in (False, True)]
 
 def bounded(small: Case, theta: Tensor, solution: Tensor | None = None) -> Tightened:
     users = small.interactions.users
-    better = None if solution is None else Parameters.unstacked(solution, users)
+    better = None if solution is None else small.prove(solution)
     random = torch.Generator().manual_seed(7)
     return tightened(
         Parameters.unstacked(theta, users), small.interactions, small.config, random=random, solution=better
@@ -112,6 +113,21 @@ def test_too_small_a_rank_is_told_and_the_better_of_both_bounds_is_taken(bias: b
         assert found.rank_limited
         given = small.prove(theta, dual=found.solution.dual)
         assert found.proof.gap == pytest.approx(min(found.own.gap, given.gap), rel=1e-6)
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
+@pytest.mark.parametrize("loss", ["bce", "squared"])
+def test_the_lower_bound_of_a_proof_proves_other_parameters_as_its_dual_point_does(loss: str, bias: bool) -> None:
+    small = case(424, loss=loss, bias=bias, l2=0.1)
+    optimum = small.trained(small.start())
+    known = small.prove(optimum)
+    for theta in (optimum, optimum + 1e-6, optimum + 1e-2, small.start()):
+        other = Parameters.unstacked(theta, small.interactions.users)
+        by, given = prove_by(known, other, small.interactions, small.config), small.prove(theta, known.dual)
+        assert by.gap == pytest.approx(given.gap, rel=1e-3, abs=1e-11 * given.objective)
+        assert by.rms_bound == pytest.approx(given.rms_bound, rel=1e-3, abs=1e-5)
+        assert by.objective == given.objective
+        assert by.gap >= small.value(theta) - small.value(optimum)
 
 
 def test_the_versions_own_dual_point_is_kept_where_it_is_the_better_one() -> None:
