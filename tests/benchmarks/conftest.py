@@ -40,7 +40,7 @@ def users(case_of: Callable[[str], Case]) -> Case:
 
 @pytest.fixture(scope="session")
 def budget() -> Budget:
-    return Budget(seconds=1.0, repeats=1, coarse=True)
+    return Budget(seconds=10.0, repeats=1, coarse=True)
 
 
 @pytest.fixture(scope="session")
