@@ -10,7 +10,7 @@ import ifru
 from ifru import Engine, EngineSettings, MFConfig
 
 PACKAGE = Path(str(ifru.__file__)).parent
-MOST = 15
+MOST = 16
 
 
 def files_run(engine: Engine, user: int) -> list[str]:

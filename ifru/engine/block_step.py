@@ -28,17 +28,17 @@ class BlockStep:
         state = self._state
         return float(state.decrements[self._own(rows)].sum()) / max(state.total_decrement, 1e-300)
 
-    def run(self, rows: Tensor, scaled: Tensor) -> tuple[Tensor, float]:
+    def run(self, rows: Tensor, scaled: Tensor) -> float:
         """Move rows [S], ascending, by −B⁻¹g, which is −scaled [S, K], shared ones aside.
 
-        Returns the rows that moved, and the sum of the squared decrements that is predicted to be left.
+        Returns the sum of the squared decrements that is predicted to be left.
         """
         state = self._state
         rows = self._own(rows)
         inside, before = float(state.decrements[rows].sum()), state.total_decrement
         state.move(rows, -scaled[: len(rows)])
         self._open = max(before - inside, 0.0), inside
-        return rows, max(before - (1 - self._share) * inside, 0.0)
+        return max(before - (1 - self._share) * inside, 0.0)
 
     def learn(self) -> None:
         """Take up what the last step has left, once the debt is settled."""

@@ -24,10 +24,21 @@ from torch import Tensor
 from ifru.curvature.cache import Counters, CurvatureCache
 from ifru.engine.block_step import BlockStep
 from ifru.engine.push import Budget, Push
+from ifru.engine.rounding import Grid, Rounding
 from ifru.engine.settings import EngineSettings
 from ifru.engine.state import Removal, State, incident
 from ifru.engine.supported import check_support
-from ifru.engine.supports import Support, Supports, densest, of_all_rows, of_push, of_support, on_support
+from ifru.engine.supports import (
+    RADIUS,
+    Support,
+    Supports,
+    densest,
+    of_all_rows,
+    of_push,
+    of_support,
+    on_all_rows,
+    on_support,
+)
 from ifru.engine.update import NOTHING_CARRIED, Carried, Settled, Update
 from ifru.errors import IfruError
 from ifru.interactions import Dataset, Deletion
@@ -37,27 +48,18 @@ from ifru.objective.parameters import Parameters
 from ifru.objective.response import ResponseObjective
 from ifru.solvers.pcg import Limits, never
 from ifru.solvers.reason import Reason
-from ifru.solvers.trust_region import LOOSE, descend
 
 _ROUNDS = 2
 """Local answers that are tried before all rows are."""
 
-_AIM, _LOOSE_AIM = 0.7, 0.9
-"""Shares of the tolerance that answers are predicted to leave: the rest is for what they set off and do not see. A
-loose one on all rows sees all but the second order, which is little beside what it may leave."""
+_AIM = 0.7
+"""Share of the tolerance that local answers are predicted to leave: the rest is for what they do not see."""
 
 _EACH = _AIM / math.sqrt(2)
 """Where two things leave something, a support and the solve on it, each may leave so much."""
 
-_RADIUS = 2.0
-"""Bound on a step, in lengths of the plain block step. Useful steps have 1.1 to 2 such lengths. On all rows the bound
-moves with what steps gain. A solve on a support cannot see rows outside, so nothing else limits its step."""
-
 _FEW, _REACHED, _DEAR = 1 << 14, 0.5, 0.3
 """Interactions read in milliseconds; share of the debt that a block step of more reaches; influence all rows leave."""
-
-_EXACTEST = 0.01
-"""No linear solve aims lower than this share of its right-hand side: re-linearising is worth more."""
 
 
 class UpdateFailed(IfruError):
@@ -77,9 +79,8 @@ class _NotLower(ArithmeticError):
 
 @dataclass(frozen=True)
 class _Answer:
-    """How an update came about: the rows [S] that it moved; see `Update` for the other fields."""
+    """How an update came about; see `Update` for the fields."""
 
-    moved: Tensor
     method: str
     reason: Reason
     influence: float
@@ -88,10 +89,9 @@ class _Answer:
 
     def then(self, other: _Answer) -> _Answer:
         """This answer, followed by another one."""
-        moved = torch.unique(torch.cat([self.moved, other.moved]))
         iterations = self.iterations + other.iterations
         read = self.interactions_read + other.interactions_read
-        return replace(other, moved=moved, iterations=iterations, interactions_read=read)
+        return replace(other, iterations=iterations, interactions_read=read)
 
 
 class Engine:
@@ -128,10 +128,10 @@ class Engine:
             objective = ResponseObjective(objective)
         owed = None if debt is None else debt.stacked()
         check_support(settings.support, objective.capabilities, config.name)
-        self.state = State(objective, theta, CurvatureCache(objective, settings.cache_bytes), owed)
         self._now, self._beat = now, beat
         self._seconds: dict[str, float] = {}
-        self._supports, self._push = Supports(self.state, settings), Push(self.state, now, beat=beat)
+        self._rounding = Rounding(parameters.user.dtype)
+        self._work_on(State(objective, theta, CurvatureCache(objective, settings.cache_bytes), owed))
         self._block_step = BlockStep(self.state) if objective.capabilities.response else None
         self._added, self._batch = carried.added, carried.batch
 
@@ -186,7 +186,7 @@ class Engine:
             answer = self._answer(removal, np.union1d(deleted.train, deleted.train_labels.rows))
         except ArithmeticError as error:
             raise UpdateFailed(str(error)) from error
-        return self._update(deleted, torch.cat([removal.emptied, answer.moved]), answer)
+        return self._update(deleted, removal.emptied, answer)
 
     def settle(self) -> Settled:
         """Make the debt exact after an update; the next update does it otherwise."""
@@ -207,10 +207,15 @@ class Engine:
                 self._settle()
             if self._influence(self.state.total_decrement) <= self.settings.refined:
                 return None
+            self.state.origins.clear()
             answer = self._on_all_rows(self.settings.refined, stop)
         except ArithmeticError as error:
             raise UpdateFailed(str(error)) from error
-        return self._update(Deletion.nothing(), answer.moved, answer)
+        return self._update(Deletion.nothing(), self.state.rows[:0], answer)
+
+    def _work_on(self, state: State) -> None:
+        self.state = state
+        self._supports, self._push = Supports(state, self.settings), Push(state, self._now, beat=self._beat)
 
     def _settle(self) -> int:
         """Make the debt exact; returns the number of interactions read."""
@@ -248,17 +253,16 @@ class Engine:
 
     def _or_all_rows(self, local: Callable[[], _Answer], settles: bool = True) -> _Answer:
         """A local answer, settled. Where it leaves more than nothing done, all is put back, and all rows are moved."""
-        before = self._influence(self.state.total_decrement)
-        self.state.origins.clear()
+        before, since = self._influence(self.state.total_decrement), len(self.state.origins)
         try:
             answer = self._settled(local()) if settles else local()
-            if answer.influence <= before and bool(self.state.point.theta[answer.moved].isfinite().all()):
+            moved = torch.cat([self.state.rows[:0], *(rows for rows, _ in self.state.origins[since:])])
+            if answer.influence <= before and bool(self.state.point.theta[moved].isfinite().all()):
                 return answer
         except ArithmeticError:
             # What a local answer has met far from where it began says nothing of an answer on all rows.
             pass
-        self.state = self.state.put_back()
-        self._supports, self._push = Supports(self.state, self.settings), Push(self.state, self._now, beat=self._beat)
+        self._work_on(self.state.put_back(since))
         return self._on_all_rows(self.settings.tolerance, self._beating)
 
     def _cheapest(self, touched: Tensor) -> _Answer:
@@ -284,7 +288,7 @@ class Engine:
 
     def _nothing(self) -> _Answer:
         influence = self._influence(self.state.total_decrement)
-        return _Answer(self.state.rows[:0], "none", Reason.NOTHING_TO_MOVE, influence, 0, 0)
+        return _Answer("none", Reason.NOTHING_TO_MOVE, influence, 0, 0)
 
     def _allowed(self, aim: float) -> float:
         """What squared decrements may sum to that leave a share of the tolerance."""
@@ -303,15 +307,15 @@ class Engine:
         if pushed.reason in (Reason.STALLED, Reason.ROUNDS):
             raise _NotLower
         influence = self._influence(pushed.left)
-        return _Answer(pushed.rows, "push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
+        return _Answer("push", pushed.reason, influence, pushed.iterations, pushed.interactions_read)
 
     def _pushed(self, removal: Removal) -> _Answer:
         """One push; of a response, one block step. All rows where it leaves more than nothing done."""
         if self._block_step is None:
             return self._or_all_rows(partial(self._by_push, removal.touched), settles=False)
         with self._stage("solve"):
-            before, (moved, left) = self.state.total_decrement, self._block_step.run(removal.touched, removal.scaled)
-        local = _Answer(moved, "push", Reason.STEPS, self._influence(left), 0, 0)
+            before, left = self.state.total_decrement, self._block_step.run(removal.touched, removal.scaled)
+        local = _Answer("push", Reason.STEPS, self._influence(left), 0, 0)
         return local if left <= before else local.then(self._on_all_rows(self.settings.tolerance, self._beating))
 
     def _by_importance(self, deleted: Int64) -> _Answer:
@@ -327,13 +331,14 @@ class Engine:
 
     def _on_support(self, method: str, support: Support, tolerance: float, damping: float = 0.0) -> _Answer:
         inside = math.sqrt(float(self.state.decrements[support.rows].sum()))
-        limits = Limits(tolerance, self.settings.products, _RADIUS * inside)
+        limits = Limits(tolerance, self.settings.products, RADIUS * inside)
         with self._stage("solve"):
             found = on_support(self.state, support.rows, limits, damping, self._beating)
-            self.state.move(support.rows, found.solution.x)
+            step, grid = found.solution.x, self._grid(self.settings.tolerance)
+            self.state.move(support.rows, step if grid is None else grid.of_rows(support.rows).rounded(step))
         influence = self._influence(found.left**2 + support.outside)
         read = support.interactions_read + found.interactions_read
-        return _Answer(support.rows, method, found.solution.reason, influence, found.solution.iterations, read)
+        return _Answer(method, found.solution.reason, influence, found.solution.iterations, read)
 
     def _settled(self, answer: _Answer) -> _Answer:
         """A local answer with what it really leaves: it does not see all that it sets off in the rows around it."""
@@ -341,34 +346,19 @@ class Engine:
             read = self.state.settle_move()
         influence = self._influence(self.state.total_decrement)
         reason = Reason.TOLERANCE if influence <= self.settings.tolerance else answer.reason
-        return answer.then(_Answer(self.state.rows[:0], answer.method, reason, influence, 0, read))
+        return answer.then(_Answer(answer.method, reason, influence, 0, read))
 
     def _on_all_rows(self, tolerance: float, stop: Callable[[], bool]) -> _Answer:
         """Newton steps on all rows until the exact residual influence is at most `tolerance`.
 
-        Where they leave more than there was, nothing moves: they go down by L, and may be stopped where g has risen.
+        Where they leave more than there was, nothing moves.
         """
-        state, batch, aim = self.state, math.sqrt(self._batch), tolerance * (_LOOSE_AIM if tolerance > LOOSE else _AIM)
-
-        def limits(norm: float, _: float) -> Limits | None:
-            if norm <= tolerance * batch:
-                return None
-            return Limits(max(aim * batch / norm, _EXACTEST), self.settings.products)
-
+        batch = math.sqrt(self._batch)
         with self._stage("solve"):
-            # Elimination solves with the blocks themselves: the deleted penalties must have left them.
-            if aim < LOOSE:
-                state.cache.finish_deletions()
-            start = state.settled_point()
-            descent = descend(start, state.metric, limits, self.settings.steps, stop, radius=_RADIUS)
-            lower = descent.norm <= math.sqrt(state.total_decrement)
-            if lower:
-                state.arrive(descent)
-        read = descent.products * self.dataset.train.retained
-        influence = self._influence(state.total_decrement)
-        reason = Reason.TOLERANCE if descent.reason is Reason.STATIONARY else descent.reason
-        moved = state.objective.ridge.nonzero()[:, 0] if lower else state.rows[:0]
-        return _Answer(moved, "global", reason, influence, descent.products, read)
+            grid = self._grid(tolerance)
+            reason, products = on_all_rows(self.state, self.settings, batch, tolerance, grid, stop)
+        influence = self._influence(self.state.total_decrement)
+        return _Answer("global", reason, influence, products, products * self.dataset.train.retained)
 
     def _beating(self) -> bool:
         """`stop` of a solve that nobody interrupts."""
@@ -378,10 +368,18 @@ class Engine:
     def _influence(self, decrement: float) -> float:
         return math.sqrt(decrement / self._batch) if self._batch > 0 else 0.0
 
-    def _update(self, deletion: Deletion, rows: Tensor, answer: _Answer) -> Update:
+    def _grid(self, tolerance: float) -> Grid | None:
+        """What the steps of this answer are rounded to."""
+        return self._rounding.grid(self.state.settled_point(), tolerance, self._batch)
+
+    def _update(self, deletion: Deletion, emptied: Tensor, answer: _Answer) -> Update:
+        theta, (rows, before) = self.state.point.theta, self.state.take_origins()
+        if (steps := self._rounding.steps(rows, before, theta[rows])) is not None:
+            self.state.land(steps, before[torch.searchsorted(rows, steps.rows)])
+        moved = rows[(theta[rows] != before).any(1)]
         return Update(
             deletion=deletion,
-            parameters=self.state.objective.layout.update(self.state.point.theta, rows),
+            parameters=self.state.objective.layout.update(theta, torch.cat([emptied, moved]), steps),
             influence=answer.influence,
             method=answer.method,
             reason=answer.reason,

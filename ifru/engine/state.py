@@ -20,6 +20,7 @@ from ifru.curvature.preconditioner import Preconditioner
 from ifru.interactions.table import Int64
 from ifru.kernels.dispatch import total
 from ifru.objective import Linearised, Objective, Responding, RowLocal
+from ifru.objective.parameters import Steps
 from ifru.solvers.trust_region import Descent
 
 _SCATTERED = 1.3
@@ -52,8 +53,8 @@ class State:
 
     Between `move` and `settle` gradient and decrements are those of before the move; everything else that reads them
     settles first. read_since_exact: interactions whose change was added to the gradient since it was last computed
-    anew. origins: rows [S] and where they were [S, K], in the order in which they moved; whoever may want them put
-    back empties it before. A state that has raised an error is lost, but for that.
+    anew. origins: rows [S] and where they were [S, K], in the order in which they moved since the last deletion.
+    A state that has raised an error is lost, but for that.
     """
 
     def __init__(self, objective: Objective, theta: Tensor, cache: CurvatureCache, debt: Tensor | None = None) -> None:
@@ -156,13 +157,28 @@ class State:
         self.origins.append((rows, before))
         theta[rows] += step
 
-    def put_back(self) -> State:
-        """A state with all rows of `origins` where they were, and nothing else of this one, which is lost."""
+    def put_back(self, since: int = 0) -> State:
+        """A state with all rows of `origins` from a place on where they were; this one is lost."""
         theta = self.point.theta
-        for rows, before in reversed(self.origins):
+        for rows, before in reversed(self.origins[since:]):
             theta[rows] = before
         self.cache.clear()
-        return State(self.objective, theta, self.cache)
+        state = State(self.objective, theta, self.cache)
+        state.origins = self.origins[:since]
+        return state
+
+    def take_origins(self) -> tuple[Tensor, Tensor]:
+        """Rows [S], ascending, of `origins`, which are empty afterwards, and where they were at first [S, K]."""
+        rows = torch.unique(torch.cat([self.rows[:0], *(rows for rows, _ in self.origins)]))
+        before = self.point.theta.new_empty(len(rows), self.point.theta.shape[1])
+        for moved, origin in reversed(self.origins):
+            before[torch.searchsorted(rows, moved)] = origin
+        self.origins.clear()
+        return rows, before
+
+    def land(self, steps: Steps, before: Tensor) -> None:
+        """Take the last digits that readers find who add steps to where their rows were [S, K]."""
+        self.point.theta[steps.rows] = steps.of(before)
 
     def add_staleness(self, rows: Tensor, before: Tensor) -> None:
         """Rows [S] have moved from `before` [S, K]: once the answer is out, the cache is told which blocks see it."""
@@ -181,6 +197,7 @@ class State:
 
     def arrive(self, descent: Descent) -> None:
         """Take over the point where a descent ended."""
+        self.origins.append((self.rows, self.point.theta))
         self.point, self.decrements = descent.point, descent.decrements
         self.read_since_exact = 0
 

@@ -11,8 +11,9 @@ deleted, spread along the interactions k times:
 A is the adjacency of users and items before the deletion, with one loop at every row. The rows of highest importance
 are kept. Their own step rule is not followed: they are solved for as any support is.
 
-*Solve*: H_SS Δ_S = −g_S. *Work* is counted in interactions read by one product with the Hessian; a row of K columns
-then costs K/3 to precondition. The rates were measured on MovieLens 100K and 1M, two cores; see `docs/engine.md`.
+*Solve*: H_SS Δ_S = −g_S, or Newton steps on all rows. *Work* is counted in interactions read by one product with the
+Hessian; a row of K columns then costs K/3 to precondition. The rates were measured on MovieLens 100K and 1M, two
+cores; see `docs/engine.md`.
 
 Axes: R rows of θ (users first), S rows of a support, T seeds, V rows that these reach, M deleted interactions, K
 columns of a row.
@@ -29,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ifru.engine.rounding import LOOSE_SHARE, SHARE, Grid
 from ifru.engine.settings import EngineSettings
 from ifru.engine.state import State, incident
 from ifru.interactions import Interactions
@@ -36,6 +38,8 @@ from ifru.interactions.table import Int64
 from ifru.kernels import frontier as kernels
 from ifru.kernels.dispatch import compiled
 from ifru.solvers.pcg import Limits, Solution, never, solve
+from ifru.solvers.reason import Reason
+from ifru.solvers.trust_region import LOOSE, descend
 
 CARRIED = 0.25
 """Share of the allowed decrement that rows out of reach may keep without being looked at."""
@@ -43,6 +47,17 @@ CARRIED = 0.25
 _BINS_PER_OCTAVE = 4
 _OCTAVES = 64
 """Decrements per interaction are told apart to a quarter of an octave, and below 2⁻⁶⁴ of the highest not at all."""
+
+RADIUS = 2.0
+"""Bound on a step, in lengths of the plain block step. Useful steps have 1.1 to 2 such lengths. On all rows the bound
+moves with what steps gain. A solve on a support cannot see rows outside, so nothing else limits its step."""
+
+_AIM, _LOOSE_AIM = math.sqrt(0.6**2 - SHARE**2), math.sqrt(0.9**2 - LOOSE_SHARE**2)
+"""Shares of the tolerance that solves aim at: the rest is for rounding, and for what they do not see. A loose one sees
+all but the second order, which is little beside what it may leave."""
+
+_EXACTEST = 0.01
+"""No linear solve aims lower than this share of its right-hand side: re-linearising is worth more."""
 
 TINY = torch.finfo(torch.float64).tiny
 
@@ -230,6 +245,36 @@ def _whole_product(state: State, rows: Tensor, x: Tensor) -> Tensor:
     whole = torch.zeros_like(state.point.theta)
     whole[rows] = x
     return state.point.product(whole)[rows]
+
+
+def on_all_rows(
+    state: State,
+    settings: EngineSettings,
+    batch: float,
+    tolerance: float,
+    grid: Grid | None,
+    stop: Callable[[], bool],
+) -> tuple[Reason, int]:
+    """Newton steps, on a grid if there is one, until the norm of the debt is at most `tolerance` of that of the batch.
+
+    Where they leave more than there was, nothing moves: they go down by L, and may be stopped where g has risen.
+    Returns why they ended, and the products with the Hessian.
+    """
+    aim = tolerance * (_LOOSE_AIM if tolerance > LOOSE else _AIM)
+
+    def limits(norm: float, _: float) -> Limits | None:
+        if norm <= tolerance * batch:
+            return None
+        return Limits(max(aim * batch / norm, _EXACTEST), settings.products)
+
+    # Elimination solves with the blocks themselves: the deleted penalties must have left them.
+    if aim < LOOSE:
+        state.cache.finish_deletions()
+    start, rounded = state.settled_point(), None if grid is None else grid.rounded
+    descent = descend(start, state.metric, limits, settings.steps, stop, radius=RADIUS, rounded=rounded)
+    if descent.norm <= math.sqrt(state.total_decrement):
+        state.arrive(descent)
+    return Reason.TOLERANCE if descent.reason is Reason.STATIONARY else descent.reason, descent.products
 
 
 _ADVANCED = 3.0

@@ -8,8 +8,8 @@ Axes: U users, I items, R rows of θ, K columns of a row, S listed rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from math import prod
 
 import torch
@@ -63,19 +63,63 @@ class Parameters:
         return Parameters(tables, shared)
 
 
+MOST_COUNT, MOST_EXPONENT = (1 << 15) - 1, 100
+"""Of either sign: what fits two bytes, and one, and is finite in float32."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How some rows moved: to before + counts·2^exponent, in float32.
+
+    rows [S], ascending; exponent [S] and counts [S, K], whole numbers as floats, up to the most that they may be.
+    """
+
+    rows: Tensor
+    exponent: Tensor
+    counts: Tensor
+
+    def of(self, before: Tensor) -> Tensor:
+        """Where rows are [S, K] that were at `before` [S, K]."""
+        return before + self.counts * torch.exp2(self.exponent)[:, None]
+
+    def within(self, first: int, count: int) -> Steps:
+        """Those of `count` rows from `first` on, counted from there."""
+        mine = self.only((self.rows >= first) & (self.rows < first + count))
+        return replace(mine, rows=mine.rows - first)
+
+    def only(self, kept: Tensor) -> Steps:
+        """Those that a mask [S] tells."""
+        return Steps(self.rows[kept], self.exponent[kept], self.counts[kept])
+
+
 @dataclass(frozen=True)
 class ParameterUpdate:
-    """New values of some parameters.
+    """Which parameters change, and how.
 
-    tables: name -> (row numbers [S], ascending; values [S, K]). shared: name -> the whole tensor.
+    tables: name -> (row numbers [S], ascending; new values [S, K]). shared: name -> the whole tensor as it is now.
+    steps: name -> those of other rows.
     """
 
     tables: Mapping[str, tuple[Tensor, Tensor]]
     shared: Mapping[str, Tensor] = field(default_factory=dict)
+    steps: Mapping[str, Steps] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Rows and shared tensors that it sets."""
-        return sum(len(rows) for rows, _ in self.tables.values()) + len(self.shared)
+        """Rows and shared tensors that it changes."""
+        rows = [*(rows for rows, _ in self.tables.values()), *(steps.rows for steps in self.steps.values())]
+        return sum(map(len, rows)) + len(self.shared)
+
+    def applied(self, parameters: Parameters) -> Parameters:
+        """What it makes of parameters, whose tables are changed in place.
+
+        Raises IndexError or RuntimeError for rows that they do not have.
+        """
+        for name, (rows, values) in self.tables.items():
+            parameters.tables[name][rows] = values
+        for name, steps in self.steps.items():
+            table = parameters.tables[name]
+            table[steps.rows] = steps.of(table[steps.rows])
+        return Parameters(parameters.tables, {**parameters.shared, **self.shared})
 
 
 @dataclass(frozen=True)
@@ -97,26 +141,36 @@ class Layout:
 
     def parameters(self, theta: Tensor) -> Parameters:
         """Views into θ [R, K]."""
-        tables, shared, first = {}, {}, 0
-        for name, count in self.rows.items():
+        tables, shared = {}, {}
+        for name, first, count in self._places():
             tables[name] = theta[first : first + count]
-            first += count
+        first = sum(self.rows.values())
         for name, shape in self.shared.items():
             count = _rows_of(prod(shape), self.width)
             shared[name] = theta[first : first + count].reshape(-1)[: prod(shape)].view(shape)
             first += count
         return Parameters(tables, shared)
 
-    def update(self, theta: Tensor, rows: Tensor) -> ParameterUpdate:
-        """What rows [S] of θ [R, K] hold; a shared tensor is whole, once a row of it is listed."""
-        rows, tables, first = rows.sort().values, {}, 0
-        for name, count in self.rows.items():
+    def update(self, theta: Tensor, rows: Tensor, steps: Steps | None = None) -> ParameterUpdate:
+        """What rows [S] of θ [R, K] hold; a shared tensor is whole, once a row of it is listed. steps: of some of S."""
+        touched = len(rows) > 0 and int(rows.max()) >= sum(self.rows.values())
+        shared = self.parameters(theta).shared if touched else {}
+        stepped = {}
+        if steps is not None:
+            rows = rows[~torch.isin(rows, steps.rows)]
+            stepped = {name: steps.within(first, count) for name, first, count in self._places()}
+        rows, tables = rows.sort().values, {}
+        for name, first, count in self._places():
             mine = rows[(rows >= first) & (rows < first + count)]
             tables[name] = mine - first, theta[mine]
+        return ParameterUpdate(tables, {name: tensor.clone() for name, tensor in shared.items()}, stepped)
+
+    def _places(self) -> Iterator[tuple[str, int, int]]:
+        """The name of each table, its first row in θ, and how many it has."""
+        first = 0
+        for name, count in self.rows.items():
+            yield name, first, count
             first += count
-        touched = bool((rows >= first).any())
-        shared = self.parameters(theta).shared if touched else {}
-        return ParameterUpdate(tables, {name: tensor.clone() for name, tensor in shared.items()})
 
 
 def _as_rows(tensor: Tensor, width: int) -> Tensor:

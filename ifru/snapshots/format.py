@@ -39,7 +39,7 @@ from ifru.snapshots.parts import (
 from ifru.snapshots.sources import Source
 from ifru.stores.errors import StoreError
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 HEAD = "HEAD.json"
 MANIFESTS = "manifests"
 LAST_VERSION: Final = 10**12 - 1
@@ -70,7 +70,7 @@ class Manifest(Part):
     sha256: of the bytes that the store has, which do not hold it; empty before they are written.
     """
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
     version: PositiveInt
     parent: PositiveInt | None
     parent_sha256: Sha256 | None = None
@@ -227,8 +227,10 @@ def decode_manifest(data: bytes, version: int, path: str | None = None) -> Manif
     try:
         if document.get("collected") is True:
             return Tombstone.model_validate(document)
-        if (schema := document.get("schema_version")) not in (1, SCHEMA_VERSION):
-            raise StoreError(f"{path} has schema version {schema}; 1 and 2 are understood: update this program")
+        if (schema := document.get("schema_version")) not in range(1, SCHEMA_VERSION + 1):
+            raise StoreError(
+                f"{path} has schema version {schema}; 1 to {SCHEMA_VERSION} are understood: update this program"
+            )
         if schema == 1:
             document["sources"] = document.pop("positions", None)
         manifest = Manifest.model_validate(document)

@@ -33,7 +33,7 @@ def encode_interactions(interactions: Interactions) -> bytes:
         "origin": kept.origin,
     }
     columns |= {name: known for name in ("time", "offset") if (known := getattr(kept, name)) is not None}
-    return _encode(pa.table(columns))
+    return _encode(pa.table(columns), ["label", "weight"], rising=["user", "item", "origin"])
 
 
 def decode_interactions(data: bytes, users: int, items: int) -> Interactions:
@@ -163,9 +163,16 @@ def _checked(features: pa.Table, rows: int) -> pa.Table:
     return features
 
 
-def _encode(table: pa.Table, repeating: Sequence[str] | Literal[True] = True) -> bytes:
-    """repeating: columns whose values are written once and then referred to."""
+def _encode(table: pa.Table, repeating: Sequence[str] | Literal[True] = True, rising: Sequence[str] = ()) -> bytes:
+    """repeating: columns whose values are written once and then referred to. rising: those of small differences."""
     sink = io.BytesIO()
     # Without Arrow's own schema and pandas' metadata: any Parquet reader sees all there is.
-    pq.write_table(table, sink, compression="zstd", store_schema=False, use_dictionary=repeating)
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        store_schema=False,
+        use_dictionary=repeating,
+        column_encoding=dict.fromkeys(rising, "DELTA_BINARY_PACKED") or None,
+    )
     return sink.getvalue()

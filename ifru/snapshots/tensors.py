@@ -18,8 +18,9 @@ from torch import Tensor
 from ifru.interactions import Deletion, NewLabels
 from ifru.interactions.dataset import NO_LABELS
 from ifru.models import ModelConfig, model_of
-from ifru.objective.parameters import Layout, Parameters, ParameterUpdate
+from ifru.objective.parameters import Layout, Parameters, ParameterUpdate, Steps
 from ifru.snapshots.parts import DType, Table
+from ifru.snapshots.steps import decode_steps, encode_steps
 
 DTYPES: Final[dict[DType, torch.dtype]] = {name: getattr(torch, name) for name in get_args(DType)}
 
@@ -47,7 +48,7 @@ def decode_parameters(data: bytes, config: ModelConfig) -> Parameters:
 
 
 def encode_delta(delta: Delta, config: ModelConfig, tables: Mapping[str, Table]) -> bytes:
-    """The same names for the changed rows [n], which are `<table>.rows`, and for changed shared tensors.
+    """The same names for the changed rows [n], which are `<table>.rows`, and for changed shared tensors; then steps.
 
     Besides, the positions `erased.train` and `erased.holdout`, and where labels change `labels.train.rows`,
     `labels.train.label` and the same of `holdout`. tables: that the rows belong to; they are stored in
@@ -63,11 +64,17 @@ def encode_delta(delta: Delta, config: ModelConfig, tables: Mapping[str, Table])
             tensors[f"labels.{table}.rows"] = torch.from_numpy(new.rows.astype(np.int64))
             tensors[f"labels.{table}.label"] = torch.from_numpy(new.label.astype(np.float32))
     for name, (rows, values) in delta.update.tables.items():
+        if len(rows) == 0:
+            continue
         ordered, order = rows.cpu().long().sort()
         _check_rows(name, ordered, values, layout, tables.get(name))
         dtype = DTYPES[tables[name].dtype] if name in tables else torch.float32
         tensors[f"{name}.rows"] = ordered
         tensors |= _split(name, values.cpu()[order].to(dtype), layout)
+    for name, steps in delta.update.steps.items():
+        if len(steps.rows):
+            _check_steps(name, steps, layout, tables.get(name))
+            tensors |= encode_steps(name, steps, layout)
     return encode_tensors(tensors | _shared(delta.update.shared, layout))
 
 
@@ -79,11 +86,14 @@ def decode_delta(data: bytes, config: ModelConfig, tables: Mapping[str, Table]) 
         if (rows := tensors.get(f"{name}.rows")) is not None:
             moved[name] = rows, _joined(name, tensors, layout)
             _check_rows(name, *moved[name], layout, tables.get(name))
+    stepped = {name: decode_steps(name, tensors, layout) for name in layout.rows if f"steps.{name}.rows" in tensors}
+    for name, steps in stepped.items():
+        _check_steps(name, steps, layout, tables.get(name))
     shared = {name: tensors[f"shared.{name}"] for name in layout.shared if f"shared.{name}" in tensors}
     _check_shared(shared, layout)
     erased = tensors["erased.train"].numpy(), tensors["erased.holdout"].numpy()
     deletion = Deletion(*erased, _labels(tensors, "train"), _labels(tensors, "holdout"))
-    return Delta(ParameterUpdate(moved, shared), deletion)
+    return Delta(ParameterUpdate(moved, shared, stepped), deletion)
 
 
 def _labels(tensors: Mapping[str, Tensor], table: str) -> NewLabels:
@@ -147,6 +157,12 @@ def _check_rows(name: str, rows: Tensor, values: Tensor, layout: Layout, table: 
         raise ValueError(f"a row of the {name} table has two new values")
     if len(rows) and not 0 <= int(rows[0]) <= int(rows[-1]) < (table.rows if table else np.inf):
         raise ValueError(f"rows {int(rows[0])} to {int(rows[-1])} of the {name} table, which are not all there")
+
+
+def _check_steps(name: str, steps: Steps, layout: Layout, table: Table | None) -> None:
+    _check_rows(name, steps.rows, steps.counts, layout, table)
+    if table is not None and table.dtype != "float32":
+        raise ValueError(f"rows of the {name} table, which is {table.dtype}, take steps; only float32 takes them")
 
 
 def _split(name: str, values: Tensor, layout: Layout) -> dict[str, Tensor]:

@@ -67,14 +67,11 @@ def replay(version: Version, manifest: Manifest, delta: Delta) -> Version:
     manifest, and ForkedHistory where it was written after another one.
     """
     manifest.check_follows(version.manifest)
-    parameters, update = version.parameters, delta.update
     try:
-        for name, (rows, values) in update.tables.items():
-            parameters.tables[name][rows] = values
+        parameters = delta.update.applied(version.parameters)
         version.dataset.delete(delta.deletion)
     except (RuntimeError, IndexError) as error:
         raise CorruptFile(manifest.file("delta").path, "does not fit the version before it") from error
-    parameters = Parameters(parameters.tables, {**parameters.shared, **update.shared})
     return checked(replace(version, manifest=manifest, parameters=parameters, propagated=None))
 
 

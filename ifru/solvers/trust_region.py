@@ -67,6 +67,7 @@ def descend(
     report: Callable[[Step], None] = lambda step: None,
     radius: float = RADIUS,
     solved_at: Callable[[Linearised], Linearised] = lambda point: point,
+    rounded: Callable[[Tensor], Tensor] | None = None,
 ) -> Descent:
     """Go down from a point until `limits` has enough.
 
@@ -74,6 +75,7 @@ def descend(
     limits(norm, L): tolerance and iterations of the next solve; None where the point is good enough. radius: of the
     first trust region, in lengths of the plain block step. solved_at(point): the same point in the precision that
     linear systems are solved in; gradients and L stay in the point's own, so that later steps correct what that lacks.
+    rounded(step): the step [R, K] that is taken in place of one.
     """
 
     def slope_at(point: Linearised) -> _Slope:
@@ -94,7 +96,8 @@ def descend(
         if solution.reason is Reason.STOPPED and solution.iterations == 0:
             return Descent(point, slope.decrements, slope.norm, Reason.STOPPED, products)
         products += solution.iterations
-        trial, change = point.advance(solution.x.to(point.theta))
+        step = solution.x.to(point.theta)
+        trial, change = point.advance(step if rounded is None else rounded(step))
         # Below rounding L cannot tell a gain, so the gradient must.
         resolvable = solution.decrease > _RESOLVED[point.theta.dtype] * abs(point.value)
         if not resolvable and not slope.of_gradient(trial.gradient).norm < slope.norm:

@@ -21,7 +21,7 @@ from ifru.training import silent, train
 @pytest.fixture(scope="module")
 def found() -> list[Held]:
     dataset = split(generate(120, 80, 2000, seed=7), LabelRule.parse("rating>=4"), 0.2, seed=0)
-    config = NeuMFConfig(rank=4, l2=0.05, hidden=(4,), practice=Practice(batch=256, step=0.01, epochs=3))
+    config = NeuMFConfig(rank=4, l2=0.2, hidden=(4,), practice=Practice(batch=256, step=0.01, epochs=3))
     trained = train(dataset, [config], dtype=torch.float32)
     return measure(trained, dataset, Plan(20, 2, 3, "push", 0, time.perf_counter), silent)
 

@@ -144,7 +144,7 @@ def unknown_model(world: World, name: str) -> None:
 
 def of_the_future(world: World, name: str) -> None:
     path = f"candidates/{name}/candidate.json"
-    world.store.put(path, world.store.get(path).replace(b'"schema_version": 2', b'"schema_version": 3'))
+    world.store.put(path, world.store.get(path).replace(b'"schema_version": 3', b'"schema_version": 4'))
 
 
 @pytest.mark.parametrize("spoil", [damaged, incomplete, no_json, unknown_model, of_the_future])

@@ -66,7 +66,7 @@ def test_a_store_of_format_1_is_gone_on_from(world: World, tmp_path: Path) -> No
     world.submit(b" " * 316, erase_user("r1", 5))
     world.service(store=old, full_every=2).run(lambda: False, drain=True)
     version = Reader(old).load()
-    assert (version.manifest.version, version.manifest.kind, version.manifest.schema_version) == (6, "full", 2)
+    assert (version.manifest.version, version.manifest.kind, version.manifest.schema_version) == (6, "full", 3)
     claim = Reader(old).manifest(5)
     assert (claim.kind, claim.claims, claim.epoch) == ("delta", 4, 1)
     assert version.dataset.users.row("user 5") is None

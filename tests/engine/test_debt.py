@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ifru.engine.engine import Engine
 from ifru.interactions import Deletion
+from ifru.objective.parameters import Parameters
 from tests.engine.conftest import NOTHING, World, train_rows
 
 Draw = Callable[[int, int], np.ndarray]
@@ -87,9 +88,7 @@ def test_an_update_names_every_row_that_moved_and_no_other(world: World, some_ro
     engine = world.engine(support=support, tolerance=0.3)
     before = engine.state.point.theta.clone()
     update = engine.apply(train_rows(some_rows(5, 7)))
-    after = before.clone()
-    for first, (rows, values) in zip((0, engine.dataset.train.users), update.parameters.tables.values(), strict=True):
-        after[first + rows] = values
+    after = update.parameters.applied(Parameters.unstacked(before.clone(), engine.dataset.train.users)).stacked()
     assert torch.equal(after, engine.state.point.theta)
     moved = (before != engine.state.point.theta).any(1)
     assert int(moved.sum()) == len(update.parameters)

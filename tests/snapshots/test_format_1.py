@@ -1,4 +1,4 @@
-"""What the program wrote in format 1 is read, and gone on from, by the one that writes format 2."""
+"""What the program wrote in format 1 is read, and gone on from, by the one that writes a later format."""
 
 from __future__ import annotations
 
@@ -67,14 +67,14 @@ def test_requests_and_receipts_are_there(old: Store) -> None:
     assert [len(reader.receipts(number)) for number in (1, 2, 3, 4)] == [0, 1, 2, 0]
 
 
-def test_deltas_and_full_versions_of_format_2_stand_on_it(old: Store) -> None:
+def test_deltas_and_full_versions_of_today_stand_on_it(old: Store) -> None:
     held = Reader(old).load()
     live, by, manifest = Live.of(held), writer(old), held.manifest
     state = FullState(manifest.model, live.tables, live.dataset)
     for user, full in ((1, False), (2, False), (5, True), (7, False)):
         parent = hashlib.sha256(old.get(manifest_path(manifest.version))).hexdigest()
         manifest = by.commit(manifest, erase(live, state, user, [0, 4], full))
-        assert (manifest.schema_version, manifest.epoch, manifest.parent_sha256) == (2, 1, parent)
+        assert (manifest.schema_version, manifest.epoch, manifest.parent_sha256) == (3, 1, parent)
         assert_same(Reader(old).load(), live)
         assert_same(held := Reader(old).advance(held), live)
     assert manifest.positions == {"events.jsonl": {0: 407}}
@@ -82,7 +82,7 @@ def test_deltas_and_full_versions_of_format_2_stand_on_it(old: Store) -> None:
     assert Reader(old).load(4).manifest.schema_version == 1
 
 
-def test_a_version_of_format_1_is_held_to_its_bytes_once_format_2_follows_it(old: Store) -> None:
+def test_a_version_of_format_1_is_held_to_its_bytes_once_a_later_format_follows_it(old: Store) -> None:
     held = Reader(old).load()
     live = Live.of(held)
     writer(old).commit(held.manifest, erase(live, FullState(held.manifest.model, *vars(live).values()), 1, [0], False))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load as decode_tensors
 
 from ifru.interactions import Columns, Dataset, Deletion, Ids, Interactions
 from ifru.models import MFConfig, ModelConfig
-from ifru.objective.parameters import Parameters, ParameterUpdate
+from ifru.objective.parameters import Parameters, ParameterUpdate, Steps
 from ifru.snapshots import Change, FullState, Reader
 from ifru.snapshots.parquet import decode_ids, decode_interactions, encode_ids, encode_interactions
+from ifru.snapshots.parts import DType, Table
 from ifru.snapshots.tensors import (
     Delta,
     decode_delta,
@@ -141,6 +144,55 @@ def test_the_order_of_moved_rows_changes_no_byte_of_a_delta(order: list[int]) ->
     )
     assert data == other
     assert torch.equal(decode_delta(data, config, {}).update.tables["user"][1], values[[0, 3, 4, 7]])
+
+
+@unhurried
+@given(st.dictionaries(st.integers(0, 40), st.tuples(st.integers(-100, 100), st.integers(-32767, 32767)), min_size=1))
+def test_steps_are_read_as_they_were_written(drawn: dict[int, tuple[int, int]]) -> None:
+    config, rows = MFConfig(rank=2, l2=0.1, bias=True), sorted(drawn)
+    exponent, most = (torch.tensor([float(drawn[row][which]) for row in rows]) for which in (0, 1))
+    written = Steps(torch.tensor(rows), exponent, (most[:, None] * torch.tensor([1.0, -0.5, 0.0])).trunc())
+    update = ParameterUpdate({}, steps={"item": written})
+    for tables in ({}, {"item": Table(rows=rows[-1] + 1, dtype="float32")}):
+        data = encode_delta(Delta(update, Deletion.nothing()), config, tables)
+        read = decode_delta(data, config, tables).update.steps["item"]
+        for field in ("rows", "exponent", "counts"):
+            assert torch.equal(getattr(read, field), getattr(written, field)), field
+
+
+@pytest.mark.parametrize(
+    ("spoiled", "what"),
+    [
+        ({"steps.item.rows": torch.tensor([1, 2], dtype=torch.uint8)}, "rows 0 to 9 of the item table"),
+        ({"steps.item.rows": torch.tensor([3], dtype=torch.uint8)}, "of 2 rows, with 1 exponents"),
+        ({"steps.item.exponent": torch.tensor([101], dtype=torch.int8)}, "exponents beyond 100"),
+        ({"steps.item.wide": torch.tensor([], dtype=torch.uint8)}, "of 1 rows, with 1 exponents and 0 widths"),
+        ({"steps.item.wide": torch.tensor([1], dtype=torch.uint8)}, r"\(1, 2\)\)\], of 0 rows"),
+        ({"steps.item.embedding.int8": torch.ones(2, 2, dtype=torch.int8)}, r"\(2, 2\)\)\], of 1 rows"),
+        ({"steps.item.embedding.int8": torch.ones(1, 2)}, r"float32, \(1, 2\)\)\], of 1 rows"),
+    ],
+)
+def test_steps_that_are_none_are_refused(spoiled: dict[str, torch.Tensor], what: str) -> None:
+    config, tables = MFConfig(rank=2, l2=0.1), {"item": Table(rows=8, dtype="float32")}
+    steps = Steps(torch.tensor([0]), torch.zeros(1), torch.ones(1, 2))
+    data = encode_delta(Delta(ParameterUpdate({}, steps={"item": steps}), Deletion.nothing()), config, tables)
+    tensors = decode_tensors(data) | spoiled
+    if "steps.item.rows" in spoiled and len(spoiled["steps.item.rows"]) > 1:
+        tensors |= {"steps.item.exponent": torch.zeros(2, dtype=torch.int8)}
+        tensors |= {"steps.item.embedding.int8": torch.ones(2, 2, dtype=torch.int8)}
+    with pytest.raises(ValueError, match=what):
+        decode_delta(encode_tensors(tensors), config, tables)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "counts", "what"),
+    [("float16", 1.0, "which is float16, take steps"), ("float32", 32768.0, "counts up to 32768, beyond two bytes")],
+)
+def test_steps_that_readers_could_not_follow_are_not_written(dtype: DType, counts: float, what: str) -> None:
+    steps = {"item": Steps(torch.tensor([0]), torch.zeros(1), torch.full((1, 2), counts))}
+    delta = Delta(ParameterUpdate({}, steps=steps), Deletion.nothing())
+    with pytest.raises(ValueError, match=what):
+        encode_delta(delta, MFConfig(rank=2, l2=0.1), {"item": Table(rows=8, dtype=dtype)})
 
 
 def test_the_same_state_gives_the_same_bytes_in_every_process() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from ifru.interactions import Dataset, Interactions
 from ifru.models import ModelConfig, register
-from ifru.objective.parameters import Layout, Parameters, ParameterUpdate
+from ifru.objective.parameters import Layout, Parameters, ParameterUpdate, Steps
 from ifru.snapshots import Change, FullState, Manifest
 from tests.snapshots.cases import RESIDUAL, Live
 
@@ -69,7 +69,7 @@ def state(dtype: torch.dtype = torch.float32, **others: Any) -> FullState:
 
 
 def forgets(state: FullState, user: int, **others: Any) -> Change:
-    """Delete a user, and move their row, two genres and a shared tensor; `state` follows."""
+    """Delete a user, and move their row, two genres, a shared tensor, and in steps some items; `state` follows."""
     tables, shared = state.parameters.tables, state.parameters.shared
     deletion = state.dataset.delete(state.dataset.of_user(user))
     tables["user"][user] = 0
@@ -79,6 +79,13 @@ def forgets(state: FullState, user: int, **others: Any) -> Change:
     update = ParameterUpdate(
         {name: (rows, tables[name][rows]) for name, rows in moved.items()}, {"scale": shared["scale"].clone()}
     )
+    if tables["item"].dtype == torch.float32:
+        steps = Steps(
+            torch.tensor([0, 2, 3]), torch.tensor([-9.0, -3.0, -20.0]), torch.tensor([1.0, -300, 32767])[:, None]
+        )
+        steps = replace(steps, counts=steps.counts - torch.arange(5.0))
+        tables["item"][steps.rows] = steps.of(tables["item"][steps.rows])
+        update = replace(update, steps={"item": steps})
     return Change(update, deletion, positions={}, events=[], residual=RESIDUAL, **others)
 
 
