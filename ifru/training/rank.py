@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ifru.interactions import Interactions
 from ifru.models import ModelConfig, model_of
-from ifru.models.proving import prove
+from ifru.models.proving import prove, prove_by
 from ifru.objective import Objective
 from ifru.proof import Proof, trimmed
 from ifru.training.accuracy import PROVEN, TOLERANCES, precision, solving
@@ -72,7 +72,7 @@ def grown(
     """
     random, tried = torch.Generator().manual_seed(seed), list[Tried]()
 
-    def train(config: ModelConfig, theta: Tensor, tolerance: float) -> Grown:
+    def train(config: ModelConfig, theta: Tensor, tolerance: float, known: Proof | None = None) -> Grown:
         computed_in, plan = precision(tolerance, dtype, interactions.retained), Plan(sweeps=0, tolerance=tolerance)
         objective, narrow = objectives(interactions, config, device, computed_in)
         since = f" (gap {tried[-1].relative_gap:.0e} at {tried[-1].rank})" if tried else ""
@@ -80,22 +80,31 @@ def grown(
         theta = theta.to(computed_in)
         trained = minimise(objective, theta, plan, DescentReport(plan, report, what), narrow=narrow)
         report(f"proving at rank {config.rank}", None)
-        proof = prove(trained.parameters, interactions, config, random=random)
+        if known is None:
+            proof = prove(trained.parameters, interactions, config, random=random)
+        else:
+            proof = prove_by(known, trained.parameters, interactions, config)
         tried.append(Tried(config.rank, proof.relative_gap))
         return Grown(config, trained, proof, tuple(tried))
 
     most = min(interactions.users, interactions.items, LARGEST_RANK)
     config = _of_rank(config, min(config.rank, most))
     theta = _started(interactions, config, seed, device, precision(_TOLERANCES[0], dtype, interactions.retained))
-    for tolerance in (*_TOLERANCES, TOLERANCES[dtype], _LAST * TOLERANCES[dtype]):
-        found = train(config, theta, tolerance)
+    tolerances, closed = [*_TOLERANCES, TOLERANCES[dtype], _LAST * TOLERANCES[dtype]], False
+    while tolerances and not closed:
+        tolerance = tolerances.pop(0)
+        before, found = config.rank, train(config, theta, tolerance)
         while found.proof.relative_gap > tolerance and (wider := _wider(found, most)) is not None:
             found = train(*wider, tolerance)
         config, theta = found.config, found.trained.theta
-        if tolerance <= TOLERANCES[dtype] and found.proof.relative_gap <= PROVEN[dtype]:
-            break
+        closed = tolerance <= TOLERANCES[dtype] and found.proof.relative_gap <= PROVEN[dtype]
+        if config.rank == before and tolerance > TOLERANCES[dtype]:
+            # Where nothing was missing, what is between has nothing more to show.
+            tolerances = tolerances[-2:]
     narrower = _narrower(interactions, found, _OUT_OF_USE * PROVEN[dtype] * found.trained.objective)
-    return found if narrower is None else train(*narrower, tolerance)
+    if narrower is None:
+        return found
+    return train(*narrower, tolerance, found.proof if closed else None)
 
 
 def objectives(
