@@ -79,7 +79,7 @@ class Companions(NamedTuple):
         """origin: as of `Columns`."""
         negative = np.flatnonzero(origin != np.arange(len(origin))).astype(np.int32)
         origin_of = origin[negative].astype(np.int32)
-        order = np.argsort(origin_of, kind="stable")
+        order = ascending(origin_of)
         return Companions(origin_of[order], negative[order])
 
     def of_rows(self, rows: Int64) -> Int64:
@@ -106,7 +106,8 @@ class Interactions:
     """
 
     def __init__(self, columns: Columns, users: int, items: int, alive: Bool | None = None) -> None:
-        order = np.lexsort((columns.item, columns.user))
+        order = ascending(columns.item)
+        order = order[ascending(columns.user[order])]
         place = np.empty(len(order), dtype=np.int64)
         place[order] = np.arange(len(order))
         self.user: Int32 = np.ascontiguousarray(columns.user[order], dtype=np.int32)
@@ -122,7 +123,7 @@ class Interactions:
         self.users, self.items = users, items
         self.features: dict[str, Float32] = {}
         """`user` or `item` -> what is known of each of them [U, Fu] or [I, Fi]; nothing where a model reads none."""
-        by_item = np.argsort(self.item, kind="stable")
+        by_item = ascending(self.item)
         far = np.concatenate([self.item + np.int32(users), self.user[by_item]])
         start = np.concatenate([[0], np.cumsum(np.bincount(far, minlength=users + items))])
         self.incidence = Incidence(start, np.concatenate([np.arange(len(order)), by_item]), far)
@@ -248,3 +249,11 @@ def ranges(first: Int64, last: Int64) -> Int64:
     lengths = last - first
     offsets = np.repeat(first - np.concatenate([[0], np.cumsum(lengths)[:-1]]), lengths)
     return offsets + np.arange(int(lengths.sum()))
+
+
+def ascending(numbers: Int32) -> Int64:
+    """The stable order of numbers of 0 and more: NumPy sorts 16 bits by radix, in a quarter of the time."""
+    order = (numbers & 0xFFFF).astype(np.uint16).argsort(kind="stable")
+    if numbers.max(initial=0) > 0xFFFF:
+        order = order[(numbers[order] >> 16).astype(np.uint16).argsort(kind="stable")]
+    return order

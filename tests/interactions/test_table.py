@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ifru.interactions import Columns, Interactions
-from ifru.interactions.table import ranges
+from ifru.interactions.table import ascending, ranges
 
 
 @st.composite
@@ -190,3 +190,9 @@ def test_ranges_are_concatenated(pieces: list[tuple[int, int]]) -> None:
     last = np.array([start + length for start, length in pieces], dtype=np.int64)
     expected = [number for start, length in pieces for number in range(start, start + length)]
     assert ranges(first, last).tolist() == expected
+
+
+@given(st.lists(st.one_of(st.integers(0, 3), st.integers(0xFFFE, 0x20001), st.integers(0, 2**31 - 1))))
+def test_ascending_numbers_of_the_same_value_stay_in_their_order(numbers: list[int]) -> None:
+    given = np.array(numbers, dtype=np.int32)
+    assert ascending(given).tolist() == sorted(range(len(numbers)), key=numbers.__getitem__)
