@@ -4,7 +4,7 @@ from ifru.proof.all_pairs import AllPairsDuality
 from ifru.proof.bilinear import BilinearDuality
 from ifru.proof.bpr import BPRDuality
 from ifru.proof.chosen_pairs import Interval, PairDual, interval
-from ifru.proof.direction import Direction
+from ifru.proof.direction import Direction, first_direction
 from ifru.proof.dual import Dual
 from ifru.proof.duality import Duality
 from ifru.proof.errors import ProofError
@@ -30,6 +30,7 @@ __all__ = [
     "decode_pair_dual",
     "encode_dual",
     "encode_pair_dual",
+    "first_direction",
     "interval",
     "proof_by",
     "proof_of",

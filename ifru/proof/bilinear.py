@@ -18,6 +18,7 @@ from ifru.interactions.table import Interactions
 from ifru.objective.losses import Loss, LossName, loss_of
 from ifru.proof.duality import InteractionsAlone, Matrix, Scores, Spectrum, dot_products, inverse_root, lengths
 from ifru.proof.eigenvalue import Enough, largest_eigenvalue
+from ifru.proof.krylov import leading
 from ifru.proof.operator import rounding
 from ifru.proof.retained import Retained
 from ifru.proof.sparse import SparseMatrix
@@ -74,6 +75,11 @@ class BilinearDuality(InteractionsAlone):
         users = self.retained.users
         return factors[:users] if self._users_are_fewer else factors[users:]
 
+    def leading(self, alpha: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        matrix = self._matrix(alpha, None)
+        _, vectors = leading(lambda x: matrix.adjoint(matrix.product(x)), matrix.shape[1], count, random)
+        return self._of_both_sides(matrix, vectors)
+
     def spectrum(
         self,
         alpha: Tensor,
@@ -90,12 +96,16 @@ class BilinearDuality(InteractionsAlone):
             return enough(_root(lower), _root(upper))
 
         found = largest_eigenvalue(gram, start, random, enough_squared, check)
-        image = matrix.product(found.vectors)
+        values, vectors = self._of_both_sides(matrix, found.vectors)
+        return Spectrum(_root(found.lower), _root(found.upper), values, vectors, found.vectors, found.failure, found)
+
+    def _of_both_sides(self, matrix: Matrix, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """The singular values [r] of M to vectors [n, r] of one side, and T's eigenvectors [R, r]."""
+        image = matrix.product(vectors)
         values = image.norm(dim=0)
         # T has an eigenvector of both sides' singular vectors, of opposite signs.
-        sides = [-image / values.clamp_min(torch.finfo(values.dtype).tiny), found.vectors]
-        vectors = torch.cat(sides[::-1] if self._users_are_fewer else sides) / math.sqrt(2)
-        return Spectrum(_root(found.lower), _root(found.upper), values, vectors, found.vectors, found.failure, found)
+        sides = [-image / values.clamp_min(torch.finfo(values.dtype).tiny), vectors]
+        return values, torch.cat(sides[::-1] if self._users_are_fewer else sides) / math.sqrt(2)
 
     @property
     def squared(self) -> bool:

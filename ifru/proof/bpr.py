@@ -140,6 +140,9 @@ class BPRDuality(InteractionsAlone):
     def start(self, theta: Tensor) -> Tensor:
         return self.of_scores.start(theta)
 
+    def leading(self, alpha: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        return self.of_scores.leading(self._at_interactions(alpha), count, random)
+
     def spectrum(
         self,
         alpha: Tensor,

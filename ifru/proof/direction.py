@@ -1,4 +1,4 @@
-"""Where the proof fails for want of rank: the dimensions to add.
+"""The dimensions to add: where the proof fails for want of rank, and to a model that has none yet.
 
 Axes: N retained interactions, R rows of θ, k dimensions to add.
 """
@@ -26,10 +26,12 @@ class Direction:
     are in proportion to what the values are above λ, with the best factor: a step along the gradient. Vectors in the
     span of the model's own dimensions are left out: their values are above λ because the parameters are not stationary,
     which training deals with.
+    complete: whether no others were found.
     """
 
     columns: Tensor
     decrease: float
+    complete: bool
 
 
 def downhill(duality: Duality, spectrum: Spectrum, theta: Tensor, score: Tensor, objective: float) -> Direction | None:
@@ -37,18 +39,38 @@ def downhill(duality: Duality, spectrum: Spectrum, theta: Tensor, score: Tensor,
 
     score [N], objective: at the model's own θ [R, K].
     """
-    excess = spectrum.values - duality.l2
-    inside = (torch.linalg.qr(duality.start(theta))[0].T @ spectrum.subspace).square().sum(0)
-    chosen = torch.nonzero((excess > 0) & (inside < _INSIDE))[: duality.rank, 0]
+    own = duality.start(theta)
+    inside = (torch.linalg.qr(own[:, own.any(0)])[0].T @ spectrum.subspace).square().sum(0)
+    outside = inside < _INSIDE
+    return _along(duality, spectrum.values[outside], spectrum.vectors[:, outside], theta, score, objective)
+
+
+def first_direction(duality: Duality, theta: Tensor, random: torch.Generator) -> Direction | None:
+    """The direction from a model whose dimensions are all zero, roughly: where nothing is proven, no bound is needed.
+
+    θ [R, K], in float64. None where the objective is no lower for any dimension.
+    """
+    score, retained = duality.scores(theta).value, duality.retained
+    slope = retained.weight * duality.loss.slope(score, retained.label)
+    return _along(duality, *duality.leading(slope, duality.rank, random), theta, score, 0.0)
+
+
+def _along(
+    duality: Duality, values: Tensor, vectors: Tensor, theta: Tensor, score: Tensor, objective: float
+) -> Direction | None:
+    """The direction of those of T's eigenvectors [R, r] whose values [r], descending, are above λ."""
+    excess = values - duality.l2
+    missing = torch.nonzero(excess > 0)[:, 0]
+    chosen = missing[: duality.rank]
     if len(chosen) == 0:
         return None
-    columns = inverse_root(duality.penalised) * spectrum.vectors[:, chosen] * excess[chosen].sqrt()
+    columns = inverse_root(duality.penalised) * vectors[:, chosen] * excess[chosen].sqrt()
     linear, quadratic = duality.along_elsewhere(theta[:, : duality.rank], columns)
     linear += duality.l2 / 2 * float(excess[chosen].sum())
     size, decrease = _best_step(duality, duality.along(columns), score, linear, quadratic)
     if decrease <= 64 * EPS * objective:
         return None
-    return Direction(size**0.5 * columns, decrease)
+    return Direction(size**0.5 * columns, decrease, len(chosen) == len(missing))
 
 
 def _best_step(duality: Duality, change: Tensor, score: Tensor, linear: float, quadratic: float) -> tuple[float, float]:

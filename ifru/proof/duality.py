@@ -162,6 +162,10 @@ class Duality(Protocol):
         """T(α) on n numbers, or an operator whose largest eigenvalue is σ(α)²; arguments as in `spectrum`."""
         ...
 
+    def leading(self, alpha: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        """About the largest eigenvalues [r] of T(α), and their vectors [R, r]; as `ifru.proof.krylov.leading`."""
+        ...
+
     def spectrum(
         self,
         alpha: Tensor,

@@ -12,6 +12,9 @@ from torch import Tensor
 
 from ifru.proof.sums import EPS
 
+_BLOCKS = 4
+"""Blocks of a basis that is to show the largest eigenvalues roughly."""
+
 
 class Krylov:
     """An orthonormal basis [n, d] that grows by blocks, orthogonal to fixed columns [n, f], and A seen from it [d, d].
@@ -47,6 +50,21 @@ class Krylov:
         """Forget all but some Ritz vectors [n, d] and their Ritz values [d]."""
         self._all = torch.cat([self._all[:, : self._fixed], columns], 1)
         self.projected = values.diag()
+
+
+def leading(
+    product: Callable[[Tensor], Tensor], size: int, count: int, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """About the largest eigenvalues [d], descending, of an operator on `size` numbers, and their vectors [n, d].
+
+    count: how many are wanted; more come with them, less exactly. Nothing is said about how near they are.
+    """
+    basis = Krylov(product, torch.empty(size, 0, dtype=torch.float64))
+    block = torch.randn(size, count, generator=random, dtype=torch.float64)
+    for _ in range(_BLOCKS):
+        block = block if basis.full else basis.grow(block)
+    ascending, vectors = torch.linalg.eigh(basis.projected)
+    return ascending.flip(0), basis.columns @ vectors.flip(1)
 
 
 def orthonormal(block: Tensor, basis: Tensor) -> Tensor:

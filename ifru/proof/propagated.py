@@ -21,6 +21,7 @@ from ifru.interactions.table import Bool, Interactions
 from ifru.objective.losses import Loss, LossName, loss_of
 from ifru.proof.duality import InteractionsAlone, Scores, Spectrum, dot_products, inverse_root, lengths
 from ifru.proof.eigenvalue import Enough, largest_eigenvalue
+from ifru.proof.krylov import leading
 from ifru.proof.operator import rounding
 from ifru.proof.retained import Retained
 from ifru.proof.sparse import SparseMatrix
@@ -110,6 +111,10 @@ class PropagatedDuality(InteractionsAlone):
     def start(self, theta: Tensor) -> Tensor:
         return self.retained.degree.sqrt()[:, None] * theta
 
+    def leading(self, alpha: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+        operator = self._between(-alpha)
+        return leading(operator.product, operator.size, count, random)
+
     def spectrum(
         self,
         alpha: Tensor,
@@ -128,11 +133,13 @@ class PropagatedDuality(InteractionsAlone):
         return False
 
     def operator(self, alpha: Tensor, rows: Tensor | None = None) -> Between:
-        retained, root = self.retained, inverse_root(self.retained.degree)
-        middle = retained.matrix(-alpha)
-        moduli = Between(root, self.propagation, retained.matrix(alpha.abs()), 0.0)
-        operations = 2 * self.propagation.operations + middle.operations + 8
-        return Between(root, self.propagation, middle, rounding(operations, moduli.product, len(root)))
+        exact, moduli = self._between(-alpha), self._between(alpha.abs())
+        operations = 2 * self.propagation.operations + exact.middle.operations + 8
+        return replace(exact, rounding=rounding(operations, moduli.product, exact.size))
+
+    def _between(self, value: Tensor) -> Between:
+        """The operator with value [N] at the interactions' places, what rounding does aside."""
+        return Between(inverse_root(self.retained.degree), self.propagation, self.retained.matrix(value), 0.0)
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ from ifru.interactions import Interactions
 from ifru.models import ModelConfig, model_of
 from ifru.models.proving import prove, prove_by
 from ifru.objective import Objective
-from ifru.proof import Proof, trimmed
+from ifru.proof import Direction, Proof, first_direction, trimmed
 from ifru.training.accuracy import PROVEN, TOLERANCES, precision, solving
-from ifru.training.newton import Plan, Trained, initial, minimise
+from ifru.training.dimensions import woken
+from ifru.training.newton import Plan, Trained, minimise
 from ifru.training.report import DescentReport, Report, silent
 
 FIRST_RANK = 16
@@ -67,8 +68,9 @@ def grown(
 ) -> Grown:
     """Train from the rank of a configuration upwards, until the gap closes or nothing is gained; deterministic.
 
-    Larger models go on from smaller ones: training never starts again. In the end, dimensions that are not in use are
-    left out, but for a reserve.
+    Training begins with the leading eigenvectors at a model without dimensions, which is near the optimum where those
+    are all that there are above λ. Larger models go on from smaller ones: training never starts again. In the end,
+    dimensions that are not in use are left out, but for a reserve.
     """
     random, tried = torch.Generator().manual_seed(seed), list[Tried]()
 
@@ -88,23 +90,28 @@ def grown(
         return Grown(config, trained, proof, tuple(tried))
 
     most = min(interactions.users, interactions.items, LARGEST_RANK)
-    config = _of_rank(config, min(config.rank, most))
-    theta = _started(interactions, config, seed, device, precision(_TOLERANCES[0], dtype, interactions.retained))
-    tolerances, closed = [*_TOLERANCES, TOLERANCES[dtype], _LAST * TOLERANCES[dtype]], False
-    while tolerances and not closed:
-        tolerance = tolerances.pop(0)
-        before, found = config.rank, train(config, theta, tolerance)
-        while found.proof.relative_gap > tolerance and (wider := _wider(found, most)) is not None:
-            found = train(*wider, tolerance)
-        config, theta = found.config, found.trained.theta
-        closed = tolerance <= TOLERANCES[dtype] and found.proof.relative_gap <= PROVEN[dtype]
-        if config.rank == before and tolerance > TOLERANCES[dtype]:
-            # Where nothing was missing, what is between has nothing more to show.
-            tolerances = tolerances[-2:]
+    tolerances = (*_TOLERANCES, TOLERANCES[dtype], _LAST * TOLERANCES[dtype])
+    last = len(tolerances) - 1
+    config, theta, complete = _begun(interactions, _of_rank(config, min(config.rank, most)), most, device, random)
+    level = last - 1 if complete else 0
+    while True:
+        found = train(config, theta, tolerances[level])
+        config, theta, gap = found.config, found.trained.theta, found.proof.relative_gap
+        closed = level >= last - 1 and gap <= PROVEN[dtype]
+        missing = found.proof.direction if config.rank < most else None
+        if closed or (missing is None and level == last):
+            break
+        if missing is not None:
+            config, theta = _wider(found, missing, most)
+        if missing is None or missing.complete:
+            # As far as is known, nothing is missing: what is between has nothing more to show.
+            level = max(level + (missing is None), last - 1)
+        elif gap <= tolerances[level]:
+            level += 1
     narrower = _narrower(interactions, found, _OUT_OF_USE * PROVEN[dtype] * found.trained.objective)
     if narrower is None:
         return found
-    return train(*narrower, tolerance, found.proof if closed else None)
+    return train(*narrower, tolerances[level], found.proof if closed else None)
 
 
 def objectives(
@@ -116,23 +123,34 @@ def objectives(
     return objective, None if narrow == dtype else model.objective(interactions, device, narrow)
 
 
-def _started(
-    interactions: Interactions, config: ModelConfig, seed: int, device: torch.device, dtype: torch.dtype
-) -> Tensor:
-    objective = model_of(config).objective(interactions, device, dtype)
-    return minimise(objective, initial(objective, seed), Plan(steps=0)).theta
+def _begun(
+    interactions: Interactions, config: ModelConfig, most: int, device: torch.device, random: torch.Generator
+) -> tuple[ModelConfig, Tensor, bool]:
+    """The dimensions that bring L down from a model without any, of the configuration's rank at most.
+
+    Also whether that is all of them; if so, a reserve is with them.
+    """
+    objective = model_of(config).objective(interactions, device, torch.float64)
+    theta = torch.zeros(len(objective.ridge), objective.layout.width, dtype=torch.float64, device=device)
+    # Along dimensions that are zero the gradient is zero: only biases are trained.
+    theta = minimise(objective, theta, Plan(sweeps=0, tolerance=_TOLERANCES[0])).theta
+    found = first_direction(model_of(config).duality(interactions), theta.cpu(), random)
+    complete = found is None or found.complete
+    columns = theta[:, :0] if found is None else found.columns.to(theta)
+    if complete:
+        columns = torch.nn.functional.pad(columns, (0, min(_RESERVE, most - columns.shape[1])))
+    begun = torch.cat([columns, theta[:, config.rank :]], 1)
+    return _of_rank(config, columns.shape[1]), woken(begun, random) if complete else begun, complete
 
 
 def _of_rank(config: ModelConfig, rank: int) -> ModelConfig:
     return config.model_copy(update={"rank": rank})
 
 
-def _wider(found: Grown, most: int) -> tuple[ModelConfig, Tensor] | None:
-    """The model with the dimensions that its proof says are missing; None where there are none, or no room."""
-    rank, theta, direction = found.config.rank, found.trained.theta, found.proof.direction
-    if direction is None or rank == most:
-        return None
-    columns = direction.columns[:, : most - rank].to(theta)
+def _wider(found: Grown, missing: Direction, most: int) -> tuple[ModelConfig, Tensor]:
+    """The model with the dimensions that its proof says are missing, as far as there is room."""
+    rank, theta = found.config.rank, found.trained.theta
+    columns = missing.columns[:, : most - rank].to(theta)
     return _of_rank(found.config, rank + columns.shape[1]), torch.cat([theta[:, :rank], columns, theta[:, rank:]], 1)
 
 

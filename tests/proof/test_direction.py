@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ifru.proof import Proof
+from ifru.models.mf import MatrixFactorization
+from ifru.proof import Direction, Proof, first_direction
 from tests.proof.cases import Case, case
 
 
@@ -79,3 +80,43 @@ def test_parameters_that_are_not_stationary_ask_for_no_dimension(seed: int) -> N
     short = small.prove(0.99 * optimum)
     assert short.sigma_lower > small.config.l2
     assert short.direction is None
+
+
+def begun(loss: str, bias: bool, rank: int) -> tuple[Case, torch.Tensor, Direction]:
+    """A case without dimensions, whose biases are trained, its parameters, and the direction from there."""
+    small = case(21, loss=loss, bias=bias, l2=0.02, rank=rank, size=10)
+    theta = small.trained(torch.zeros(20, rank + bias, dtype=torch.float64))
+    duality = MatrixFactorization(small.config).duality(small.interactions)
+    direction = first_direction(duality, theta, torch.Generator().manual_seed(0))
+    assert direction is not None
+    return small, theta, direction
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["plain", "bias"])
+@pytest.mark.parametrize("loss", ["bce", "squared"])
+def test_the_first_dimensions_are_those_that_the_proof_of_a_model_without_any_names(loss: str, bias: bool) -> None:
+    small, theta, direction = begun(loss, bias, rank=2)
+    named = small.prove(theta).direction
+    assert named is not None
+    grown = torch.cat([direction.columns, theta[:, 2:]], 1)
+    assert small.value(theta) - small.value(grown) == pytest.approx(direction.decrease, rel=1e-6)
+    # A proof looks at vectors only as closely as its bound needs.
+    assert direction.decrease == pytest.approx(named.decrease, rel=0.01)
+
+
+def test_a_direction_says_whether_it_has_all_dimensions_that_were_found_missing() -> None:
+    complete = []
+    for rank in (1, 10):
+        small, theta, direction = begun("bce", False, rank)
+        named = small.prove(theta).direction
+        assert named is not None
+        complete.append((direction.complete, named.complete))
+        assert (direction.columns.shape[1] == rank) == (rank == 1)
+    assert complete == [(False, False), (True, True)]
+
+
+def test_under_a_penalty_that_nothing_outweighs_there_is_no_first_dimension() -> None:
+    small = case(21, l2=50.0, rank=2, size=10)
+    duality = MatrixFactorization(small.config).duality(small.interactions)
+    nothing = torch.zeros(20, 2, dtype=torch.float64)
+    assert first_direction(duality, nothing, torch.Generator().manual_seed(0)) is None

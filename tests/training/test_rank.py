@@ -67,6 +67,20 @@ def test_a_rank_below_what_the_optimum_uses_leaves_the_gap_open(ratings: Recorde
     assert found.tried[0].relative_gap > 1e-3
 
 
+def test_where_few_dimensions_lower_the_objective_training_begins_with_them_and_a_reserve(ratings: Recorded) -> None:
+    found = from_rank(16, data(ratings, "bce").train, loss="bce", l2=0.3)
+    assert found.proof.relative_gap <= PROVEN[torch.float64]
+    assert len(found.tried) == 1
+    assert found.config.rank < 8
+
+
+def test_under_a_penalty_that_nothing_outweighs_a_reserve_is_all_there_is(dataset: Dataset) -> None:
+    found = from_rank(16, dataset.train, l2=100.0)
+    assert found.config.rank == 2
+    assert found.proof.relative_gap <= PROVEN[torch.float64]
+    assert float(found.trained.theta.abs().max()) < 1e-6
+
+
 def test_auto_in_float32_closes_the_gap_of_float32(dataset: Dataset) -> None:
     found = from_rank(2, dataset.train, torch.float32, l2=0.1)
     assert found.trained.theta.dtype == torch.float32
