@@ -1,8 +1,8 @@
 """The exactly retrained model, which an update is held against: from the base where it is unique, else from scratch.
 
-A proof tells the two cases apart. A base that is proven optimal has the dimensions that the optimum needs, and a
-deletion hardly ever makes it need more. The retrained model is then proven optimal too, wherever training started, and
-in scores there is only one.
+A proof tells the two cases apart. A base that is optimal has the dimensions that the optimum needs, and a deletion
+hardly ever makes it need more. The retrained model is then proven optimal too, wherever training started, and in scores
+there is only one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ifru.models import ModelConfig, model_of
 from ifru.models.proving import prove
 from ifru.objective.parameters import Parameters
 from ifru.training import PROVEN, Report, fit, polish, silent
+from ifru.training.dimensions import has_spare
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,15 @@ class Retrained:
     seconds: float
 
 
-def proven(parameters: Parameters, train: Interactions, config: ModelConfig, seed: int) -> bool:
-    """Whether a model is proven to minimise its objective on some interactions, as far as its precision tells."""
+def begins_from(base: Parameters, train: Interactions, config: ModelConfig, seed: int) -> bool:
+    """Whether it is worth while to retrain from a base: as far as can be seen, it minimises L on some interactions."""
     if not model_of(config).capabilities.provable:
         return False
-    proof = prove(parameters, train, config, random=torch.Generator().manual_seed(seed))
-    return proof.relative_gap <= PROVEN[parameters.computed_in]
+    # A stationary point that has a dimension to spare is a minimum, but for saddles; what comes of it is proven anyway.
+    if has_spare(base.stacked()):
+        return True
+    proof = prove(base, train, config, random=torch.Generator().manual_seed(seed))
+    return proof.relative_gap <= PROVEN[base.computed_in]
 
 
 def retrain(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ifru.engine.engine import Engine
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
-from ifru.evaluation.target import Retrained, proven, retrain
+from ifru.evaluation.target import Retrained, begins_from, retrain
 from ifru.evaluation.tightened import tightened
 from ifru.interactions import Dataset, Deletion, Interactions
 from ifru.interactions.table import Float32, Int32, Int64
@@ -90,8 +90,8 @@ class Verification:
 
     unknown: requests that mean no row. deletions: training and held-out rows that they mean.
     left: what the update leaves. floor: the same, with training from another seed in place of the update; nothing but
-    None where it was not asked for. warm: whether the retrained model was trained on from the base, which was proven
-    optimal, and is so itself; else it was trained from scratch.
+    None where it was not asked for. warm: whether the retrained model was trained on from the base, and is proven
+    optimal; else it was trained from scratch.
     residual_influence: as published with the update; settled_influence: the exact value of what is left. products: with
     the Hessian, refinement included. auc, and ndcg10 over all items without those that the user has rows with.
     """
@@ -172,7 +172,7 @@ class Scored:
         score = self.scores(Pairs.of(train, rows))
         if self.config.loss == "bpr":
             score = self.scores(Pairs.of(train, train.origin[rows])) - score
-        return score if self.config.loss == "squared" else np.exp(-np.logaddexp(0, -score))
+        return score if self.config.loss == "squared" else torch.from_numpy(score).sigmoid().numpy()
 
 
 @dataclass(frozen=True)
@@ -206,8 +206,8 @@ def verify(
     """Answer requests by one update, retrain without what they name, and compare. Changes nothing that is given.
 
     published: an answer to compare in place of one that is computed here. refine: go on as idle time would, before
-    comparing. floor: retrain from scratch, twice; without it once, and on from the base where base and retrained model
-    are proven optimal. seed: of the retraining (the second one takes the next seed), of the sample of neighbours, and
+    comparing. floor: retrain from scratch, twice; without it once, and on from the base where the retrained model is
+    proven optimal then. seed: of the retraining (the second one takes the next seed), of the sample of neighbours, and
     of the proof.
     Raises IfruError where the requests name nothing, or everything.
     """
@@ -301,7 +301,7 @@ def _target(
     """The retrained model, and how far the answer is from it. scratch: whether it has to be trained from scratch."""
     if not scratch:
         task.report("proving the base", None)
-        if proven(base, before, task.config, seed):
+        if begins_from(base, before, task.config, seed):
             target = _retrained(task, train, seed, "retraining from the base", base)
             distance, optimal = _distance(task, answer, target, train, seed)
             if optimal:

@@ -20,13 +20,18 @@ from ifru.objective.parameters import Parameters
 
 Float64 = NDArray[np.float64]
 
+_PAIRS = 1 << 16
+"""Pairs that are scored at a time: their rows take more memory than the tables."""
+
 
 def scores(config: ModelConfig, serving: Parameters, user: NDArray[np.integer], item: NDArray[np.integer]) -> Float64:
     """s [n] of pairs given by row numbers, computed in the precision of the serving tables (`Model.serving`)."""
-    device = serving.user.device
-    users, items = (torch.from_numpy(side.astype(np.int64)).to(device) for side in (user, item))
-    found = scorer(config, serving).scores(serving.user[users], serving.item[items])
-    return found.double().cpu().numpy()
+    device, model, out = serving.user.device, scorer(config, serving), np.empty(len(user))
+    for first in range(0, len(user), _PAIRS):
+        some = slice(first, first + _PAIRS)
+        users, items = (torch.from_numpy(side[some].astype(np.int64)).to(device) for side in (user, item))
+        out[some] = model.scores(serving.user[users], serving.item[items]).double().cpu().numpy()
+    return out
 
 
 def scorer(config: ModelConfig, serving: Parameters) -> Model:

@@ -48,7 +48,7 @@ def ndcg(scores: Scores, train: Interactions, holdout: Interactions, k: int = 10
     discount = 1 / np.log2(np.arange(2, k + 2))
     most = np.cumsum(discount)[np.minimum(wanted, k) - 1]
     reached = [
-        np.bincount(row, discount[place] * np.isin(pair, positive), len(batch))
+        np.bincount(row, discount[place] * _within(pair, positive), len(batch))
         for batch in np.array_split(users, -(-len(users) * train.items // _CELLS))
         for row, pair, place in [_ranked(scores, batch, known, train.items, k)]
     ]
@@ -85,6 +85,12 @@ def _pairs(table: Interactions, some: Bool) -> Int64:
     rows = table.alive & some
     pairs: Int64 = table.user[rows] * np.int64(table.items) + table.item[rows]
     return pairs[np.diff(pairs, prepend=-1) > 0]
+
+
+def _within(pairs: Int64, known: Int64) -> Bool:
+    """Which of pairs [E] are among others, which are ascending and at least one."""
+    found: Bool = known[known.searchsorted(pairs).clip(max=len(known) - 1)] == pairs
+    return found
 
 
 def _cells(pairs: Int64, users: Int64, items: int) -> tuple[Int64, Int64]:

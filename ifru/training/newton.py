@@ -25,6 +25,10 @@ _MOVED = 1e-4
 """Share of its length that θ may move by before inverse blocks are made anew. A Newton step with the older ones comes
 down by no less than about the inverse of it."""
 
+_EXACT = {torch.float32: 3e-4, torch.float64: 0.0}
+"""Tolerance below which no solve goes. Where dimensions are turned, L stays: along such directions rounding looks like
+a gradient, and steps grow."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -137,14 +141,14 @@ def _newton(
     stop: Callable[[], bool],
     narrow: Objective | None,
 ) -> Trained:
-    rows = np.arange(len(theta))
+    rows, exact = np.arange(len(theta)), _EXACT[objective.dtype if narrow is None else narrow.dtype]
     products = 0
 
     def limits(norm: float, value: float) -> Limits | None:
         """A solve is the more exact the nearer the gradient is to zero."""
         if norm <= plan.tolerance * math.sqrt(value):
             return None
-        return Limits(min(0.1, math.sqrt(norm / math.sqrt(value))), plan.products)
+        return Limits(min(0.1, max(math.sqrt(norm / math.sqrt(value)), exact)), plan.products)
 
     def progress(step: Step) -> None:
         nonlocal products

@@ -10,7 +10,7 @@ import torch
 
 from ifru.engine.settings import EngineSettings
 from ifru.errors import IfruError
-from ifru.evaluation.target import proven
+from ifru.evaluation.target import begins_from
 from ifru.evaluation.verify import Verification, verify
 from ifru.interactions import Dataset
 from ifru.interactions.labels import LabelRule
@@ -72,9 +72,23 @@ def test_a_model_retrained_from_a_proven_base_is_the_one_that_is_trained_from_sc
         assert getattr(warm.left, name) == pytest.approx(getattr(scratch.left, name), rel=1e-3)
 
 
-def test_a_base_that_is_not_proven_optimal_is_no_place_to_retrain_from(tables: Parameters, dataset: Dataset) -> None:
+def test_a_base_short_of_dimensions_is_no_place_to_retrain_from(dataset: Dataset) -> None:
+    config = MFConfig(rank=2, l2=0.1)
+    theta = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float64).theta
+    base = Parameters.unstacked(theta, dataset.train.users)
+    assert not begins_from(base, dataset.train, config, seed=0)
+    assert not verify(config, base, dataset, [pairs(dataset, 5)]).warm
+
+
+def test_where_a_base_has_dimensions_to_spare_what_is_retrained_from_it_is_the_optimum(
+    tables: Parameters, dataset: Dataset
+) -> None:
+    """Even where the base itself is not: the retrained model is proven."""
     moved = Parameters.unstacked(1.1 * tables.stacked(), dataset.train.users)
-    assert not verified(moved, dataset, pairs(dataset, 5)).warm
+    assert begins_from(moved, dataset.train, CONFIG, seed=0)
+    warm, scratch = (verified(moved, dataset, pairs(dataset, 5), floor=floor) for floor in (False, True))
+    assert (warm.warm, scratch.warm) == (True, False)
+    assert warm.rms.true == pytest.approx(scratch.rms.true, rel=1e-3)
 
 
 def test_a_retrained_model_that_is_not_proven_optimal_is_trained_from_scratch(dataset: Dataset) -> None:
@@ -82,7 +96,7 @@ def test_a_retrained_model_that_is_not_proven_optimal_is_trained_from_scratch(da
     config = MFConfig(rank=1, l2=0.3)
     theta = fit(dataset.train, config, seed=0, device=torch.device("cpu"), dtype=torch.float64).theta
     base = Parameters.unstacked(theta, dataset.train.users)
-    assert proven(base, dataset.train, config, seed=0)
+    assert begins_from(base, dataset.train, config, seed=0)
     assert not verify(config, base, dataset, [pairs(dataset, len(dataset.train) // 2)]).warm
 
 
