@@ -132,8 +132,9 @@ def _begun(
     """
     objective = model_of(config).objective(interactions, device, torch.float64)
     theta = torch.zeros(len(objective.ridge), objective.layout.width, dtype=torch.float64, device=device)
-    # Along dimensions that are zero the gradient is zero: only biases are trained.
-    theta = minimise(objective, theta, Plan(sweeps=0, tolerance=_TOLERANCES[0])).theta
+    if objective.layout.width > config.rank:
+        # Along dimensions that are zero the gradient is zero: only biases are trained.
+        theta = minimise(objective, theta, Plan(sweeps=0, tolerance=_TOLERANCES[0])).theta
     found = first_direction(model_of(config).duality(interactions), theta.cpu(), random)
     complete = found is None or found.complete
     columns = theta[:, :0] if found is None else found.columns.to(theta)
