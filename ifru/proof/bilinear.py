@@ -76,9 +76,9 @@ class BilinearDuality(InteractionsAlone):
         return factors[:users] if self._users_are_fewer else factors[users:]
 
     def leading(self, alpha: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        matrix = self._matrix(alpha, None)
-        _, vectors = leading(lambda x: matrix.adjoint(matrix.product(x)), matrix.shape[1], count, random)
-        return self._of_both_sides(matrix, vectors)
+        gram = Gram(self._matrix(alpha, None), 0.0)
+        _, vectors = leading(gram.product, gram.size, count, random)
+        return self._of_both_sides(gram.matrix, vectors)
 
     def spectrum(
         self,
