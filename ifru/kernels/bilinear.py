@@ -14,7 +14,8 @@ import math
 import numpy as np
 
 from ifru.kernels.cores import cores, loop, on_cores, part, share, summed_on_cores
-from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, dot, fetch
+from ifru.kernels.outer import AT_ONCE, add_rows, move, scratch
+from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, copy, dot, fetch
 from ifru.kernels.score import (
     FLAT,
     MATH,
@@ -27,8 +28,6 @@ from ifru.kernels.score import (
     score_of,
     tangent,
 )
-
-_PIECE = 16
 
 
 @loop()
@@ -253,9 +252,9 @@ def blocks(theta, rows, incidence, second, ridge, form, out):
 @part(fastmath=MATH)
 def _blocks(c, parts, theta, rows, incidence, second, ridge, form, out):
     (start, order, far), (rank, bias, _), width = incidence, form, theta.shape[1]
+    factors, scales, sums = scratch(width, theta)
     for m in range(c * len(rows) // parts, (c + 1) * len(rows) // parts):
-        e, top = rows[m], m * width
-        out[top : top + width] = 0
+        e, count = rows[m], 0
         end = start[e + 1]
         for j in range(start[e], end):
             fetch(order, j + FAR, end, second)
@@ -263,15 +262,16 @@ def _blocks(c, parts, theta, rows, incidence, second, ridge, form, out):
             f, d2 = far[j], second[order[j]]
             if abs(d2) < FLAT:
                 continue
-            for k in range(rank):
-                add(out, top + k, d2 * theta[f, k], theta, f, min(k // _PIECE * _PIECE + _PIECE, rank))
+            copy(factors, count, theta, f, rank)
             if bias:
-                add(out, top + rank, d2, theta, f, rank)
-                out[top + rank, rank] += d2
-        for k in range(width):
-            for j in range(k):
-                out[top + j, k] = out[top + k, j]
-            out[top + k, k] += ridge[e]
+                factors[count, rank] = 1
+            scales[count] = d2
+            count += 1
+            if count == AT_ONCE:
+                add_rows(factors, scales, count, width, sums)
+                count = 0
+        add_rows(factors, scales, count, width, sums)
+        move(sums, width, ridge[e], out, m * width)
 
 
 @loop(fastmath=MATH)

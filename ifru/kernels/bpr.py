@@ -16,6 +16,8 @@ import numpy as np
 
 from ifru.kernels.bilinear import change_of_penalty, sum_items
 from ifru.kernels.cores import cores, loop, on_cores, part, share, summed_on_cores
+from ifru.kernels.outer import AT_ONCE, add_rows, move, scratch
+from ifru.kernels.row_vectors import add, copy
 from ifru.kernels.score import (
     MATH,
     add_gradient,
@@ -156,25 +158,23 @@ def user_blocks(theta, rows, incidence, origin, second, ridge, form, out):
 @part(fastmath=MATH)
 def _user_blocks(c, parts, theta, rows, incidence, origin, second, ridge, form, out):
     (start, _, far), (rank, _, _), width = incidence, form, theta.shape[1]
+    factors, scales, sums = scratch(width, theta)
+    one = theta.dtype.type(1)
     for m in range(c * len(rows) // parts, (c + 1) * len(rows) // parts):
-        e, top = rows[m], m * width
-        d = np.zeros(width, theta.dtype)
-        out[top : top + width] = 0
+        e, count = rows[m], 0
         for z in range(start[e], start[e + 1]):
             o, d2 = origin[z], second[z]
             if o == z or d2 == 0.0:
                 continue
-            liked, drawn = theta[far[o]], theta[far[z]]
-            for k in range(rank):
-                d[k] = liked[k] - drawn[k]
-            for k in range(rank):
-                scaled, into = d2 * d[k], out[top + k]
-                for j in range(k + 1):
-                    into[j] += scaled * d[j]
-        for k in range(width):
-            for j in range(k):
-                out[top + j, k] = out[top + k, j]
-            out[top + k, k] += ridge[e]
+            copy(factors, count, theta, far[o], rank)
+            add(factors, count, -one, theta, far[z], rank)
+            scales[count] = d2
+            count += 1
+            if count == AT_ONCE:
+                add_rows(factors, scales, count, width, sums)
+                count = 0
+        add_rows(factors, scales, count, width, sums)
+        move(sums, width, ridge[e], out, m * width)
 
 
 @loop(fastmath=MATH)

@@ -9,6 +9,7 @@ Axes: n leading columns of a row. Parameters are two-dimensional, contiguous and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -17,7 +18,8 @@ from numba.core.errors import TypingError
 from numba.core.types.containers import StarArgTuple
 from numba.extending import intrinsic
 
-_LINE = 64
+LINE = 64
+"""Bytes of a cache line, and of a vector instruction."""
 
 FAR, NEAR = 24, 12
 """How many interactions ahead of its use what is known of an interaction is fetched, and then the row at its far end:
@@ -25,6 +27,9 @@ where they lie scattered over gigabytes, a loop otherwise waits for memory most 
 
 _AT_ONCE = 4
 """Sums that grow beside each other: one alone would wait for each of its additions."""
+
+TILE = 8
+"""Rows of a table that are summed in registers at once; a divisor of the numbers in a cache line."""
 
 _INDEX = ir.IntType(64)
 _LANE = ir.IntType(32)
@@ -97,6 +102,21 @@ def add_two(typingctx, out, o, s, a, i, t, b, j, n):
 
 
 @intrinsic
+def copy(typingctx, out, o, a, i, n):
+    """out[o] <- a[i], of n columns."""
+    index = types.intp
+    _same_type(out, a)
+
+    def generate(context, builder, signature, args):
+        rows = _Rows(context, builder, out, args[4])
+        of_a = rows.at(args[2], args[3])
+        rows.updated(rows.at(args[0], args[1]), lambda load, old: load(of_a))
+        return context.get_dummy_value()
+
+    return types.void(out, index, a, index, index), generate
+
+
+@intrinsic
 def combine(typingctx, out, o, a, listed, scale, begin, end, n):
     """out[o] <- Σ scale[i]·a[i], of n columns, over the numbers i of `listed` (int32) from begin to before end."""
     index = types.intp
@@ -116,6 +136,34 @@ def combine(typingctx, out, o, a, listed, scale, begin, end, n):
         return context.get_dummy_value()
 
     return types.void(out, index, a, listed, scale, index, index, index), generate
+
+
+@intrinsic
+def add_outer(typingctx, out, o, column, a, scale, count):
+    """A tile of out += Σ scale[z]·aᵀa of the rows a[z], z < count: TILE rows from o, a cache line of columns from one.
+
+    Both begin at multiples of their lengths, and the tables have room for whole ones.
+    """
+    index = types.intp
+    _same_type(out, a)
+
+    def generate(context, builder, signature, args):
+        rows = _Rows(context, builder, a, args[2])
+        scales = context.make_array(scale)(context, builder, args[4])
+        sums = [cgutils.alloca_once_value(builder, rows.zero) for _ in range(TILE)]
+        with cgutils.for_range(builder, args[5], intp=_INDEX) as loop:
+            row, factor = rows.at(args[3], loop.index), builder.load(builder.gep(scales.data, [loop.index]))
+            piece = builder.fmul(rows.load(row, args[2]), rows.splat(factor), flags=_REORDER)
+            for ahead, each in enumerate(sums):
+                one = builder.load(builder.gep(row, [builder.add(args[1], ir.Constant(_INDEX, ahead))]))
+                builder.store(rows.fused(rows.splat(one), piece, builder.load(each)), each)
+        for ahead, each in enumerate(sums):
+            into = rows.at(args[0], builder.add(args[1], ir.Constant(_INDEX, ahead)))
+            total = builder.fadd(rows.load(into, args[2]), builder.load(each), flags=_REORDER)
+            rows.store(total, into, args[2])
+        return context.get_dummy_value()
+
+    return types.void(out, index, index, a, scale, index), generate
 
 
 @intrinsic
@@ -145,9 +193,9 @@ def _fetch_row(builder: ir.IRBuilder, table: cgutils.Structure, number: ir.Value
     if dimensions == 1:
         _fetch(builder, first)
         return
-    lines = builder.udiv(builder.add(size, ir.Constant(_INDEX, _LINE - 1)), ir.Constant(_INDEX, _LINE))
+    lines = builder.udiv(builder.add(size, ir.Constant(_INDEX, LINE - 1)), ir.Constant(_INDEX, LINE))
     with cgutils.for_range(builder, lines, intp=_INDEX) as loop:
-        _fetch(builder, builder.add(first, builder.mul(loop.index, ir.Constant(_INDEX, _LINE))))
+        _fetch(builder, builder.add(first, builder.mul(loop.index, ir.Constant(_INDEX, LINE))))
 
 
 def _fetch(builder: ir.IRBuilder, address: ir.Value) -> None:
@@ -177,9 +225,10 @@ class _Rows:
     def __init__(self, context: BaseContext, builder: ir.IRBuilder, table: types.Array, columns: ir.Value) -> None:
         self._context, self._builder, self._table, self._columns = context, builder, table, columns
         self._element = context.get_data_type(table.dtype)
-        self._lanes = _LINE // context.get_abi_sizeof(self._element)
+        self._lanes = LINE // context.get_abi_sizeof(self._element)
         self._vector = ir.VectorType(self._element, self._lanes)
-        self._suffix = f"v{self._lanes}f{8 * _LINE // self._lanes}"
+        self._suffix = f"v{self._lanes}f{8 * LINE // self._lanes}"
+        self.zero = ir.Constant(self._vector, [0.0] * self._lanes)
 
     def at(self, table: ir.Value, row: ir.Value) -> ir.Value:
         """Pointer to a row."""
@@ -202,7 +251,7 @@ class _Rows:
     def summed(self, term: Callable[[Load, ir.Value], ir.Value]) -> ir.Value:
         """Σ over the columns; term(load, so far): the next partial sums."""
         builder = self._builder
-        sums = cgutils.alloca_once_value(builder, ir.Constant(self._vector, [0.0] * self._lanes))
+        sums = cgutils.alloca_once_value(builder, self.zero)
         for load, _ in self._pieces():
             builder.store(term(load, builder.load(sums)), sums)
         reduce = self._declared(f"llvm.vector.reduce.fadd.{self._suffix}", self._element, [self._element, self._vector])
@@ -222,7 +271,7 @@ class _Rows:
         last = builder.sub(end, builder.srem(builder.sub(end, begin), several))
         for load, store in self._pieces():
             for each in sums:
-                builder.store(ir.Constant(self._vector, [0.0] * self._lanes), each)
+                builder.store(self.zero, each)
             with cgutils.for_range_slice(builder, begin, last, several, _INDEX) as (place, _):
                 for ahead, each in enumerate(sums):
                     here = builder.add(place, ir.Constant(_INDEX, ahead))
@@ -240,21 +289,17 @@ class _Rows:
         whole, rest = builder.udiv(self._columns, lanes), builder.urem(self._columns, lanes)
         with cgutils.for_range(builder, whole, intp=_INDEX) as loop:
             start = builder.mul(loop.index, lanes)
-            yield self._whole(start)
+            yield partial(self.load, start=start), lambda row, value: self.store(value, row, start)
         with builder.if_then(builder.icmp_unsigned(">", rest, ir.Constant(_INDEX, 0)), likely=False):
             yield self._masked(builder.mul(whole, lanes), rest)
 
-    def _whole(self, start: ir.Value) -> tuple[Load, Callable[[ir.Value, ir.Value], None]]:
-        builder = self._builder
-        align = _LINE // self._lanes
+    def load(self, row: ir.Value, start: ir.Value) -> ir.Value:
+        """A whole piece of a row."""
+        return self._builder.load(self._piece(row, start), align=LINE // self._lanes)
 
-        def load(row: ir.Value) -> ir.Value:
-            return builder.load(self._piece(row, start), align=align)
-
-        def store(row: ir.Value, value: ir.Value) -> None:
-            builder.store(value, self._piece(row, start), align=align)
-
-        return load, store
+    def store(self, value: ir.Value, row: ir.Value, start: ir.Value) -> None:
+        """Set a whole piece of a row."""
+        self._builder.store(value, self._piece(row, start), align=LINE // self._lanes)
 
     def _masked(self, start: ir.Value, rest: ir.Value) -> tuple[Load, Callable[[ir.Value, ir.Value], None]]:
         builder, pointer = self._builder, self._vector.as_pointer()
@@ -262,17 +307,16 @@ class _Rows:
         mask_type = ir.VectorType(_BIT, self._lanes)
         width = self._splat_lane(builder.trunc(rest, _LANE))
         mask = builder.icmp_unsigned("<", numbers, width)
-        align = ir.Constant(_LANE, _LINE // self._lanes)
+        align = ir.Constant(_LANE, LINE // self._lanes)
         loading = self._declared(
             f"llvm.masked.load.{self._suffix}.p0", self._vector, [pointer, _LANE, mask_type, self._vector]
         )
         storing = self._declared(
             f"llvm.masked.store.{self._suffix}.p0", ir.VoidType(), [self._vector, pointer, _LANE, mask_type]
         )
-        zero = ir.Constant(self._vector, [0.0] * self._lanes)
 
         def load(row: ir.Value) -> ir.Value:
-            return builder.call(loading, [self._piece(row, start), align, mask, zero])
+            return builder.call(loading, [self._piece(row, start), align, mask, self.zero])
 
         def store(row: ir.Value, value: ir.Value) -> None:
             builder.call(storing, [value, self._piece(row, start), align, mask])

@@ -6,6 +6,13 @@ import pytest
 import torch
 
 from ifru.curvature.preconditioner import apply, inverse
+from ifru.interactions.generated import generate
+from ifru.interactions.labels import LabelRule
+from ifru.interactions.loading import split
+from ifru.kernels.dispatch import torch_only
+from ifru.kernels.outer import AT_ONCE
+from ifru.models import model_of
+from ifru.models.mf import MFConfig
 
 PRECISIONS = pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-11), (torch.float32, 1e-4)])
 
@@ -51,3 +58,29 @@ def test_a_block_that_is_not_positive_definite_is_an_error(dtype: torch.dtype, t
 
     with pytest.raises(ArithmeticError, match="2 of 7"):
         inverse(blocks)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("loss", ["bce", "bpr"])
+@pytest.mark.parametrize("width", [1, 7, 8, 9, 16, 17, 33])
+def test_blocks_of_rows_with_many_interactions_are_the_sums_that_torch_takes(
+    loss: str, width: int, dtype: torch.dtype, tolerance: float
+) -> None:
+    rule = LabelRule(None, negatives=1) if loss == "bpr" else LabelRule("value", ">=", 4)
+    table = split(generate(8, 200, 400, seed=0), rule, 0.0, 0).train
+    model = model_of(MFConfig(rank=max(width - 1, 1), bias=width > 1 and loss == "bce", loss=loss, l2=0.1))
+    rows = torch.arange(8 + 200)
+
+    def blocks() -> torch.Tensor:
+        objective = model.objective(table, torch.device("cpu"), dtype)
+        theta = torch.randn(
+            len(rows), objective.layout.width, generator=torch.Generator().manual_seed(width), dtype=dtype
+        )
+        return objective.at(theta).blocks(rows)
+
+    compiled = blocks()
+    with torch_only():
+        expected = blocks()
+
+    assert table.degree.max() > 2 * AT_ONCE
+    torch.testing.assert_close(compiled, expected, rtol=tolerance, atol=tolerance)
