@@ -14,6 +14,8 @@ from ifru.proof.duality import Duality, Spectrum, inverse_root
 from ifru.proof.sums import EPS
 
 _STEPS = 50
+_SETTLED = 1e-4
+"""Share of itself that a size changes by in the last step to it: what is left to gain is about the square."""
 _INSIDE = 0.5
 """Share of a vector's square from which on it counts as lying in the span of the dimensions."""
 
@@ -95,4 +97,6 @@ def _best_step(duality: Duality, change: Tensor, score: Tensor, linear: float, q
         if trial >= current:
             break
         size, current = max(size + step, 0.0), trial
+        if abs(step) < _SETTLED * size:
+            break
     return size, -current

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 from ifru.interactions.table import Interactions
 from ifru.objective.losses import Loss
 from ifru.proof.errors import ProofError
-from ifru.proof.sparse import SparseMatrix
+from ifru.proof.sparse import Places, SparseMatrix
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,17 @@ class Retained:
 
     def matrix(self, value: Tensor, chosen: Tensor | None = None) -> SparseMatrix:
         """The matrix [U, I] with value [N] at the interactions' places, or [M] at those of the chosen ones [N]."""
-        user, item, by_item = self.user, self.item, self.by_item
+        places = self._places
         if chosen is not None:
             place = chosen.cumsum(0) - 1
-            user, item, by_item = user[chosen], item[chosen], place[by_item[chosen[by_item]]]
-        matrix = SparseMatrix.of(user, item, value, by_item, self.shape)
+            by_item = place[self.by_item[chosen[self.by_item]]]
+            places = Places.of(self.user[chosen], self.item[chosen], by_item, self.shape)
+        matrix = places.matrix(value)
         return replace(matrix, operations=matrix.operations + self.additions)
+
+    @cached_property
+    def _places(self) -> Places:
+        return Places.of(self.user, self.item, self.by_item, self.shape)
 
     @staticmethod
     def of(interactions: Interactions, loss: Loss, alpha: float = 1.0) -> Retained:

@@ -44,23 +44,41 @@ class SparseMatrix:
         """Mᵀ y [n, b], y [m, b]."""
         return self.by_column.times(y)
 
-    @staticmethod
-    def of(row: Tensor, column: Tensor, value: Tensor, by_column: Tensor, shape: tuple[int, int]) -> SparseMatrix:
-        """From N entries sorted by (row, column); by_column [N]: their positions sorted by (column, row).
 
-        Entries of the same place add up. value [N]: each off by at most six roundings.
-        """
+@dataclass(frozen=True)
+class Places:
+    """Where the N entries of matrices stand, found out once for all of them.
+
+    merged [N]: which place an entry belongs to, in the order of (row, column); None where each has its own. by_column:
+    places in the order of (column, row).
+    """
+
+    rows: Rows
+    columns: Rows
+    merged: Tensor | None
+    by_column: Tensor
+
+    @staticmethod
+    def of(row: Tensor, column: Tensor, by_column: Tensor, shape: tuple[int, int]) -> Places:
+        """Of N entries sorted by (row, column); by_column [N]: their positions sorted by (column, row)."""
         first = torch.ones(len(row), dtype=torch.bool)
         first[1:] = (row[1:] != row[:-1]) | (column[1:] != column[:-1])
-        place = first.cumsum(0) - 1
-        order = place[by_column[first[by_column]]]
-        row, column = row[first], column[first]
-        merged = value.new_zeros(len(row)).index_add_(0, place, value)
-        rows = Rows.of(row, column, merged, shape)
-        columns = Rows.of(column[order], row[order], merged[order], (shape[1], shape[0]))
-        # Entries of one place first add up, then the places of a row.
-        same = int(torch.bincount(place).max()) if len(place) else 0
-        return SparseMatrix(rows, columns, max(rows.additions, columns.additions) + same + 8)
+        merged = None
+        if not bool(first.all()):
+            merged = first.cumsum(0) - 1
+            by_column = merged[by_column[first[by_column]]]
+            row, column = row[first], column[first]
+        rows, columns = Rows.of(row, column, shape), Rows.of(column[by_column], row[by_column], shape[::-1])
+        return Places(rows, columns, merged, by_column)
+
+    def matrix(self, value: Tensor) -> SparseMatrix:
+        """The matrix with value [N] there, each off by at most six roundings. Entries of the same place add up."""
+        same = 1
+        if self.merged is not None:
+            same = int(torch.bincount(self.merged).max())
+            value = value.new_zeros(len(self.by_column)).index_add_(0, self.merged, value)
+        operations = max(self.rows.additions, self.columns.additions) + same + 8
+        return SparseMatrix(self.rows.filled(value), self.columns.filled(value[self.by_column]), operations)
 
 
 @dataclass(frozen=True)
@@ -85,28 +103,35 @@ class Rows:
         found = self.pieces @ x
         return found if self.sums is None else self.sums.times(found)
 
+    def filled(self, value: Tensor) -> Rows:
+        """The matrix with value [N] in place of its own."""
+        start, column = self.pieces.crow_indices(), self.pieces.col_indices()
+        pieces = torch.sparse_csr_tensor(start, column, value, self.pieces.shape, check_invariants=False)
+        return Rows(pieces, self.sums, self.additions)
+
     @staticmethod
-    def of(row: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Rows:
-        """From entries sorted by (row, column), one for each place."""
+    def of(row: Tensor, column: Tensor, shape: tuple[int, int]) -> Rows:
+        """Of ones at N places sorted by (row, column)."""
         length = torch.bincount(row, minlength=shape[0])
         longest = int(length.max()) if len(length) else 0
         if longest <= 2 * _PIECE:
-            return Rows(_csr(length, column, value, shape), None, longest)
+            return Rows(_csr(length, column, shape), None, longest)
         count = ((length + _PIECE - 1) // _PIECE).clamp_min(1)
         begin, first = length.cumsum(0) - length, count.cumsum(0) - count
         pieces = int(count.sum())
         piece = first[row] + (torch.arange(len(row)) - begin[row]) // _PIECE
         owner = torch.repeat_interleave(torch.arange(shape[0]), count)
-        sums = Rows.of(owner, torch.arange(pieces), torch.ones(pieces, dtype=torch.float64), (shape[0], pieces))
-        within = _csr(torch.bincount(piece, minlength=pieces), column, value, (pieces, shape[1]))
+        sums = Rows.of(owner, torch.arange(pieces), (shape[0], pieces))
+        within = _csr(torch.bincount(piece, minlength=pieces), column, (pieces, shape[1]))
         return Rows(within, sums, _PIECE + sums.additions)
 
 
-def _csr(count: Tensor, column: Tensor, value: Tensor, shape: tuple[int, int]) -> Tensor:
-    """A CSR tensor from the number of entries in each row, and their columns and values."""
+def _csr(count: Tensor, column: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A CSR tensor of ones, from the number of entries in each row, and their columns."""
     start = torch.cat([count.new_zeros(1), count.cumsum(0)])
     # MKL multiplies faster with 32-bit indices.
-    index = torch.int32 if len(value) < 2**31 else torch.int64
+    index = torch.int32 if len(column) < 2**31 else torch.int64
+    one = torch.ones(len(column), dtype=torch.float64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta", category=UserWarning)
-        return torch.sparse_csr_tensor(start.to(index), column.to(index), value, shape, check_invariants=True)
+        return torch.sparse_csr_tensor(start.to(index), column.to(index), one, shape, check_invariants=True)

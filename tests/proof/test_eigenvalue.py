@@ -18,7 +18,7 @@ from ifru.proof.eigenvalue import LargestEigenvalue, largest_eigenvalue
 from ifru.proof.krylov import Krylov, orthonormal
 from ifru.proof.operator import Operator, nonnegative_norm, rounding
 from ifru.proof.rest import RestBound, _angle, rest_bounds
-from ifru.proof.sparse import SparseMatrix
+from ifru.proof.sparse import Places, SparseMatrix
 from ifru.proof.split import Ritz
 from ifru.proof.sums import EPS
 
@@ -91,7 +91,7 @@ def symmetric(seed: int, n: int) -> Tensor:
 def sparse(dense: Tensor) -> SparseMatrix:
     row, column = torch.nonzero(dense, as_tuple=True)
     order = torch.argsort(column, stable=True)
-    return SparseMatrix.of(row, column, dense[row, column], order, (dense.shape[0], dense.shape[1]))
+    return Places.of(row, column, order, (dense.shape[0], dense.shape[1])).matrix(dense[row, column])
 
 
 def bounds(
@@ -233,7 +233,7 @@ def test_what_a_check_raises_ends_the_work() -> None:
 def test_entries_of_the_same_place_add_up() -> None:
     row, column = torch.tensor([0, 0, 1, 1]), torch.tensor([1, 1, 0, 0])
     value = torch.tensor([1.0, 2.0, 5.0, -5.0], dtype=torch.float64)
-    matrix = SparseMatrix.of(row, column, value, torch.tensor([2, 3, 0, 1]), (2, 2))
+    matrix = Places.of(row, column, torch.tensor([2, 3, 0, 1]), (2, 2)).matrix(value)
     eye = torch.eye(2, dtype=torch.float64)
     assert matrix.product(eye).tolist() == [[0, 3], [0, 0]]
     assert matrix.adjoint(eye).tolist() == [[0, 0], [3, 0]]

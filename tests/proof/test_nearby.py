@@ -65,7 +65,7 @@ def test_rows_in_pieces_multiply_as_whole_ones_with_fewer_additions(seed: int, m
     dense = torch.randn(m, n, generator=generator(seed), dtype=torch.float64)
     dense = torch.where(torch.rand(m, n, generator=generator(seed + 1)) < share, dense, 0.0)
     row, column = dense.nonzero(as_tuple=True)
-    rows = Rows.of(row, column, dense[row, column], (m, n))
+    rows = Rows.of(row, column, (m, n)).filled(dense[row, column])
     x = torch.randn(n, 3, generator=generator(seed + 2), dtype=torch.float64)
     assert torch.allclose(rows.times(x), dense @ x, rtol=0, atol=1e-12)
     longest = int((dense != 0).sum(1).max())
