@@ -32,6 +32,7 @@ LAYERS = (
     "suppression",
     "testing",
     "cli",
+    "__main__",
 )
 """Parts of `ifru`: each imports only from itself and from those before it. `ifru/__init__.py` stands above them all."""
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +77,11 @@ def keys(document: dict[str, Any], *names: str) -> set[str]:
     for name in names:
         document = document[name]
     return set(document)
+
+
+def test_the_command_is_a_module_too() -> None:
+    ended = subprocess.run([sys.executable, "-m", "ifru", "--version"], capture_output=True, text=True, check=True)
+    assert ended.stdout == f"ifru {installed('ifru')}\n"
 
 
 def test_train_publishes_version_1_and_says_how_good_it_is(ifru: Ifru, data: Path, tmp_path: Path) -> None:
