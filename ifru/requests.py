@@ -212,8 +212,12 @@ def resolve(request: Request, dataset: Dataset) -> Deletion:
     """The rows that a request means in a data set; none where its subject is unknown or has been erased."""
     match request:
         case EraseInteractions() | Rectify():
-            rows = ((dataset.users.row(user), dataset.items.row(item)) for user, item in request.interactions)
-            known = [(user, item) for user, item in rows if user is not None and item is not None]
+            user_of, item_of = dataset.users.row, dataset.items.row
+            known = [
+                (user, item)
+                for named_user, named_item in request.interactions
+                if (user := user_of(named_user)) is not None and (item := item_of(named_item)) is not None
+            ]
             return dataset.relabelled(known, request.label) if isinstance(request, Rectify) else dataset.of_pairs(known)
         case EraseUser():
             user = dataset.users.row(request.subject)

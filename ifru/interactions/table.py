@@ -91,8 +91,9 @@ class Companions(NamedTuple):
 
     def of_row(self, row: int) -> list[int]:
         """Those of one row."""
-        first = last = bisect_left(self.origin, row)
-        while last < len(self.origin) and self.origin[last] == row:
+        origin = self.origin.data
+        first = last = bisect_left(origin, row)
+        while last < len(origin) and origin[last] == row:
             last += 1
         found: list[int] = self.negative[first:last].tolist()
         return found
@@ -174,12 +175,14 @@ class Interactions:
 
         Sampled negatives are not among them. It takes log N steps for each pair.
         """
-        found, of_item, start = set(), self.item, self.incidence.start
+        # One number after the other is read from a view in half the time that it takes from an array.
+        of_item, start = self.item.data, self.incidence.start.data
+        alive, origin, found = self.alive.data, self.origin.data, set()
         for user, item in pairs:
             end = start[user + 1]
             row = bisect_left(of_item, item, start[user], end)
             while row < end and of_item[row] == item:
-                if self.alive[row] and self.origin[row] == row:
+                if alive[row] and origin[row] == row:
                     found.add(row)
                 row += 1
         return sorted(found)
@@ -196,6 +199,8 @@ class Interactions:
 
     def with_companions(self, rows: Int64 | list[int]) -> Int64:
         """Rows plus the retained negatives that were drawn for them, ascending and unique."""
+        if len(rows) == 0:
+            return np.empty(0, dtype=np.int64)
         if len(rows) > _FEW:
             listed = np.asarray(rows)
             return np.union1d(listed, self.kept(self._companions.of_rows(listed)))

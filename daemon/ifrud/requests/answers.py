@@ -192,10 +192,10 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
     fresh = recognised.fresh.items()
     parts = {identity: resolve(recognised.meant(request), dataset) for identity, (request, _) in fresh}
     verdict = brake.judge(parts, recognised.free, dataset, now)
-    done = {identity: part for identity, part in parts.items() if identity not in verdict.held}
+    held, deletion = verdict.held, verdict.deletion
     states: dict[Identity, AnswerState] = {
         identity: "held"
-        if identity in verdict.held
+        if identity in held
         else "published"
         if len(part) or _is_done(recognised.fresh[identity][0], recognised)
         else "nothing_to_erase"
@@ -204,14 +204,13 @@ def answer(recognised: Recognised, dataset: Dataset, brake: Brake, now: datetime
     failed: dict[Identity, AnswerState] = dict.fromkeys(recognised.failed, "failed")
     near = [
         identity
-        for identity, (request, _) in recognised.fresh.items()
-        if len(parts[identity]) == 0 and near_miss(request, dataset)
+        for identity, state in states.items()
+        if state == "nothing_to_erase" and near_miss(recognised.fresh[identity][0], dataset)
     ]
-    deletion = Deletion.union(done.values())
     # What is decided about in another part of the batch is answered there.
     decided = {*parts, *recognised.approved, *recognised.rejected}
     waiting = {each: one.request for each, one in brake.held.items() if each not in decided}
-    new = {identity: recognised.fresh[identity][0] for identity in verdict.held}
+    new = {identity: recognised.fresh[identity][0] for identity in held}
     overtaken = Overtaken.of(waiting, new, deletion, dataset)
     emptied = {identity: brake.held[identity] for identity in overtaken.emptied}
     nothing: dict[Identity, AnswerState] = dict.fromkeys(emptied, "nothing_to_erase")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,10 +21,11 @@ NOTHING_SHORTENED: Mapping[Identity, Request] = {}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the brake says of the requests of a batch. held: why, of those that are not carried out. counted: rows that
-    the others erase, without those that somebody approved."""
+    """What the brake says of the requests of a batch. held: why, of those that are not carried out. deletion: what the
+    others erase. counted: rows of it, without those that somebody approved."""
 
     held: Mapping[Identity, str]
+    deletion: Deletion
     counted: int
 
 
@@ -52,9 +53,10 @@ class Brake:
         """
         recent = sum(each.rows for each in self._window(now))
         total = dataset.train.retained + dataset.holdout.retained + recent
-        every, free = _count(parts.values()), _count([parts[each] for each in approved]) if approved else 0
-        if recent + every - free <= self.share * total:
-            return Verdict({}, every - free)
+        every = Deletion.union(parts.values())
+        counted = _count(every) - (_count(Deletion.union(parts[each] for each in approved)) if approved else 0)
+        if recent + counted <= self.share * total:
+            return Verdict({}, every, counted)
         rows = _Rows(dataset)
         for identity in approved:
             rows.take(parts[identity])
@@ -69,7 +71,7 @@ class Brake:
                     f"would erase {len(found)} rows after the {recent + counted} of the last hour, which is more than "
                     f"brake_share allows: {self.share:.4g} of {total}"
                 )
-        return Verdict(held, counted)
+        return Verdict(held, Deletion.union(part for each, part in parts.items() if each not in held), counted)
 
     def after(
         self,
@@ -101,10 +103,9 @@ class Brake:
         return [each for each in self.erased if each.minute > _minute(now) - WINDOW]
 
 
-def _count(parts: Iterable[Deletion]) -> int:
-    """How many rows they delete together."""
-    whole = Deletion.union(parts)
-    return len(whole.train) + len(whole.holdout)
+def _count(deletion: Deletion) -> int:
+    """How many rows it deletes."""
+    return len(deletion.train) + len(deletion.holdout)
 
 
 class _Rows:
