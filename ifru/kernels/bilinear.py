@@ -14,6 +14,7 @@ import math
 import numpy as np
 
 from ifru.kernels.cores import cores, loop, on_cores, part, share, summed_on_cores
+from ifru.kernels.held_rows import spread
 from ifru.kernels.outer import AT_ONCE, add_rows, move, scratch
 from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, copy, dot, fetch
 from ifru.kernels.score import (
@@ -21,13 +22,19 @@ from ifru.kernels.score import (
     MATH,
     QUADRATIC,
     add_gradient,
+    add_gradients,
     add_product,
+    add_products,
     change_of_loss,
-    change_of_score,
+    changes_of_score,
     loss_derivatives,
     score_of,
+    scores_of,
     tangent,
 )
+
+_AT_ONCE = 64
+"""Interactions of a user that are gone over twice, so that the rows at their far ends stay in the nearest cache."""
 
 
 @loop()
@@ -104,21 +111,30 @@ def product(theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
 @part(fastmath=MATH)
 def _product(c, _, theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
-    users = cuts[-1]
-    mine = of_items[c]
+    users, mine, curved = cuts[-1], of_items[c], np.empty(_AT_ONCE, theta.dtype)
     mine[:] = 0
     for u in range(cuts[c], cuts[c + 1]):
         for k in range(theta.shape[1]):
             out[u, k] = ridge[u] * x[u, k]
-        for z in range(start[u], start[u + 1]):
-            i, d1 = far[z], first[z]
-            if abs(second[z]) < FLAT:
-                add(out, u, d1, x, i, rank)
-                add(mine, i - users, d1, x, u, rank)
+        for begin in range(start[u], start[u + 1], _AT_ONCE):
+            end = min(begin + _AT_ONCE, start[u + 1])
+            there, slope, change = far[begin:end], first[begin:end], curved[: end - begin]
+            if _is_flat(second, begin, end):
+                spread(out, mine, users, there, u, rank, slope, x)
                 continue
-            curved = second[z] * change_of_score(theta, theta, x, u, i, rank, bias)
-            add_product(out, u, curved, theta, i, d1, x, i, rank, bias)
-            add_product(mine, i - users, curved, theta, u, d1, x, u, rank, bias)
+            changes_of_score(change, theta, theta, x, u, there, rank, bias)
+            for z in range(begin, end):
+                change[z - begin] *= second[z]
+            add_products(out, mine, users, change, theta, slope, x, u, there, rank, bias)
+
+
+@part(inline="always")
+def _is_flat(second, begin, end):
+    """Whether interactions have no second derivatives, or next to none."""
+    flat = True
+    for z in range(begin, end):
+        flat &= abs(second[z]) < FLAT
+    return flat
 
 
 @loop()
@@ -178,31 +194,33 @@ def advance(step, incidence, terms, form, cuts, of_items, ridge, first, second, 
 @part(fastmath=MATH)
 def _advance(c, _, step, incidence, terms, form, cuts, of_items, ridge, first, second, gradient):
     (theta, x, new), (start, _, far), (label, weight), (rank, bias, loss) = step, incidence, terms, form
-    users, total = cuts[-1], 0.0
-    mine, straight = of_items[c], np.empty((2, theta.shape[1]), theta.dtype)
+    users, mine, total = cuts[-1], of_items[c], 0.0
+    met, straight = np.empty((2, _AT_ONCE), theta.dtype), np.empty((2, theta.shape[1]), theta.dtype)
     mine[:] = 0
     for u in range(cuts[c], cuts[c + 1]):
         straight[:] = 0
         for k in range(theta.shape[1]):
             gradient[u, k] = ridge[u] * new[u, k]
-        for z in range(start[u], start[u + 1]):
-            if weight[z] == 0.0:
-                first[z], second[z] = 0.0, 0.0
-                continue
-            i = far[z]
-            if loss == QUADRATIC and abs(weight[z]) < FLAT:
+        for begin in range(start[u], start[u + 1], _AT_ONCE):
+            end = min(begin + _AT_ONCE, start[u + 1])
+            if loss == QUADRATIC and _is_flat(weight, begin, end):
                 # Linear in the score: Σ d1·δ = x_u·Σ d1·q + p'_u·Σ d1·x_i, so that no score is needed.
-                first[z], second[z] = -label[z], weight[z]
-                add(straight, 0, first[z], theta, i, rank)
-                add(straight, 1, first[z], x, i, rank)
-                add(mine, i - users, first[z], new, u, rank)
+                for z in range(begin, end):
+                    i, d1 = far[z], label[z] * (0 if weight[z] == 0.0 else -1)
+                    first[z], second[z] = d1, weight[z]
+                    add(straight, 0, d1, theta, i, rank)
+                    add(straight, 1, d1, x, i, rank)
+                    add(mine, i - users, d1, new, u, rank)
                 continue
-            score, delta = score_of(new, u, i, rank, bias), change_of_score(theta, new, x, u, i, rank, bias)
-            d1, d2 = loss_derivatives(score, label[z], weight[z], loss)
-            first[z], second[z] = d1, d2
-            total += change_of_loss(score, delta, label[z], d1, d2, weight[z], loss)
-            add_gradient(gradient, u, first[z], new, i, rank, bias)
-            add_gradient(mine, i - users, first[z], new, u, rank, bias)
+            there, score, change = far[begin:end], met[0, : end - begin], met[1, : end - begin]
+            scores_of(score, new, u, there, rank, bias)
+            changes_of_score(change, theta, new, x, u, there, rank, bias)
+            for z in range(begin, end):
+                s, delta = score[z - begin], change[z - begin]
+                first[z], second[z] = loss_derivatives(s, label[z], weight[z], loss)
+                if weight[z] != 0.0:
+                    total += change_of_loss(s, delta, label[z], first[z], second[z], weight[z], loss)
+            add_gradients(gradient, mine, users, first[begin:end], new, u, there, rank, bias)
         total += dot(x, u, straight, 0, rank) + dot(new, u, straight, 1, rank)
         add_two(gradient, u, 1, straight, 0, 1, straight, 1, rank)
     return total

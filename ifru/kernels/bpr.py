@@ -20,12 +20,12 @@ from ifru.kernels.outer import AT_ONCE, add_rows, move, scratch
 from ifru.kernels.row_vectors import add, copy
 from ifru.kernels.score import (
     MATH,
-    add_gradient,
-    add_product,
+    add_gradients,
+    add_products,
     change_of_loss,
-    change_of_score,
+    changes_of_score,
     loss_derivatives,
-    score_of,
+    scores_of,
 )
 
 
@@ -61,10 +61,10 @@ def derivatives(theta, incidence, origin, weight, form, cuts, score, first, seco
 def _derivatives(c, _, theta, incidence, origin, weight, form, cuts, score, first, second):
     (start, _, far), (rank, bias, _) = incidence, form
     for u in range(cuts[c], cuts[c + 1]):
-        for z in range(start[u], start[u + 1]):
-            score[z] = score_of(theta, u, far[z], rank, bias)
-            first[z], second[z] = 0.0, 0.0
-        for z in range(start[u], start[u + 1]):
+        begin, end = start[u], start[u + 1]
+        scores_of(score[begin:end], theta, u, far[begin:end], rank, bias)
+        first[begin:end], second[begin:end] = 0, 0
+        for z in range(begin, end):
             o = origin[z]
             if weight[z] != 0.0:
                 d1, d2 = loss_derivatives(score[o] - score[z], 1.0, weight[z], 0)
@@ -91,19 +91,17 @@ def _product(c, _, theta, x, incidence, origin, derivatives, form, cuts, of_item
     for u in range(cuts[c], cuts[c + 1]):
         for k in range(theta.shape[1]):
             out[u, k] = ridge[u] * x[u, k]
-        for z in range(start[u], start[u + 1]):
-            along[z] = change_of_score(theta, theta, x, u, far[z], rank, bias)
-            curved[z] = 0.0
-        for z in range(start[u], start[u + 1]):
+        begin, end = start[u], start[u + 1]
+        changes_of_score(along[begin:end], theta, theta, x, u, far[begin:end], rank, bias)
+        curved[begin:end] = 0
+        for z in range(begin, end):
             o = origin[z]
             if o != z:
                 bend = second[z] * (along[o] - along[z])
                 curved[o] += bend
                 curved[z] -= bend
-        for z in range(start[u], start[u + 1]):
-            i, d1 = far[z], first[z]
-            add_product(out, u, curved[z], theta, i, d1, x, i, rank, bias)
-            add_product(mine, i - users, curved[z], theta, u, d1, x, u, rank, bias)
+        bent, slope = curved[begin:end], first[begin:end]
+        add_products(out, mine, users, bent, theta, slope, x, u, far[begin:end], rank, bias)
 
 
 @loop()
@@ -127,11 +125,11 @@ def _advance(
     for u in range(cuts[c], cuts[c + 1]):
         for k in range(theta.shape[1]):
             gradient[u, k] = ridge[u] * new[u, k]
-        for z in range(start[u], start[u + 1]):
-            score[z] = score_of(new, u, far[z], rank, bias)
-            change[z] = change_of_score(theta, new, x, u, far[z], rank, bias)
-            first[z], second[z] = 0.0, 0.0
-        for z in range(start[u], start[u + 1]):
+        begin, end = start[u], start[u + 1]
+        scores_of(score[begin:end], new, u, far[begin:end], rank, bias)
+        changes_of_score(change[begin:end], theta, new, x, u, far[begin:end], rank, bias)
+        first[begin:end], second[begin:end] = 0, 0
+        for z in range(begin, end):
             o = origin[z]
             if weight[z] != 0.0:
                 t, delta = score[o] - score[z], change[o] - change[z]
@@ -142,10 +140,7 @@ def _advance(
                 first[z] -= d1
                 second[o] += d2
                 second[z] += d2
-        for z in range(start[u], start[u + 1]):
-            i = far[z]
-            add_gradient(gradient, u, first[z], new, i, rank, bias)
-            add_gradient(mine, i - users, first[z], new, u, rank, bias)
+        add_gradients(gradient, mine, users, first[begin:end], new, u, far[begin:end], rank, bias)
     return total
 
 

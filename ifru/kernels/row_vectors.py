@@ -34,17 +34,17 @@ TILE = 8
 _INDEX = ir.IntType(64)
 _LANE = ir.IntType(32)
 _BIT = ir.IntType(1)
-_REORDER = ("reassoc", "contract", "nsz")
+REORDER = ("reassoc", "contract", "nsz")
 
 
 @intrinsic
 def dot(typingctx, a, i, b, j, n):
     """a[i]·b[j], of n columns."""
     index = types.intp
-    _same_type(a, b)
+    same_type(a, b)
 
     def generate(context, builder, signature, args):
-        rows = _Rows(context, builder, a, args[4])
+        rows = Rows(context, builder, a, args[4])
         of_a, of_b = rows.at(args[0], args[1]), rows.at(args[2], args[3])
         return rows.summed(lambda load, so_far: rows.fused(load(of_a), load(of_b), so_far))
 
@@ -52,29 +52,13 @@ def dot(typingctx, a, i, b, j, n):
 
 
 @intrinsic
-def dots(typingctx, a, i, b, j, c, k, d, m, n):
-    """a[i]·b[j] + c[k]·d[m], of n columns."""
-    index = types.intp
-    _same_type(a, b, c, d)
-
-    def generate(context, builder, signature, args):
-        rows = _Rows(context, builder, a, args[8])
-        of_a, of_b, of_c, of_d = (rows.at(args[place], args[place + 1]) for place in range(0, 8, 2))
-        return rows.summed(
-            lambda load, so_far: rows.fused(load(of_c), load(of_d), rows.fused(load(of_a), load(of_b), so_far))
-        )
-
-    return a.dtype(a, index, b, index, c, index, d, index, index), generate
-
-
-@intrinsic
 def add(typingctx, out, o, s, a, i, n):
     """out[o] += s·a[i], of n columns."""
     index = types.intp
-    _same_type(out, a)
+    same_type(out, a)
 
     def generate(context, builder, signature, args):
-        rows = _Rows(context, builder, out, args[5])
+        rows = Rows(context, builder, out, args[5])
         of_a, scale = rows.at(args[3], args[4]), rows.splat(args[2])
         rows.updated(rows.at(args[0], args[1]), lambda load, old: rows.fused(scale, load(of_a), old))
         return context.get_dummy_value()
@@ -86,10 +70,10 @@ def add(typingctx, out, o, s, a, i, n):
 def add_two(typingctx, out, o, s, a, i, t, b, j, n):
     """out[o] += s·a[i] + t·b[j], of n columns."""
     index = types.intp
-    _same_type(out, a, b)
+    same_type(out, a, b)
 
     def generate(context, builder, signature, args):
-        rows = _Rows(context, builder, out, args[8])
+        rows = Rows(context, builder, out, args[8])
         of_a, of_b = rows.at(args[3], args[4]), rows.at(args[6], args[7])
         first, second = rows.splat(args[2]), rows.splat(args[5])
         rows.updated(
@@ -105,10 +89,10 @@ def add_two(typingctx, out, o, s, a, i, t, b, j, n):
 def copy(typingctx, out, o, a, i, n):
     """out[o] <- a[i], of n columns."""
     index = types.intp
-    _same_type(out, a)
+    same_type(out, a)
 
     def generate(context, builder, signature, args):
-        rows = _Rows(context, builder, out, args[4])
+        rows = Rows(context, builder, out, args[4])
         of_a = rows.at(args[2], args[3])
         rows.updated(rows.at(args[0], args[1]), lambda load, old: load(of_a))
         return context.get_dummy_value()
@@ -120,10 +104,10 @@ def copy(typingctx, out, o, a, i, n):
 def combine(typingctx, out, o, a, listed, scale, begin, end, n):
     """out[o] <- Σ scale[i]·a[i], of n columns, over the numbers i of `listed` (int32) from begin to before end."""
     index = types.intp
-    _same_type(out, a)
+    same_type(out, a)
 
     def generate(context, builder, signature, args):
-        rows = _Rows(context, builder, out, args[7])
+        rows = Rows(context, builder, out, args[7])
         numbers = context.make_array(listed)(context, builder, args[3])
         scales = context.make_array(scale)(context, builder, args[4])
 
@@ -145,21 +129,21 @@ def add_outer(typingctx, out, o, column, a, scale, count):
     Both begin at multiples of their lengths, and the tables have room for whole ones.
     """
     index = types.intp
-    _same_type(out, a)
+    same_type(out, a)
 
     def generate(context, builder, signature, args):
-        rows = _Rows(context, builder, a, args[2])
+        rows = Rows(context, builder, a, args[2])
         scales = context.make_array(scale)(context, builder, args[4])
         sums = [cgutils.alloca_once_value(builder, rows.zero) for _ in range(TILE)]
         with cgutils.for_range(builder, args[5], intp=_INDEX) as loop:
             row, factor = rows.at(args[3], loop.index), builder.load(builder.gep(scales.data, [loop.index]))
-            piece = builder.fmul(rows.load(row, args[2]), rows.splat(factor), flags=_REORDER)
+            piece = builder.fmul(rows.load(row, args[2]), rows.splat(factor), flags=REORDER)
             for ahead, each in enumerate(sums):
                 one = builder.load(builder.gep(row, [builder.add(args[1], ir.Constant(_INDEX, ahead))]))
                 builder.store(rows.fused(rows.splat(one), piece, builder.load(each)), each)
         for ahead, each in enumerate(sums):
             into = rows.at(args[0], builder.add(args[1], ir.Constant(_INDEX, ahead)))
-            total = builder.fadd(rows.load(into, args[2]), builder.load(each), flags=_REORDER)
+            total = builder.fadd(rows.load(into, args[2]), builder.load(each), flags=REORDER)
             rows.store(total, into, args[2])
         return context.get_dummy_value()
 
@@ -205,7 +189,7 @@ def _fetch(builder: ir.IRBuilder, address: ir.Value) -> None:
     builder.call(prefetch, [builder.inttoptr(address, pointer), *(ir.Constant(_LANE, hint) for hint in (0, 3, 1))])
 
 
-def _same_type(*tables: types.Array) -> None:
+def same_type(*tables: types.Array) -> None:
     for table in tables:
         if (
             not isinstance(table, types.Array)
@@ -217,9 +201,11 @@ def _same_type(*tables: types.Array) -> None:
 
 
 Load = Callable[[ir.Value], ir.Value]
+Store = Callable[[ir.Value, ir.Value], None]
+Piece = tuple[Load, Store]
 
 
-class _Rows:
+class Rows:
     """Emits code that goes over n columns of several rows at once."""
 
     def __init__(self, context: BaseContext, builder: ir.IRBuilder, table: types.Array, columns: ir.Value) -> None:
@@ -246,7 +232,7 @@ class _Rows:
 
     def fused(self, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """a·b + c."""
-        return self._builder.fadd(self._builder.fmul(a, b, flags=_REORDER), c, flags=_REORDER)
+        return self._builder.fadd(self._builder.fmul(a, b, flags=REORDER), c, flags=REORDER)
 
     def summed(self, term: Callable[[Load, ir.Value], ir.Value]) -> ir.Value:
         """Σ over the columns; term(load, so far): the next partial sums."""
@@ -254,8 +240,12 @@ class _Rows:
         sums = cgutils.alloca_once_value(builder, self.zero)
         for load, _ in self._pieces():
             builder.store(term(load, builder.load(sums)), sums)
+        return self.sum_of(builder.load(sums))
+
+    def sum_of(self, vector: ir.Value) -> ir.Value:
+        """Σ over the lanes."""
         reduce = self._declared(f"llvm.vector.reduce.fadd.{self._suffix}", self._element, [self._element, self._vector])
-        return builder.call(reduce, [ir.Constant(self._element, 0.0), builder.load(sums)], fastmath=_REORDER)
+        return self._builder.call(reduce, [ir.Constant(self._element, 0.0), vector], fastmath=REORDER)
 
     def updated(self, row: ir.Value, change: Callable[[Load, ir.Value], ir.Value]) -> None:
         """Set a row; change(load, old): its next piece."""
@@ -280,18 +270,26 @@ class _Rows:
                 builder.store(term(load, place, builder.load(sums[0])), sums[0])
             total = builder.load(sums[0])
             for each in sums[1:]:
-                total = builder.fadd(total, builder.load(each), flags=_REORDER)
+                total = builder.fadd(total, builder.load(each), flags=REORDER)
             store(row, total)
 
-    def _pieces(self) -> Iterator[tuple[Load, Callable[[ir.Value, ir.Value], None]]]:
+    def _pieces(self) -> Iterator[Piece]:
         """Code for whole pieces in a loop, then for what is left under a mask; each with its load and store."""
-        builder, lanes = self._builder, ir.Constant(_INDEX, self._lanes)
-        whole, rest = builder.udiv(self._columns, lanes), builder.urem(self._columns, lanes)
+        builder, (whole, rest) = self._builder, self.lengths()
         with cgutils.for_range(builder, whole, intp=_INDEX) as loop:
-            start = builder.mul(loop.index, lanes)
-            yield partial(self.load, start=start), lambda row, value: self.store(value, row, start)
+            yield self.piece(loop.index)
         with builder.if_then(builder.icmp_unsigned(">", rest, ir.Constant(_INDEX, 0)), likely=False):
-            yield self._masked(builder.mul(whole, lanes), rest)
+            yield self.masked(whole, rest)
+
+    def lengths(self) -> tuple[ir.Value, ir.Value]:
+        """How many whole pieces the columns are, and how many columns are left."""
+        lanes = ir.Constant(_INDEX, self._lanes)
+        return self._builder.udiv(self._columns, lanes), self._builder.urem(self._columns, lanes)
+
+    def piece(self, number: ir.Value) -> Piece:
+        """The load and the store of a whole piece."""
+        start = self._builder.mul(number, ir.Constant(_INDEX, self._lanes))
+        return partial(self.load, start=start), lambda row, value: self.store(value, row, start)
 
     def load(self, row: ir.Value, start: ir.Value) -> ir.Value:
         """A whole piece of a row."""
@@ -301,7 +299,9 @@ class _Rows:
         """Set a whole piece of a row."""
         self._builder.store(value, self._piece(row, start), align=LINE // self._lanes)
 
-    def _masked(self, start: ir.Value, rest: ir.Value) -> tuple[Load, Callable[[ir.Value, ir.Value], None]]:
+    def masked(self, number: ir.Value, rest: ir.Value) -> Piece:
+        """The load and the store of a piece that so many columns are left for."""
+        start = self._builder.mul(number, ir.Constant(_INDEX, self._lanes))
         builder, pointer = self._builder, self._vector.as_pointer()
         numbers = ir.Constant(ir.VectorType(_LANE, self._lanes), list(range(self._lanes)))
         mask_type = ir.VectorType(_BIT, self._lanes)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from ifru.interactions.table import Int64
 from ifru.kernels.cores import part
-from ifru.kernels.row_vectors import add, add_two, dot, dots
+from ifru.kernels.held_rows import meet, spread
+from ifru.kernels.row_vectors import add, add_two, dot
 
 # Sums may be reordered, which vectorising a dot product needs; NaN and infinity keep their meaning.
 MATH = {"reassoc", "contract", "arcp", "nsz"}
@@ -90,10 +91,22 @@ def tangent(theta, e, x, f, rank, bias):
 
 
 @part(fastmath=MATH, inline="always")
-def change_of_score(theta, new, x, e, f, rank, bias):
-    """What the step x from theta to new does to the score of rows e and f; to first order where new is theta."""
-    products = dots(x, e, theta, f, new, e, x, f, rank)
-    return products + x[e, rank] + x[f, rank] if bias else products
+def scores_of(out, theta, e, far, rank, bias):
+    """out [Z] <- s of row e and each of the rows far [Z]."""
+    meet(out, far, e, rank, theta, theta)
+    if bias:
+        for z in range(len(far)):
+            out[z] += theta[e, rank] + theta[far[z], rank]
+
+
+@part(fastmath=MATH, inline="always")
+def changes_of_score(out, theta, new, x, e, far, rank, bias):
+    """out [Z] <- what the step x from theta to new does to the scores of row e and of the rows far [Z]; to first order
+    where new is theta."""
+    meet(out, far, e, rank, x, theta, new, x)
+    if bias:
+        for z in range(len(far)):
+            out[z] += x[e, rank] + x[far[z], rank]
 
 
 @part(fastmath=MATH, inline="always")
@@ -143,6 +156,29 @@ def add_product(out, o, curved, theta, f, first, x, m, rank, bias):
     add_two(out, o, curved, theta, f, first, x, m, rank)
     if bias:
         out[o, rank] += curved
+
+
+@part(fastmath=MATH, inline="always")
+def add_gradients(out, of_far, border, first, theta, e, far, rank, bias):
+    """`add_gradient` to row e of out and to those at the rows far [Z] of of_far, which begins at row `border`."""
+    spread(out, of_far, border, far, e, rank, first, theta)
+    if bias:
+        _add_biases(out, of_far, border, first, e, far, rank)
+
+
+@part(fastmath=MATH, inline="always")
+def add_products(out, of_far, border, curved, theta, first, x, e, far, rank, bias):
+    """`add_product`, likewise."""
+    spread(out, of_far, border, far, e, rank, curved, theta, first, x)
+    if bias:
+        _add_biases(out, of_far, border, curved, e, far, rank)
+
+
+@part(fastmath=MATH, inline="always")
+def _add_biases(out, of_far, border, change, e, far, rank):
+    for z in range(len(far)):
+        out[e, rank] += change[z]
+        of_far[far[z] - border, rank] += change[z]
 
 
 @part(fastmath=MATH, inline="always")
