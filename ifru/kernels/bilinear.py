@@ -15,7 +15,7 @@ import numpy as np
 
 from ifru.kernels.cores import cores, loop, on_cores, part, share, summed_on_cores
 from ifru.kernels.held_rows import spread
-from ifru.kernels.outer import AT_ONCE, add_rows, move, scratch
+from ifru.kernels.outer import AT_ONCE, add_rows, scratch, write_block
 from ifru.kernels.row_vectors import FAR, NEAR, add, add_two, copy, dot, fetch
 from ifru.kernels.score import (
     FLAT,
@@ -33,7 +33,7 @@ from ifru.kernels.score import (
     tangent,
 )
 
-_AT_ONCE = 64
+_CHUNK = 64
 """Interactions of a user that are gone over twice, so that the rows at their far ends stay in the nearest cache."""
 
 
@@ -111,13 +111,13 @@ def product(theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
 @part(fastmath=MATH)
 def _product(c, _, theta, x, incidence, derivatives, form, cuts, of_items, ridge, out):
     (start, _, far), (first, second), (rank, bias, _) = incidence, derivatives, form
-    users, mine, curved = cuts[-1], of_items[c], np.empty(_AT_ONCE, theta.dtype)
+    users, mine, curved = cuts[-1], of_items[c], np.empty(_CHUNK, theta.dtype)
     mine[:] = 0
     for u in range(cuts[c], cuts[c + 1]):
         for k in range(theta.shape[1]):
             out[u, k] = ridge[u] * x[u, k]
-        for begin in range(start[u], start[u + 1], _AT_ONCE):
-            end = min(begin + _AT_ONCE, start[u + 1])
+        for begin in range(start[u], start[u + 1], _CHUNK):
+            end = min(begin + _CHUNK, start[u + 1])
             there, slope, change = far[begin:end], first[begin:end], curved[: end - begin]
             if _is_flat(second, begin, end):
                 spread(out, mine, users, there, u, rank, slope, x)
@@ -195,14 +195,14 @@ def advance(step, incidence, terms, form, cuts, of_items, ridge, first, second, 
 def _advance(c, _, step, incidence, terms, form, cuts, of_items, ridge, first, second, gradient):
     (theta, x, new), (start, _, far), (label, weight), (rank, bias, loss) = step, incidence, terms, form
     users, mine, total = cuts[-1], of_items[c], 0.0
-    met, straight = np.empty((2, _AT_ONCE), theta.dtype), np.empty((2, theta.shape[1]), theta.dtype)
+    met, straight = np.empty((2, _CHUNK), theta.dtype), np.empty((2, theta.shape[1]), theta.dtype)
     mine[:] = 0
     for u in range(cuts[c], cuts[c + 1]):
         straight[:] = 0
         for k in range(theta.shape[1]):
             gradient[u, k] = ridge[u] * new[u, k]
-        for begin in range(start[u], start[u + 1], _AT_ONCE):
-            end = min(begin + _AT_ONCE, start[u + 1])
+        for begin in range(start[u], start[u + 1], _CHUNK):
+            end = min(begin + _CHUNK, start[u + 1])
             if loss == QUADRATIC and _is_flat(weight, begin, end):
                 # Linear in the score: Σ d1·δ = x_u·Σ d1·q + p'_u·Σ d1·x_i, so that no score is needed.
                 for z in range(begin, end):
@@ -289,7 +289,7 @@ def _blocks(c, parts, theta, rows, incidence, second, ridge, form, out):
                 add_rows(factors, scales, count, width, sums)
                 count = 0
         add_rows(factors, scales, count, width, sums)
-        move(sums, width, ridge[e], out, m * width)
+        write_block(sums, width, ridge[e], out, m * width)
 
 
 @loop(fastmath=MATH)

@@ -16,7 +16,7 @@ import numpy as np
 
 from ifru.kernels.bilinear import change_of_penalty, sum_items
 from ifru.kernels.cores import cores, loop, on_cores, part, share, summed_on_cores
-from ifru.kernels.outer import AT_ONCE, add_rows, move, scratch
+from ifru.kernels.outer import AT_ONCE, add_rows, scratch, write_block
 from ifru.kernels.row_vectors import add, copy
 from ifru.kernels.score import (
     MATH,
@@ -169,7 +169,7 @@ def _user_blocks(c, parts, theta, rows, incidence, origin, second, ridge, form, 
                 add_rows(factors, scales, count, width, sums)
                 count = 0
         add_rows(factors, scales, count, width, sums)
-        move(sums, width, ridge[e], out, m * width)
+        write_block(sums, width, ridge[e], out, m * width)
 
 
 @loop(fastmath=MATH)

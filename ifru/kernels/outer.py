@@ -36,7 +36,7 @@ def add_rows(rows, scales, count, width, sums):
 
 
 @part()
-def move(sums, width, ridge, out, top):
+def write_block(sums, width, ridge, out, top):
     """The block from row `top` of out [·, K] <- what lower triangle `sums` stands for, and ridge·I; sums <- 0."""
     for k in range(width):
         for j in range(k):

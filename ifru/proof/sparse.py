@@ -49,8 +49,8 @@ class SparseMatrix:
 class Places:
     """Where the N entries of matrices stand, found out once for all of them.
 
-    merged [N]: which place an entry belongs to, in the order of (row, column); None where each has its own. by_column:
-    places in the order of (column, row).
+    rows, columns: the matrix of ones there, and its transpose. merged [N]: an entry's place, in the order of (row,
+    column); None where each has its own. by_column: places in the order of (column, row).
     """
 
     rows: Rows
