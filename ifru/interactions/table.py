@@ -176,13 +176,12 @@ class Interactions:
         Sampled negatives are not among them. It takes log N steps for each pair.
         """
         # One number after the other is read from a view in half the time that it takes from an array.
-        of_item, start = self.item.data, self.incidence.start.data
-        alive, origin, found = self.alive.data, self.origin.data, set()
+        of_item, start, found = self.item.data, self.incidence.start, set()
         for user, item in pairs:
-            end = start[user + 1]
-            row = bisect_left(of_item, item, start[user], end)
+            begin, end = start[user : user + 2].tolist()
+            row = bisect_left(of_item, item, begin, end)
             while row < end and of_item[row] == item:
-                if alive[row] and origin[row] == row:
+                if self.alive[row] and self.origin[row] == row:
                     found.add(row)
                 row += 1
         return sorted(found)
