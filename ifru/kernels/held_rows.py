@@ -56,7 +56,7 @@ def meet(typingctx, out, far, e, n, *tables):
 
                 result.set(loop.index, rows.summed(term))
 
-        _by_length(builder, rows, args[3], short, long)
+        _by_length(builder, rows, short, long)
         return context.get_dummy_value()
 
     return types.void(out, far, index, index, StarArgTuple(tables)), generate
@@ -111,7 +111,7 @@ def spread(typingctx, out, of_far, first, far, e, n, *terms):
 
                     rows.updated(target, change)
 
-        _by_length(builder, rows, args[5], short, long)
+        _by_length(builder, rows, short, long)
         return context.get_dummy_value()
 
     return types.void(out, of_far, index, far, index, index, StarArgTuple(terms)), generate
@@ -144,7 +144,6 @@ class _Numbers:
 def _by_length(
     builder: ir.IRBuilder,
     rows: Rows,
-    columns: ir.Value,
     short: Callable[[Sequence[Piece]], None],
     long: Callable[[], None],
 ) -> None:

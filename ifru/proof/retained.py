@@ -58,17 +58,17 @@ class Retained:
 
     def matrix(self, value: Tensor, chosen: Tensor | None = None) -> SparseMatrix:
         """The matrix [U, I] with value [N] at the interactions' places, or [M] at those of the chosen ones [N]."""
-        places = self._places
-        if chosen is not None:
-            place = chosen.cumsum(0) - 1
-            by_item = place[self.by_item[chosen[self.by_item]]]
-            places = Places.of(self.user[chosen], self.item[chosen], by_item, self.shape)
-        matrix = places.matrix(value)
+        matrix = (self._places if chosen is None else self._places_of(chosen)).matrix(value)
         return replace(matrix, operations=matrix.operations + self.additions)
 
     @cached_property
     def _places(self) -> Places:
         return Places.of(self.user, self.item, self.by_item, self.shape)
+
+    def _places_of(self, chosen: Tensor) -> Places:
+        place = chosen.cumsum(0) - 1
+        by_item = place[self.by_item[chosen[self.by_item]]]
+        return Places.of(self.user[chosen], self.item[chosen], by_item, self.shape)
 
     @staticmethod
     def of(interactions: Interactions, loss: Loss, alpha: float = 1.0) -> Retained:

@@ -50,12 +50,14 @@ class Places:
     """Where the N entries of matrices stand, found out once for all of them.
 
     rows, columns: the matrix of ones there, and its transpose. merged [N]: an entry's place, in the order of (row,
-    column); None where each has its own. by_column: places in the order of (column, row).
+    column); None where each has its own. same: entries of one place, at most. by_column: places in the order of
+    (column, row).
     """
 
     rows: Rows
     columns: Rows
     merged: Tensor | None
+    same: int
     by_column: Tensor
 
     @staticmethod
@@ -63,21 +65,19 @@ class Places:
         """Of N entries sorted by (row, column); by_column [N]: their positions sorted by (column, row)."""
         first = torch.ones(len(row), dtype=torch.bool)
         first[1:] = (row[1:] != row[:-1]) | (column[1:] != column[:-1])
-        merged = None
+        merged, same = None, 1
         if not bool(first.all()):
             merged = first.cumsum(0) - 1
             by_column = merged[by_column[first[by_column]]]
-            row, column = row[first], column[first]
+            row, column, same = row[first], column[first], int(torch.bincount(merged).max())
         rows, columns = Rows.of(row, column, shape), Rows.of(column[by_column], row[by_column], shape[::-1])
-        return Places(rows, columns, merged, by_column)
+        return Places(rows, columns, merged, same, by_column)
 
     def matrix(self, value: Tensor) -> SparseMatrix:
         """The matrix with value [N] there, each off by at most six roundings. Entries of the same place add up."""
-        same = 1
         if self.merged is not None:
-            same = int(torch.bincount(self.merged).max())
             value = value.new_zeros(len(self.by_column)).index_add_(0, self.merged, value)
-        operations = max(self.rows.additions, self.columns.additions) + same + 8
+        operations = max(self.rows.additions, self.columns.additions) + self.same + 8
         return SparseMatrix(self.rows.filled(value), self.columns.filled(value[self.by_column]), operations)
 
 
